@@ -1,0 +1,13 @@
+//! Doors: where bytes come in. A door is one file below.
+
+use crate::pipeline::Intake;
+use tokio::sync::watch;
+
+/// Becomes true once, when everything should finish and stop.
+pub type Stop = watch::Receiver<bool>;
+
+/// Moves bytes from one kind of wire to the pipeline and settles with the sender; knows no format.
+pub trait Source {
+    /// Runs until `stop` is true; ends after what was taken has been settled.
+    fn run(self, intake: Intake, stop: Stop) -> impl Future<Output = ()> + Send;
+}

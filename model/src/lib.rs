@@ -1,0 +1,34 @@
+//! The words of the house: what is measured, where, when, how well, and how we say it to people.
+//! Types, units, time, quality, states and sentences; no input or output, no async, no clock, no wire format.
+
+mod gap;
+mod id;
+mod network;
+mod observation;
+mod profile;
+mod property;
+mod quality;
+mod reject;
+mod sentence;
+mod state;
+mod text;
+mod time;
+mod unit;
+mod viewer;
+
+pub use gap::{Gap, GapReason};
+pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
+pub use network::{
+    Channel, Datastream, Device, Feed, GaugeZero, Link, Owner, Place, Station, Threshold, Validity, Visibility,
+};
+pub use observation::{Observation, Reading};
+pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};
+pub use property::{ObservedProperty, SignalClass};
+pub use quality::{Flag, Quality, QualityTest};
+pub use reject::{Reject, RejectReason};
+pub use sentence::{Trend, age_words, local_time, number, sentence};
+pub use state::{Level, State, level, rise_per_hour, stale_after};
+pub use text::{Lang, Text};
+pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, seconds_of_duration};
+pub use unit::Unit;
+pub use viewer::{Scope, Viewer};

@@ -1,0 +1,152 @@
+//! What stands in the field and who owns it: the network as an owner describes it.
+
+use crate::{DatastreamId, DatastreamKey, DeviceId, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp, Unit};
+use std::sync::Arc;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub id: OwnerId,
+    pub name: Text,
+}
+
+/// WGS84 degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+/// When something agreed holds: `[from, to)`, open at either end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Validity {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+impl Validity {
+    #[must_use]
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
+    }
+}
+
+/// The quota of the *zero idrometrico*, metres above sea level: level m s.l.m. = zero + h.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaugeZero {
+    pub metres_above_sea: f64,
+    /// Where the quota comes from, e.g. `dato dimostrativo`.
+    pub datum: String,
+    pub validity: Validity,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Station {
+    pub id: StationId,
+    pub owner: OwnerId,
+    pub name: String,
+    pub place: Place,
+    /// ISTAT code of the comune: six digits, a text.
+    pub comune: Option<String>,
+    pub river: Option<String>,
+    /// The next station downstream.
+    pub downstream: Option<StationId>,
+    pub gauge_zero: Vec<GaugeZero>,
+    /// A sentence for people, e.g. that the values are made up.
+    pub note: Option<Text>,
+    pub retired: bool,
+}
+
+impl Station {
+    #[must_use]
+    pub fn zero_at(&self, at: Timestamp) -> Option<&GaugeZero> {
+        self.gauge_zero.iter().find(|zero| zero.validity.holds_at(at))
+    }
+}
+
+/// A level agreed with an owner. The list of a datastream is ordered from the lowest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    /// In the canonical unit of the datastream.
+    pub value: f64,
+    pub label: Text,
+    /// What it means for people, in a sentence.
+    pub meaning: Option<Text>,
+    pub validity: Validity,
+}
+
+/// Who may see a datastream. The default is the owner alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Visibility {
+    Public,
+    Shared(Vec<OwnerId>),
+    #[default]
+    Private,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datastream {
+    pub id: DatastreamId,
+    pub key: DatastreamKey,
+    pub owner: OwnerId,
+    pub station: StationId,
+    pub property: ObservedProperty,
+    pub class: SignalClass,
+    /// Nominal time between two observations, seconds.
+    pub period_s: u32,
+    pub visibility: Visibility,
+    /// All that were ever agreed; those that hold now are [`Datastream::thresholds_at`].
+    pub thresholds: Vec<Threshold>,
+    pub retired: bool,
+}
+
+impl Datastream {
+    /// The unit of every result.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.property.unit()
+    }
+    /// The thresholds that hold at an instant, lowest first.
+    #[must_use]
+    pub fn thresholds_at(&self, at: Timestamp) -> Vec<&Threshold> {
+        let mut held: Vec<_> = self.thresholds.iter().filter(|threshold| threshold.validity.holds_at(at)).collect();
+        held.sort_by(|a, b| a.value.total_cmp(&b.value));
+        held
+    }
+}
+
+/// A word of the device for one of its quantities.
+pub type Channel = String;
+
+/// One channel of a device feeding one datastream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    pub channel: Channel,
+    pub datastream: DatastreamId,
+    /// The unit that the device speaks where it names none itself.
+    pub unit: Unit,
+}
+
+/// How a device reaches us, or we it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    /// It publishes with this user; the stored form of its password is an Argon2 text.
+    Mqtt {
+        user: String,
+        password_hash: String,
+        /// May speak for every device of its owner.
+        gateway: bool,
+    },
+    /// We poll it.
+    ModbusTcp { endpoint: String, unit: u8, poll_interval_s: f64, timeout_s: f64, profile: Arc<Profile> },
+    /// It posts with a token of its owner.
+    Http,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    pub id: DeviceId,
+    pub owner: OwnerId,
+    pub link: Link,
+    pub feeds: Vec<Feed>,
+    pub retired: bool,
+}

@@ -1,0 +1,198 @@
+//! Time as we keep it: UTC, signed 64-bit microseconds since 1970. Civil days are those of Europe/Rome.
+
+use jiff::{SignedDuration, civil, tz::TimeZone};
+use std::fmt;
+
+/// An instant, UTC, to the microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+/// Why a text is not an instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    #[error("{0:?} is not a time with an offset; write it like 2026-11-23T06:20:00Z")]
+    NotRfc3339(String),
+    #[error("{0} lies outside the years that can be kept")]
+    OutOfRange(String),
+}
+
+impl Timestamp {
+    pub const MIN: Self = Self(i64::MIN);
+    pub const MAX: Self = Self(i64::MAX);
+
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+    /// Reads RFC 3339 with an offset or `Z`; a time without an offset is refused, never guessed.
+    ///
+    /// # Errors
+    /// [`TimeError`] when the text is no such time.
+    pub fn parse(text: &str) -> Result<Self, TimeError> {
+        let instant: jiff::Timestamp = text.trim().parse().map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
+        Ok(Self(instant.as_microsecond()))
+    }
+    /// Epoch seconds or milliseconds, told apart by size: below 10^11 it is seconds (until the year 5138).
+    ///
+    /// # Errors
+    /// [`TimeError::OutOfRange`] when the number is not finite or beyond what a calendar can name.
+    pub fn from_epoch(number: f64) -> Result<Self, TimeError> {
+        let micros = if number.abs() < 1e11 { number * 1e6 } else { number * 1e3 };
+        if !micros.is_finite() || micros.abs() > 2.5e17 {
+            return Err(TimeError::OutOfRange(number.to_string()));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "bounded two lines above")]
+        Ok(Self(micros.round() as i64))
+    }
+    /// This instant moved by whole seconds, earlier if negative.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+    #[must_use]
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+    /// Seconds from `earlier` to this instant; negative if it lies before.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "seconds for people and rates")]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1e6
+    }
+    fn jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
+    }
+    /// The wall clock of Europe/Rome at this instant.
+    #[must_use]
+    pub fn in_rome(self) -> jiff::Zoned {
+        self.jiff().to_zoned(rome())
+    }
+}
+
+/// RFC 3339 in UTC with `Z`, fraction only where there is one: `2026-11-23T06:20:00Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.jiff())
+    }
+}
+
+/// `[from, to)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Interval {
+    pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
+
+    #[must_use]
+    pub const fn new(from: Timestamp, to: Timestamp) -> Self {
+        Self { from, to }
+    }
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.from >= self.to
+    }
+}
+
+/// Who is asked for the time. Passed in; nobody else knows what time it is.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+fn rome() -> TimeZone {
+    TimeZone::get("Europe/Rome").unwrap_or(TimeZone::UTC)
+}
+
+/// The civil date of Europe/Rome that holds this instant.
+#[must_use]
+pub fn civil_day(at: Timestamp) -> civil::Date {
+    at.in_rome().date()
+}
+
+/// The first instant of a civil day of Europe/Rome; a day is 23, 24 or 25 hours long.
+#[must_use]
+pub fn civil_day_start(day: civil::Date) -> Timestamp {
+    day.to_zoned(rome()).map_or_else(
+        |_| Timestamp::MIN,
+        |midnight| Timestamp(midnight.timestamp().as_microsecond()),
+    )
+}
+
+/// The instant `length` before `to`, where `length` is an ISO 8601 duration such as `PT36H` or `P7D` (a day is 24 hours).
+#[must_use]
+pub fn seconds_of_duration(text: &str) -> Option<i64> {
+    let span: jiff::Span = text.parse().ok()?;
+    let length = SignedDuration::try_from(span)
+        .or_else(|_| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+        .ok()?;
+    Some(length.as_secs()).filter(|seconds| *seconds > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).expect(text)
+    }
+
+    #[test]
+    fn the_days_of_the_clock_change_have_23_and_25_hours() {
+        for (day, start, hours) in [
+            ("2026-03-29", "2026-03-28T23:00:00Z", 23),
+            ("2026-10-25", "2026-10-24T22:00:00Z", 25),
+            ("2026-11-23", "2026-11-22T23:00:00Z", 24),
+        ] {
+            let day: civil::Date = day.parse().expect("a date");
+            assert_eq!(civil_day_start(day), at(start));
+            let next = civil_day_start(day.tomorrow().expect("a day after"));
+            assert_eq!(next.seconds() - civil_day_start(day).seconds(), hours * 3600);
+        }
+    }
+
+    #[test]
+    fn epoch_seconds_and_milliseconds_are_told_apart() {
+        assert_eq!(Timestamp::from_epoch(1_698_944_400.0), Ok(at("2023-11-02T17:00:00Z")));
+        assert_eq!(Timestamp::from_epoch(1_698_944_400_500.0), Ok(at("2023-11-02T17:00:00.5Z")));
+        assert!(Timestamp::from_epoch(f64::NAN).is_err());
+        assert!(Timestamp::from_epoch(1e300).is_err());
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_refused() {
+        assert!(Timestamp::parse("2026-11-23T06:20:00").is_err());
+        assert_eq!(at("2026-11-23T07:20:00+01:00"), at("2026-11-23T06:20:00Z"));
+        assert_eq!(at("2026-11-23T07:20:00+01:00").to_string(), "2026-11-23T06:20:00Z");
+    }
+
+    #[test]
+    fn durations_are_read_as_iso_8601() {
+        assert_eq!(seconds_of_duration("PT36H"), Some(36 * 3600));
+        assert_eq!(seconds_of_duration("P7D"), Some(7 * 86_400));
+        assert_eq!(seconds_of_duration("yesterday"), None);
+    }
+}

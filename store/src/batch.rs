@@ -1,0 +1,53 @@
+//! What goes into one commit and what comes back.
+
+use model::{Gap, Observation, Reject};
+
+/// Committed whole or not at all.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Already bound and qualified, in the order of receipt.
+    pub observations: Vec<Observation>,
+    pub rejects: Vec<Reject>,
+    pub gaps: Vec<Gap>,
+    pub sessions: Vec<SessionMark>,
+}
+
+/// That a client id has, or no longer has, a session: kept so that CONNACK can say so after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionMark {
+    /// User and client id, as the door names them.
+    pub client: String,
+    pub exists: bool,
+}
+
+impl Batch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.observations.is_empty() && self.rejects.is_empty() && self.gaps.is_empty() && self.sessions.is_empty()
+    }
+    /// Points, and rejects and others counted as one point each.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.observations.len() + self.rejects.len() + self.gaps.len() + self.sessions.len()
+    }
+}
+
+/// What an observation turned out to be at commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// New.
+    Accepted,
+    /// The same value was already there; nothing changed.
+    Duplicate,
+    /// Another value was there; this one is served from now on, the other is kept.
+    Revised,
+}
+
+/// Proof that a batch is on disk.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The commit that holds it; grows by one with each.
+    pub commit: u64,
+    /// One for each observation of the batch, in its order.
+    pub outcomes: Vec<Outcome>,
+}

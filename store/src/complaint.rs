@@ -1,0 +1,24 @@
+use std::fmt;
+
+/// What is wrong with a file that a person wrote: where, what, and the cure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    pub file: String,
+    /// From 1; 0 when the whole file is meant.
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+}
+
+/// `network.toml:14:9  unknown unit "mt", did you mean "m"?`
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, "  {}", self.message)
+    }
+}
+
+impl std::error::Error for Complaint {}

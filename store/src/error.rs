@@ -1,0 +1,30 @@
+use std::path::PathBuf;
+
+/// Why the store said no. Each variant tells the caller what to do next.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Stop taking data and restart: a write or sync inside a commit failed, so a later one could lie.
+    #[error("the store is poisoned since commit {commit}: {cause}")]
+    Poisoned { commit: u64, cause: String },
+    /// Try again when there is room; nothing of the batch was written, reading goes on.
+    #[error("the disk is full; nothing was written; free some space and the store goes on by itself")]
+    Full,
+    /// Another process owns the data directory.
+    #[error("{} is in use by another pescaia; stop it, or give this one a directory of its own with --data", dir.display())]
+    Locked { dir: PathBuf },
+    /// A newer pescaia wrote this store; nothing was touched.
+    #[error("the store is of format {found}, this pescaia knows up to {known}; use the newer pescaia")]
+    Newer { found: i64, known: i64 },
+    /// Not a store of ours; nothing was touched.
+    #[error("{} is not a pescaia store", path.display())]
+    Foreign { path: PathBuf },
+    /// Kept bytes do not match their checksum; they are not served.
+    #[error("damaged: {what}; restore it from a backup")]
+    Damaged { what: String },
+    /// Opening, reading or preparing failed; the operating system's words are in `cause`.
+    #[error("{action}: {cause}")]
+    Io { action: String, cause: String },
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}

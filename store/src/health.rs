@@ -1,0 +1,18 @@
+/// How the store is, for `/readyz`, `/status`, `/metrics` and `doctor`.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Set when a commit failed for good; the process is about to end.
+    pub poisoned: Option<String>,
+    /// The disk is full: nothing is acknowledged until there is room.
+    pub full: bool,
+    pub commits: u64,
+    pub observations: u64,
+    pub datastreams: u64,
+    /// Bytes of the database and its write-ahead log on disk.
+    pub disk_bytes: u64,
+    /// Batches that wait for the writer.
+    pub waiting: u64,
+    /// Seconds that the last commit took, with its sync.
+    pub last_commit_s: f64,
+    pub damaged_chunks: u64,
+}

@@ -1,0 +1,30 @@
+//! Where observations, and what describes them, live. One durable commit at a time by one writer; every read through a
+//! [`View`] made for a [`model::Viewer`], so that visibility holds on every door.
+//!
+//! What a commit means: when [`Store::commit`] returns `Ok`, everything in the batch is on disk and synced.
+
+mod access;
+mod batch;
+mod chunk;
+mod complaint;
+mod engine;
+mod error;
+mod health;
+mod history;
+mod network;
+mod registry;
+mod rows;
+mod store;
+mod view;
+mod writer;
+
+pub use access::NewToken;
+pub use batch::{Batch, Outcome, Receipt, SessionMark};
+pub use complaint::Complaint;
+pub use error::Error;
+pub use health::Health;
+pub use network::{Change, Network, NetworkFile, parse_network, parse_profile};
+pub use registry::Registry;
+pub use rows::QuarantineEntry;
+pub use store::{Settings, Store};
+pub use view::{Bucket, BucketRow, Latest, StationSummary, View};

@@ -1,0 +1,60 @@
+//! What stands in the field, as a snapshot in memory: read without waiting, replaced whole when a network is applied.
+
+use model::{Datastream, DatastreamId, Device, Owner, Station};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Immutable; take it anew for each message.
+#[derive(Debug, Default)]
+pub struct Registry {
+    pub(crate) owners: BTreeMap<String, Arc<Owner>>,
+    pub(crate) stations: BTreeMap<String, Arc<Station>>,
+    /// By their number, so without holes.
+    pub(crate) datastreams: Vec<Arc<Datastream>>,
+    pub(crate) by_key: BTreeMap<String, DatastreamId>,
+    /// Owner, then device.
+    pub(crate) devices: BTreeMap<(String, String), Arc<Device>>,
+    pub(crate) by_user: HashMap<String, Arc<Device>>,
+}
+
+impl Registry {
+    #[must_use]
+    pub fn owner(&self, id: &str) -> Option<&Arc<Owner>> {
+        self.owners.get(id)
+    }
+    #[must_use]
+    pub fn station(&self, id: &str) -> Option<&Arc<Station>> {
+        self.stations.get(id)
+    }
+    #[must_use]
+    pub fn datastream(&self, id: DatastreamId) -> Option<&Arc<Datastream>> {
+        self.datastreams.get(id.index())
+    }
+    #[must_use]
+    pub fn datastream_by_key(&self, key: &str) -> Option<&Arc<Datastream>> {
+        self.datastream(*self.by_key.get(key)?)
+    }
+    /// A device in service.
+    #[must_use]
+    pub fn device(&self, owner: &str, device: &str) -> Option<&Arc<Device>> {
+        self.devices.get(&(owner.to_owned(), device.to_owned())).filter(|device| !device.retired)
+    }
+    /// The device that connects over MQTT with this user name.
+    #[must_use]
+    pub fn device_by_user(&self, user: &str) -> Option<&Arc<Device>> {
+        self.by_user.get(user)
+    }
+    /// Every device in service.
+    pub fn devices(&self) -> impl Iterator<Item = &Arc<Device>> {
+        self.devices.values().filter(|device| !device.retired)
+    }
+    pub fn owners(&self) -> impl Iterator<Item = &Arc<Owner>> {
+        self.owners.values()
+    }
+    pub fn stations(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.stations.values()
+    }
+    pub fn datastreams(&self) -> impl Iterator<Item = &Arc<Datastream>> {
+        self.datastreams.iter()
+    }
+}
