@@ -1,0 +1,14 @@
+//! Observations as compressed rows. Each commit is one record in the log; a datastream's buffer is sealed into a chunk of
+//! about a thousand points when it is full; late points have a buffer of their own and are folded into the chunks they touch.
+//! Design and measurements: `docs/decisions/0003-store.md`.
+
+mod codec;
+mod column;
+mod head;
+mod layer;
+mod log;
+mod point;
+mod stage;
+
+pub(crate) use layer::{ChunkWriter, Chunks};
+pub(crate) use point::Point;

@@ -23,6 +23,7 @@ pub use batch::{Batch, Outcome, Receipt, SessionMark};
 pub use complaint::Complaint;
 pub use error::Error;
 pub use health::Health;
+pub use history::History;
 pub use network::{Change, Network, NetworkFile, parse_network, parse_profile};
 pub use registry::Registry;
 pub use rows::QuarantineEntry;

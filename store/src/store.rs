@@ -1,60 +1,284 @@
 //! The store's front door.
 
-use crate::{Batch, Change, Error, Health, Network, NewToken, Receipt, Registry, View};
-use model::{Clock, OwnerId, Scope, Viewer};
+use crate::access::{self, NewToken, Tokens};
+use crate::chunk::Chunks;
+use crate::engine::{Engine, Memory, Sqlite};
+use crate::history::History;
+use crate::registry::Registry;
+use crate::writer::{Shared, Work, Writer};
+use crate::{Batch, Error, Health, Outcome, Receipt, View};
+use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
+use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-/// How the writer and the chunks behave. The default is right for a disk; a slow card wants a longer linger.
-#[derive(Debug, Clone)]
+mod networks;
+use networks::Networks;
+
+/// Commits that a slow follower may lag behind before it is told that it missed some.
+const FOLLOW_COMMITS: usize = 1024;
+
+/// How the writer behaves. The default is right for a disk; a slow card wants a longer linger.
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// How long the writer waits for company before it commits.
+    /// How long the writer waits for company before it commits; it never waits when a group is full.
     pub linger: Duration,
 }
 
 /// Cheap to clone; all clones are the same store.
 #[derive(Clone)]
 pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    work: mpsc::UnboundedSender<Work>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    clock: Arc<dyn Clock>,
+    networks: Networks,
+    tokens: RwLock<Tokens>,
+    /// Held as long as the store is open.
+    _lock: Option<File>,
 }
 
 impl Store {
     /// Opens or makes the store in `dir` and takes its lock. Recovers what a crash left before it returns.
-    pub fn open(dir: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> { todo!() }
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Newer`], [`Error::Foreign`] name what is in the way; nothing was touched then.
+    pub fn open(dir: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let failed = |action: &str, cause: std::io::Error| Error::Io { action: action.to_owned(), cause: cause.to_string() };
+        std::fs::create_dir_all(dir).map_err(|cause| failed(&format!("making {}", dir.display()), cause))?;
+        let lock = File::create(dir.join("store.lock")).map_err(|cause| failed("making the lock file", cause))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
+            Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
+        }
+        let engine = Arc::new(Sqlite::open(&dir.join("store.db"))?);
+        Self::on(engine, settings, clock, Some(lock), abort)
+    }
+
     /// A store that lives as long as the process, for tests.
-    pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, Error> { todo!() }
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Self::on(Arc::new(Memory::default()), Settings::default(), clock, None, |_| ())
+    }
+
+    fn on(
+        engine: Arc<dyn Engine>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        lock: Option<File>,
+        on_poison: fn(&Error),
+    ) -> Result<Self, Error> {
+        let networks = Networks::restore(engine.as_ref())?;
+        let tokens = Tokens::restore(&engine.documents("token")?);
+        let sessions = engine.documents("session")?.into_iter().map(|document| document.id).collect();
+        let (chunks, writer_chunks, damage) = Chunks::recover(engine.clone())?;
+        for cause in &damage {
+            tracing::error!(event = "damaged", cause = %cause, "damaged bytes were found while opening; they are not served");
+        }
+        let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
+        let shared = Arc::new(Shared {
+            engine,
+            chunks,
+            sessions: RwLock::new(sessions),
+            health: Mutex::new(health),
+            waiting: 0.into(),
+            committed: broadcast::channel(FOLLOW_COMMITS).0,
+            on_poison,
+        });
+        let writer = Writer::new(shared.clone(), writer_chunks, settings.linger)?;
+        let (work, todo) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(todo));
+        let thread = thread.map_err(|cause| Error::Io { action: "starting the writer".into(), cause: cause.to_string() })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                work,
+                writer: Mutex::new(Some(thread)),
+                clock,
+                networks,
+                tokens: RwLock::new(tokens),
+                _lock: lock,
+            }),
+        })
+    }
+
     #[must_use]
-    pub fn clock(&self) -> &Arc<dyn Clock> { todo!() }
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
     /// Hands a batch to the writer at once, in the order of the calls. The receiver answers when it is on disk.
-    pub fn submit(&self, batch: Batch) -> oneshot::Receiver<Result<Receipt, Error>> { todo!() }
+    #[must_use]
+    pub fn submit(&self, batch: Batch) -> oneshot::Receiver<Result<Receipt, Error>> {
+        let (answer, receiver) = oneshot::channel();
+        self.inner.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        self.send(Work::Batch(batch, answer));
+        receiver
+    }
+
+    fn send(&self, work: Work) {
+        if let Err(mpsc::error::SendError(unsent)) = self.inner.work.send(work) {
+            match unsent {
+                Work::Batch(_, answer) => drop(answer.send(Err(Error::Closed))),
+                Work::Documents(_, answer) | Work::SealAll(answer) | Work::Stop(answer) => drop(answer.send(Err(Error::Closed))),
+            }
+        }
+    }
+
     /// As [`Store::submit`], waiting for the answer.
-    pub async fn commit(&self, batch: Batch) -> Result<Receipt, Error> { todo!() }
+    ///
+    /// # Errors
+    /// The batch is not on disk; see [`Error`] for what to do.
+    pub async fn commit(&self, batch: Batch) -> Result<Receipt, Error> {
+        self.submit(batch).await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// As [`Store::commit`], for threads that may block.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_blocking(&self, batch: Batch) -> Result<Receipt, Error> {
+        self.submit(batch).blocking_recv().unwrap_or(Err(Error::Closed))
+    }
+
+    fn ask(&self, work: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Work) -> Result<(), Error> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(work(answer));
+        // The writer answers within a commit; short enough to wait for even on an async thread.
+        let mut receiver = receiver;
+        loop {
+            match receiver.try_recv() {
+                Ok(outcome) => return outcome,
+                Err(oneshot::error::TryRecvError::Closed) => return Err(Error::Closed),
+                Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_micros(200)),
+            }
+        }
+    }
+
+    /// Seals every buffer into chunks and gives freed space back to the disk: for benches and before a long rest.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn seal_all(&self) -> Result<(), Error> {
+        self.ask(Work::SealAll)
+    }
+
     /// What is known of owners, stations, datastreams and devices, as of now.
     #[must_use]
-    pub fn registry(&self) -> Arc<Registry> { todo!() }
+    pub fn registry(&self) -> Arc<Registry> {
+        self.inner.networks.registry()
+    }
+
     /// Changes whenever a network is applied.
     #[must_use]
-    pub fn registry_changes(&self) -> watch::Receiver<Arc<Registry>> { todo!() }
-    /// What applying `network` would change; changes nothing.
-    pub fn preview(&self, network: &Network) -> Result<Vec<Change>, Error> { todo!() }
-    /// Makes the registry what `network` says, durably. Twice the same is no change.
-    pub fn apply(&self, network: &Network) -> Result<Vec<Change>, Error> { todo!() }
+    pub fn registry_changes(&self) -> watch::Receiver<Arc<Registry>> {
+        self.inner.networks.changes()
+    }
+
     #[must_use]
-    pub fn seen_by(&self, viewer: &Viewer) -> View { todo!() }
+    pub fn seen_by(&self, viewer: &Viewer) -> View {
+        View { store: self.clone(), viewer: viewer.clone() }
+    }
+
     /// Every observation as it was committed, in commit order, unfiltered: for the live feed and derivations, which filter with a view.
     #[must_use]
-    pub fn follow(&self) -> broadcast::Receiver<Arc<[model::Observation]>> { todo!() }
-    /// Makes a token; its text is shown this once and only its SHA-256 is kept.
-    pub fn new_token(&self, owner: &OwnerId, scopes: &[Scope]) -> Result<NewToken, Error> { todo!() }
+    pub fn follow(&self) -> broadcast::Receiver<Arc<[Observation]>> {
+        self.inner.shared.committed.subscribe()
+    }
+
+    /// Makes a token, durably; its text is shown this once and only its SHA-256 is kept.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn new_token(&self, owner: &OwnerId, scopes: &[Scope]) -> Result<NewToken, Error> {
+        let (token, change) = access::make(owner, scopes)?;
+        self.ask(|answer| Work::Documents(vec![change], answer))?;
+        self.inner.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(&token.text, owner, scopes);
+        Ok(token)
+    }
+
     /// Who holds this token; `None` if nobody does.
     #[must_use]
-    pub fn viewer_of(&self, token: &str) -> Option<Viewer> { todo!() }
+    pub fn viewer_of(&self, token: &str) -> Option<Viewer> {
+        self.inner.tokens.read().unwrap_or_else(PoisonError::into_inner).viewer_of(token)
+    }
+
     /// Whether an MQTT client is remembered to have a session.
     #[must_use]
-    pub fn has_session(&self, client: &str) -> bool { todo!() }
+    pub fn has_session(&self, client: &str) -> bool {
+        self.inner.shared.sessions.read().unwrap_or_else(PoisonError::into_inner).contains(client)
+    }
+
     #[must_use]
-    pub fn health(&self) -> Health { todo!() }
-    /// Waits for the writer to finish what was submitted, then closes. Later submissions answer [`Error::Closed`].
-    pub async fn close(&self) { todo!() }
+    pub fn health(&self) -> Health {
+        let shared = &self.inner.shared;
+        let kept = shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Health {
+            observations: shared.chunks.observations(),
+            datastreams: self.registry().datastreams().filter(|datastream| !datastream.retired).count() as u64,
+            disk_bytes: shared.engine.disk_bytes(),
+            waiting: shared.waiting.load(Ordering::Relaxed),
+            ..kept
+        }
+    }
+
+    /// Waits for the writer to finish what was submitted, then stops it. Later submissions answer [`Error::Closed`].
+    pub async fn close(&self) {
+        let store = self.clone();
+        let _ = tokio::task::spawn_blocking(move || store.close_blocking()).await;
+    }
+
+    /// As [`Store::close`], for threads that may block.
+    pub fn close_blocking(&self) {
+        let _ = self.ask(Work::Stop);
+        if let Some(writer) = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// What revisions replaced, in the order of commits.
+    #[cfg(test)]
+    pub(crate) fn superseded(&self, datastream: DatastreamId) -> Result<Vec<Observation>, Error> {
+        self.inner.shared.chunks.superseded(datastream)
+    }
+}
+
+impl History for Store {
+    fn append(&self, group: &[Observation]) -> Result<Vec<Outcome>, Error> {
+        let batch = Batch { observations: group.to_vec(), ..Batch::default() };
+        self.commit_blocking(batch).map(|receipt| receipt.outcomes)
+    }
+    fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+        self.inner.shared.chunks.scan(datastream, interval, limit)
+    }
+    fn scan_back(&self, datastream: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
+        let points = self.inner.shared.chunks.last_before(datastream, to.micros(), limit)?;
+        Ok(points.into_iter().map(|point| point.observation(datastream)).collect())
+    }
+    fn latest(&self, datastream: DatastreamId) -> Option<Observation> {
+        self.inner.shared.chunks.last(datastream)
+    }
+    fn count(&self, datastream: DatastreamId) -> u64 {
+        self.inner.shared.chunks.extent(datastream).map_or(0, |(count, ..)| count)
+    }
+}
+
+/// Ends the process at once, without closing the database: after a failed sync, closing would sync again and could lie.
+fn abort(cause: &Error) {
+    tracing::error!(event = "poisoned", cause = %cause, "a commit failed on the disk; ending at once, nothing unacknowledged is claimed; restart to recover");
+    std::process::abort();
 }

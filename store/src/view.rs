@@ -1,8 +1,16 @@
 //! Reading: everything that a viewer may see, and nothing else.
 
+mod bucket;
+mod latest;
+
+pub use bucket::{Bucket, BucketRow};
+pub use latest::{Latest, StationSummary};
+
 use crate::Error;
-use crate::rows::QuarantineEntry;
-use model::{Datastream, Gap, Interval, Observation, Station, State, Timestamp, Viewer};
+use crate::engine::{Span, Table};
+use crate::rows::{QuarantineEntry, gap_of, quarantine};
+use model::{Datastream, DatastreamId, Gap, Interval, Observation, Scope, Station, Timestamp, Viewer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The store as one viewer sees it. What is not visible does not exist here.
@@ -12,84 +20,106 @@ pub struct View {
     pub(crate) viewer: Viewer,
 }
 
-/// A datastream with what was measured last.
-#[derive(Debug, Clone)]
-pub struct Latest {
-    pub datastream: Arc<Datastream>,
-    pub station: Arc<Station>,
-    /// The one with the greatest phenomenon time.
-    pub observation: Option<Observation>,
-    pub state: State,
-    /// Whole seconds from the observation's phenomenon time to now.
-    pub age_s: Option<i64>,
-}
-
-/// A station with its neighbours along the river and the last of each datastream.
-#[derive(Debug, Clone)]
-pub struct StationSummary {
-    pub station: Arc<Station>,
-    /// Stations that name this one as their downstream, by name.
-    pub upstream: Vec<Arc<Station>>,
-    pub downstream: Option<Arc<Station>>,
-    /// Levels first, then rain, then the rest.
-    pub datastreams: Vec<Latest>,
-}
-
-/// How long one row of an aggregate is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bucket {
-    /// Aligned to UTC, seconds; 900 or 3600 divide every civil hour of Italy.
-    Seconds(i64),
-    /// A civil day of Europe/Rome: 23, 24 or 25 hours.
-    CivilDay,
-}
-
-/// One row of an aggregate over `[start, end)`; buckets without usable observations have no row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BucketRow {
-    pub start: Timestamp,
-    pub end: Timestamp,
-    pub min: f64,
-    pub mean: f64,
-    pub max: f64,
-    /// First time at which `max` was seen.
-    pub max_at: Timestamp,
-    pub first: f64,
-    pub last: f64,
-    pub sum: f64,
-    pub count: u64,
-}
-
 impl View {
     #[must_use]
-    pub fn now(&self) -> Timestamp { todo!() }
+    pub fn now(&self) -> Timestamp {
+        self.store.clock().now()
+    }
     #[must_use]
-    pub fn viewer(&self) -> &Viewer { &self.viewer }
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+    fn sees(&self, datastream: &Datastream) -> bool {
+        self.viewer.sees(&datastream.owner, &datastream.visibility)
+    }
     /// Stations with at least one datastream that this viewer sees, by id. Retired ones are left out.
     #[must_use]
-    pub fn stations(&self) -> Vec<Arc<Station>> { todo!() }
+    pub fn stations(&self) -> Vec<Arc<Station>> {
+        let registry = self.store.registry();
+        let visible: BTreeSet<&str> = registry
+            .datastreams()
+            .filter(|datastream| !datastream.retired && self.sees(datastream))
+            .map(|datastream| datastream.station.as_str())
+            .collect();
+        let stations = visible.into_iter().filter_map(|id| registry.station(id));
+        stations.filter(|station| !station.retired).cloned().collect()
+    }
     #[must_use]
-    pub fn station(&self, id: &str) -> Option<Arc<Station>> { todo!() }
+    pub fn station(&self, id: &str) -> Option<Arc<Station>> {
+        let registry = self.store.registry();
+        let station = registry.station(id).filter(|station| !station.retired)?;
+        let visible = registry.datastreams().any(|datastream| {
+            datastream.station == station.id && !datastream.retired && self.sees(datastream)
+        });
+        visible.then(|| station.clone())
+    }
     /// By key; only those of `station` if given. Retired ones are left out.
     #[must_use]
-    pub fn datastreams(&self, station: Option<&str>) -> Vec<Arc<Datastream>> { todo!() }
+    pub fn datastreams(&self, station: Option<&str>) -> Vec<Arc<Datastream>> {
+        let registry = self.store.registry();
+        let wanted = |datastream: &&Arc<Datastream>| {
+            !datastream.retired
+                && station.is_none_or(|station| datastream.station.as_str() == station)
+                && self.sees(datastream)
+        };
+        let mut found: Vec<_> = registry.datastreams().filter(wanted).cloned().collect();
+        found.sort_by(|one, other| one.key.cmp(&other.key));
+        found
+    }
     /// Retired ones are still found by their key.
     #[must_use]
-    pub fn datastream(&self, key: &str) -> Option<Arc<Datastream>> { todo!() }
+    pub fn datastream(&self, key: &str) -> Option<Arc<Datastream>> {
+        self.store.registry().datastream_by_key(key).filter(|datastream| self.sees(datastream)).cloned()
+    }
+    /// The number, if this viewer sees the datastream: the one gate to what is kept of it.
+    fn gate(&self, datastream: &Datastream) -> Option<DatastreamId> {
+        self.datastream(datastream.key.as_str()).map(|found| found.id)
+    }
     /// Observations of `interval`, ascending in phenomenon time, at most `limit` from the earliest.
-    pub fn observations(&self, datastream: &Datastream, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> { todo!() }
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] rather than a wrong value.
+    pub fn observations(&self, datastream: &Datastream, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+        match self.gate(datastream) {
+            Some(id) => self.store.shared().chunks.scan(id, interval, limit),
+            None => Ok(Vec::new()),
+        }
+    }
     /// The last `limit` observations before `to`, ascending.
-    pub fn observations_before(&self, datastream: &Datastream, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> { todo!() }
-    /// Aggregates of the usable observations (quality 1 or 2), ascending; at most `limit` rows.
-    pub fn buckets(&self, datastream: &Datastream, interval: Interval, bucket: Bucket, limit: usize) -> Result<Vec<BucketRow>, Error> { todo!() }
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn observations_before(&self, datastream: &Datastream, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
+        let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
+        let points = self.store.shared().chunks.last_before(id, to.micros(), limit)?;
+        Ok(points.into_iter().map(|point| point.observation(id)).collect())
+    }
     /// Gaps that touch the interval, ascending.
-    pub fn gaps(&self, datastream: &Datastream, interval: Interval) -> Result<Vec<Gap>, Error> { todo!() }
-    /// Count of observations and the extent of their phenomenon times.
-    pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> { todo!() }
-    /// The last of every visible datastream, by key.
-    pub fn latest(&self) -> Result<Vec<Latest>, Error> { todo!() }
-    pub fn latest_of(&self, datastream: &Arc<Datastream>) -> Result<Latest, Error> { todo!() }
-    pub fn summary(&self, station: &str) -> Result<Option<StationSummary>, Error> { todo!() }
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn gaps(&self, datastream: &Datastream, interval: Interval) -> Result<Vec<Gap>, Error> {
+        let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
+        let span = Span { part: i64::from(id.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
+        let rows = self.store.shared().engine.covering(Table::Gap, span, usize::MAX)?;
+        Ok(rows.iter().filter_map(gap_of).filter(|gap| gap.to >= interval.from).collect())
+    }
+    /// Count of observations and the extent of their phenomenon times, both ends included.
+    #[must_use]
+    pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> {
+        let (count, first, last) = self.store.shared().chunks.extent(self.gate(datastream)?)?;
+        Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)))
+    }
     /// The newest refused messages of the viewer's owner; needs the scope `audit` or `manage`, else it is empty.
-    pub fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineEntry>, Error> { todo!() }
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineEntry>, Error> {
+        let Viewer::Token { owner, .. } = &self.viewer else { return Ok(Vec::new()) };
+        if !self.viewer.may(Scope::Audit) && !self.viewer.may(Scope::Manage) {
+            return Ok(Vec::new());
+        }
+        let own = |entry: &QuarantineEntry| entry.owner.as_deref() == Some(owner.as_str());
+        quarantine(self.store.shared().engine.as_ref(), limit, own)
+    }
 }

@@ -1,0 +1,226 @@
+//! The one writer: takes what waits, makes one commit of it, answers. Nothing else ever writes.
+
+use crate::batch::{Batch, Outcome, Receipt};
+use crate::chunk::{ChunkWriter, Chunks};
+use crate::engine::{Change, Document, Engine};
+use crate::rows::{OpenGaps, next_number, put_rejects};
+use crate::{Error, Health};
+use model::Observation;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A group holds at most this many points, so that no commit takes long …
+const GROUP_POINTS: usize = 5000;
+/// … and about this many bytes of refused messages.
+const GROUP_BYTES: usize = 4 << 20;
+
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Work {
+    Batch(Batch, Answer<Receipt>),
+    Documents(Vec<Change>, Answer<()>),
+    /// Seals every buffer and gives freed space back.
+    SealAll(Answer<()>),
+    Stop(Answer<()>),
+}
+
+/// What the writer shares with everybody else.
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) chunks: Chunks,
+    pub(crate) sessions: RwLock<HashSet<String>>,
+    pub(crate) health: Mutex<Health>,
+    pub(crate) waiting: AtomicU64,
+    pub(crate) committed: broadcast::Sender<Arc<[Observation]>>,
+    /// What is done when a commit fails for good, after everybody who waited was told.
+    pub(crate) on_poison: fn(&Error),
+}
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    chunks: ChunkWriter,
+    gaps: OpenGaps,
+    next_reject: u64,
+    linger: Duration,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, chunks: ChunkWriter, linger: Duration) -> Result<Self, Error> {
+        let next_reject = next_number(shared.engine.as_ref())?;
+        Ok(Self { shared, chunks, gaps: OpenGaps::default(), next_reject, linger })
+    }
+
+    /// Runs until it is told to stop or nobody can ask any more.
+    pub(crate) fn run(mut self, mut work: mpsc::UnboundedReceiver<Work>) {
+        let mut held: Option<Work> = None;
+        while let Some(next) = held.take().or_else(|| work.blocking_recv()) {
+            match next {
+                Work::Batch(batch, answer) => {
+                    let mut group = vec![(batch, answer)];
+                    held = self.gather(&mut group, &mut work);
+                    self.shared.waiting.fetch_sub(group.len() as u64, Ordering::Relaxed);
+                    self.commit_group(group);
+                }
+                Work::Documents(changes, answer) => {
+                    let outcome = self.commit(&changes);
+                    self.answer_one(answer, outcome);
+                }
+                Work::SealAll(answer) => {
+                    let outcome = self.seal_all();
+                    self.answer_one(answer, outcome);
+                }
+                Work::Stop(answer) => {
+                    drop(work);
+                    let _ = answer.send(Ok(()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Adds what waits to the group, until it is large enough; gives back what can't be part of it.
+    fn gather(&self, group: &mut Vec<(Batch, Answer<Receipt>)>, work: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
+        let deadline = Instant::now() + self.linger;
+        let (mut points, mut bytes) = group.iter().fold((0, 0), |(points, bytes), (batch, _)| (points + batch.len(), bytes + weight(batch)));
+        while points < GROUP_POINTS && bytes < GROUP_BYTES {
+            match work.try_recv() {
+                Ok(Work::Batch(batch, answer)) => {
+                    points += batch.len();
+                    bytes += weight(&batch);
+                    group.push((batch, answer));
+                }
+                Ok(other) => return Some(other),
+                Err(_) if Instant::now() < deadline => std::thread::sleep(self.linger.min(Duration::from_micros(200))),
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
+    fn commit_group(&mut self, group: Vec<(Batch, Answer<Receipt>)>) {
+        match self.try_commit_group(&group) {
+            Ok((commit, outcomes)) => {
+                let mut rest = outcomes.into_iter();
+                for (batch, answer) in group {
+                    let outcomes = rest.by_ref().take(batch.observations.len()).collect();
+                    let _ = answer.send(Ok(Receipt { commit, outcomes }));
+                }
+            }
+            Err(cause) => {
+                for (_, answer) in group {
+                    let _ = answer.send(Err(cause.clone()));
+                }
+                self.after_failure(&cause);
+            }
+        }
+    }
+
+    fn try_commit_group(&mut self, group: &[(Batch, Answer<Receipt>)]) -> Result<(u64, Vec<Outcome>), Error> {
+        let gathered: Vec<Observation>;
+        let observations = match group {
+            [(only, _)] => only.observations.as_slice(),
+            many => {
+                gathered = many.iter().flat_map(|(batch, _)| batch.observations.iter().copied()).collect();
+                gathered.as_slice()
+            }
+        };
+        let mut changes = Vec::new();
+        let staged = self.shared.chunks.stage(&mut self.chunks, observations, &mut changes)?;
+        let mut next_reject = self.next_reject;
+        for (batch, _) in group {
+            next_reject = put_rejects(&batch.rejects, next_reject, &mut changes)?;
+            for gap in &batch.gaps {
+                let last = self.shared.chunks.last(gap.datastream).map(|last| last.phenomenon_time);
+                self.gaps.put(gap, last, self.shared.engine.as_ref(), &mut changes)?;
+            }
+            changes.extend(batch.sessions.iter().map(|session| {
+                if session.exists {
+                    Change::PutDocument(Document { kind: "session".into(), id: session.client.clone(), body: String::new() })
+                } else {
+                    Change::DeleteDocument { kind: "session", id: session.client.clone() }
+                }
+            }));
+        }
+        // Nothing but repetitions: all of it is on disk already.
+        if !changes.is_empty() {
+            self.commit(&changes)?;
+        }
+        self.next_reject = next_reject;
+        self.shared.chunks.publish(&mut self.chunks, &staged);
+        self.remember_sessions(group);
+        if self.shared.committed.receiver_count() > 0 {
+            let kept = observations.iter().zip(&staged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
+            let kept: Arc<[Observation]> = kept.map(|(observation, _)| *observation).collect();
+            if !kept.is_empty() {
+                let _ = self.shared.committed.send(kept);
+            }
+        }
+        Ok((staged.commit, staged.outcomes))
+    }
+
+    fn remember_sessions(&self, group: &[(Batch, Answer<Receipt>)]) {
+        if group.iter().all(|(batch, _)| batch.sessions.is_empty()) {
+            return;
+        }
+        let mut sessions = self.shared.sessions.write().unwrap_or_else(PoisonError::into_inner);
+        for session in group.iter().flat_map(|(batch, _)| &batch.sessions) {
+            if session.exists {
+                sessions.insert(session.client.clone());
+            } else {
+                sessions.remove(&session.client);
+            }
+        }
+    }
+
+    fn seal_all(&mut self) -> Result<(), Error> {
+        // Once for what was fresh, once more for what the first made short.
+        let mut changes = Vec::new();
+        let staged = self.shared.chunks.stage_seal_all(&mut self.chunks, &mut changes)?;
+        if !staged.seals.is_empty() {
+            self.commit(&changes)?;
+            self.shared.chunks.publish(&mut self.chunks, &staged);
+        }
+        self.shared.engine.settle()
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), Error> {
+        let start = Instant::now();
+        let outcome = self.shared.engine.commit(changes);
+        let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.last_commit_s = start.elapsed().as_secs_f64();
+        match &outcome {
+            Ok(()) => {
+                health.commits += 1;
+                health.full = false;
+            }
+            Err(Error::Full) => health.full = true,
+            Err(cause) => health.poisoned = Some(cause.to_string()),
+        }
+        outcome
+    }
+
+    fn answer_one(&mut self, answer: Answer<()>, outcome: Result<(), Error>) {
+        let failure = outcome.as_ref().err().cloned();
+        let _ = answer.send(outcome);
+        if let Some(cause) = failure {
+            self.after_failure(&cause);
+        }
+    }
+
+    fn after_failure(&mut self, cause: &Error) {
+        self.gaps.forget();
+        match cause {
+            Error::Full => tracing::error!(event = "disk_full", "the disk is full; nothing is acknowledged until there is room"),
+            Error::Poisoned { .. } => (self.shared.on_poison)(cause),
+            other => tracing::error!(event = "commit_failed", cause = %other, "a commit could not be prepared; its senders will send again"),
+        }
+    }
+}
+
+fn weight(batch: &Batch) -> usize {
+    batch.rejects.iter().map(|reject| reject.bytes.len()).sum()
+}

@@ -1,0 +1,160 @@
+//! Small parts of the two formats: varints, decimals, runs.
+
+use crate::Error;
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits are kept")]
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+    out.push(value as u8);
+}
+
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+/// Reads what [`put_varint`] and its kin wrote; every short read is damage, never a panic.
+pub(crate) struct Reader<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { left: bytes }
+    }
+    pub(crate) fn byte(&mut self) -> Result<u8, Error> {
+        let (first, rest) = self.left.split_first().ok_or_else(short)?;
+        self.left = rest;
+        Ok(*first)
+    }
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(short())
+    }
+    pub(crate) fn zigzag(&mut self) -> Result<i64, Error> {
+        self.varint().map(unzigzag)
+    }
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let (taken, rest) = self.left.split_at_checked(length).ok_or_else(short)?;
+        self.left = rest;
+        Ok(taken)
+    }
+    /// A length and that many bytes.
+    pub(crate) fn block(&mut self) -> Result<&'a [u8], Error> {
+        let length = self.length()?;
+        self.take(length)
+    }
+    /// A count that can't be more than what memory may hold.
+    pub(crate) fn length(&mut self) -> Result<usize, Error> {
+        usize::try_from(self.varint()?).ok().filter(|length| *length <= 1 << 28).ok_or_else(short)
+    }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+fn short() -> Error {
+    Error::Damaged { what: "a record that ends too early".into() }
+}
+
+const POWERS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
+
+/// The whole number `i` with `i / 10^decimals` exactly `value`, if there is one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded to 2^50, then checked bit by bit")]
+pub(crate) fn as_decimal(value: f64, decimals: usize) -> Option<i64> {
+    let power = POWERS.get(decimals)?;
+    let scaled = value * power;
+    if scaled.abs() > 1e15 {
+        return None;
+    }
+    let whole = scaled.round_ties_even() as i64;
+    ((whole as f64 / power).to_bits() == value.to_bits()).then_some(whole)
+}
+
+/// Back from [`as_decimal`].
+#[expect(clippy::cast_precision_loss, reason = "bounded to 2^50")]
+pub(crate) fn from_decimal(whole: i64, decimals: usize) -> f64 {
+    whole as f64 / POWERS.get(decimals).copied().unwrap_or(1.0)
+}
+
+/// The fewest decimals, at least `from`, that hold `value` exactly.
+pub(crate) fn decimals_of(value: f64, from: usize) -> Option<usize> {
+    (from..POWERS.len()).find(|decimals| as_decimal(value, *decimals).is_some())
+}
+
+/// Runs of equal values as (length, value) varints.
+pub(crate) fn put_runs(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
+    let mut run: Option<(u64, u64)> = None;
+    for value in values {
+        match &mut run {
+            Some((length, of)) if *of == value => *length += 1,
+            _ => {
+                if let Some((length, of)) = run {
+                    put_varint(out, length);
+                    put_varint(out, of);
+                }
+                run = Some((1, value));
+            }
+        }
+    }
+    if let Some((length, of)) = run {
+        put_varint(out, length);
+        put_varint(out, of);
+    }
+}
+
+/// Gives each of `count` run-coded values to `each`, with its place.
+pub(crate) fn read_runs(reader: &mut Reader<'_>, count: usize, mut each: impl FnMut(usize, u64)) -> Result<(), Error> {
+    let mut at = 0_usize;
+    while at < count {
+        let length = reader.length()?;
+        let value = reader.varint()?;
+        let end = at.checked_add(length).filter(|end| *end <= count && length > 0).ok_or_else(short)?;
+        for place in at..end {
+            each(place, value);
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_come_back_bit_by_bit_or_not_at_all() {
+        for (value, decimals) in [(1.42, Some(2)), (2.608, Some(3)), (0.0, Some(0)), (-0.255, Some(3)), (1e-7, None), (-0.0, None), (1e300, None), (0.1 + 0.2, None)] {
+            assert_eq!(decimals_of(value, 0), decimals, "{value}");
+            if let Some(decimals) = decimals {
+                let whole = as_decimal(value, decimals).expect("just found");
+                assert_eq!(from_decimal(whole, decimals).to_bits(), value.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_size_come_back() {
+        for value in [0, 1, -1, 127, -128, 300, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            put_varint(&mut out, zigzag(value));
+            assert_eq!(Reader::new(&out).zigzag().expect("whole"), value);
+        }
+        assert!(Reader::new(&[0x80; 11]).varint().is_err());
+        assert!(Reader::new(&[]).byte().is_err());
+    }
+}

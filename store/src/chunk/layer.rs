@@ -1,0 +1,393 @@
+use super::head::{Head, merge};
+use super::stage::{Staged, Stager, existing, put_log, seal};
+use super::{Point, codec, log};
+use crate::Error;
+use crate::engine::{Change, Engine, Order, Span, Table};
+use model::{DatastreamId, Interval, Observation};
+use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// Heads by the number of their datastream.
+pub(crate) type Heads = Vec<Head>;
+
+/// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
+const LOG_LIMIT: usize = 48 << 20;
+/// Points that the cache of decoded chunks holds, 24 bytes each.
+const CACHE_POINTS: usize = 1 << 20;
+/// Chunks fetched at once while reading on.
+const FETCH: usize = 32;
+
+/// The observations of a store: buffers in memory, log and chunks in an engine.
+pub(crate) struct Chunks {
+    engine: Arc<dyn Engine>,
+    heads: RwLock<Heads>,
+}
+
+/// What only the writer touches.
+pub(crate) struct ChunkWriter {
+    stager: Stager,
+    cache: Cache,
+    /// Records that are still in the log, oldest first, with their bytes.
+    log: VecDeque<(u64, usize)>,
+    log_bytes: usize,
+    log_limit: usize,
+    pub(crate) next_commit: u64,
+}
+
+/// Decoded chunks that late and repeated points are compared with.
+#[derive(Default)]
+pub(crate) struct Cache {
+    chunks: HashMap<(u32, i64), Arc<[Point]>>,
+    points: usize,
+}
+
+impl Cache {
+    pub(crate) fn chunk(&mut self, engine: &dyn Engine, id: u32, start: i64) -> Result<Arc<[Point]>, Error> {
+        if let Some(points) = self.chunks.get(&(id, start)) {
+            return Ok(points.clone());
+        }
+        let span = Span { part: i64::from(id), from: start, to: start };
+        let rows = engine.range(Table::Chunk, span, Order::Ascending, 1)?;
+        let missing = || Error::Damaged { what: format!("the chunk of datastream {id} from {start} µs is missing") };
+        let points: Arc<[Point]> = codec::decode(&rows.first().ok_or_else(missing)?.body)?.into();
+        if self.points + points.len() > CACHE_POINTS {
+            self.chunks.clear();
+            self.points = 0;
+        }
+        self.points += points.len();
+        self.chunks.insert((id, start), points.clone());
+        Ok(points)
+    }
+    pub(crate) fn forget(&mut self, id: u32, start: i64) {
+        if let Some(points) = self.chunks.remove(&(id, start)) {
+            self.points -= points.len();
+        }
+    }
+}
+
+impl Chunks {
+    /// Reads back what the engine holds: where chunks begin, the last of each datastream, and the log into the buffers.
+    /// Returns the records that could not be read, which stay where they are.
+    pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<(Self, ChunkWriter, Vec<Error>), Error> {
+        let mut damage = Vec::new();
+        let mut heads = Heads::new();
+        let mut cache = Cache::default();
+        for key in engine.keys(Table::Chunk)? {
+            let Ok(id) = u32::try_from(key.part) else { continue };
+            let head = head_mut(&mut heads, id);
+            head.starts.push(key.at);
+            head.count += key.weight.cast_unsigned();
+            head.first_at = head.first_at.min(key.at);
+            head.last_chunk_points = usize::try_from(key.weight).unwrap_or(0);
+        }
+        for (id, head) in (0_u32..).zip(&mut heads) {
+            let Some(start) = head.starts.last().copied() else { continue };
+            match cache.chunk(engine.as_ref(), id, start) {
+                Ok(points) => {
+                    head.last = points.last().copied();
+                    head.sealed_end = head.last.map_or(start, |last| last.at);
+                }
+                Err(cause) => {
+                    head.sealed_end = start;
+                    damage.push(cause);
+                }
+            }
+        }
+        let mut writer = ChunkWriter {
+            stager: Stager::default(),
+            cache,
+            log: VecDeque::new(),
+            log_bytes: 0,
+            log_limit: LOG_LIMIT,
+            next_commit: 1,
+        };
+        let mut from = i64::MIN;
+        loop {
+            let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
+            let Some(last) = rows.last() else { break };
+            from = last.at + 1;
+            for row in rows {
+                let commit = row.at.cast_unsigned();
+                writer.log.push_back((commit, row.body.len()));
+                writer.log_bytes += row.body.len();
+                writer.next_commit = commit + 1;
+                match log::decode(&row.body) {
+                    Ok(record) => replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache)?,
+                    Err(cause) => damage.push(cause),
+                }
+            }
+        }
+        Ok((Self { engine, heads: RwLock::new(heads) }, writer, damage))
+    }
+
+    fn heads(&self) -> RwLockReadGuard<'_, Heads> {
+        self.heads.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prepares a group: classified, with log record and seals in `changes`. Nothing is true before [`Chunks::publish`].
+    pub(crate) fn stage(&self, writer: &mut ChunkWriter, group: &[Observation], changes: &mut Vec<Change>) -> Result<Staged, Error> {
+        let heads = self.heads();
+        let commit = writer.next_commit;
+        let engine = self.engine.as_ref();
+        let mut staged = writer.stager.stage(group, commit, &heads, engine, &mut writer.cache, changes)?;
+        let mut wanted: Vec<u32> = Vec::new();
+        for (id, _) in &staged.points {
+            if heads.get(*id as usize).is_some_and(Head::wants_sealing) && !wanted.contains(id) {
+                wanted.push(*id);
+            }
+        }
+        if writer.log_bytes > writer.log_limit {
+            let cutoff = writer.log_cutoff();
+            wanted.extend((0_u32..).zip(heads.iter()).filter(|(_, head)| head.oldest <= cutoff).map(|(id, _)| id));
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        for id in wanted {
+            if let Some(head) = heads.get(id as usize) {
+                staged.seals.push(seal(head, id, engine, &mut writer.cache, changes)?);
+            }
+        }
+        put_log(&mut staged, changes);
+        staged.freed = writer.free_log_through(&heads, &staged);
+        if let Some(upto) = staged.freed {
+            changes.push(Change::DropThrough { table: Table::Log, part: 0, at: upto.cast_signed() });
+        }
+        Ok(staged)
+    }
+
+    /// Makes a committed group visible.
+    pub(crate) fn publish(&self, writer: &mut ChunkWriter, staged: &Staged) {
+        writer.next_commit = staged.commit + 1;
+        if staged.points.is_empty() && staged.seals.is_empty() {
+            return;
+        }
+        writer.log.push_back((staged.commit, staged.log_bytes));
+        writer.log_bytes += staged.log_bytes;
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        for seal in &staged.seals {
+            head_mut(&mut heads, seal.datastream).sealed(seal);
+        }
+        let kept = staged.outcomes.iter().filter(|outcome| **outcome != crate::Outcome::Duplicate);
+        for ((id, point), outcome) in staged.points.iter().zip(kept) {
+            let head = head_mut(&mut heads, *id);
+            head.insert(*point, staged.commit);
+            head.count += u64::from(*outcome == crate::Outcome::Accepted);
+        }
+        drop(heads);
+        writer.forget_log(staged);
+    }
+
+    /// Seals every buffer: for benches and for a store that will rest.
+    pub(crate) fn stage_seal_all(&self, writer: &mut ChunkWriter, changes: &mut Vec<Change>) -> Result<Staged, Error> {
+        let limit = std::mem::replace(&mut writer.log_limit, 0);
+        writer.log_bytes += 1; // Over the limit even with an empty log.
+        let staged = self.stage(writer, &[], changes);
+        writer.log_bytes -= 1;
+        writer.log_limit = limit;
+        staged
+    }
+
+    /// The point of the greatest time.
+    pub(crate) fn last(&self, datastream: DatastreamId) -> Option<Observation> {
+        self.heads().get(datastream.index())?.last.map(|point| point.observation(datastream))
+    }
+
+    /// The last of many at once, in the order asked.
+    pub(crate) fn last_of(&self, datastreams: &[DatastreamId]) -> Vec<Option<Observation>> {
+        let heads = self.heads();
+        let last = |id: &DatastreamId| heads.get(id.index())?.last.map(|point| point.observation(*id));
+        datastreams.iter().map(last).collect()
+    }
+
+    /// Count, first and last time.
+    pub(crate) fn extent(&self, datastream: DatastreamId) -> Option<(u64, i64, i64)> {
+        let heads = self.heads();
+        let head = heads.get(datastream.index())?;
+        head.last.map(|last| (head.count, head.first_at, last.at))
+    }
+
+    pub(crate) fn observations(&self) -> u64 {
+        self.heads().iter().map(|head| head.count).sum()
+    }
+
+    /// Gives every point of `interval` to `each`, ascending, each time once, until it breaks.
+    pub(crate) fn visit(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Point) -> ControlFlow<()>) -> Result<(), Error> {
+        let (from, to) = (interval.from.micros(), interval.to.micros());
+        // Buffers before chunks: what is sealed in between is seen twice, never missed.
+        let buffered = self.buffered(datastream, from, to);
+        let mut waiting = buffered.as_slice();
+        let part = i64::from(datastream.0);
+        let mut next = from;
+        let mut emitted: Option<i64> = None;
+        let mut first_fetch = true;
+        loop {
+            let span = Span { part, from: next, to: to.saturating_sub(1) };
+            let rows = if first_fetch {
+                self.engine.covering(Table::Chunk, span, FETCH)?
+            } else {
+                self.engine.range(Table::Chunk, span, Order::Ascending, FETCH)?
+            };
+            first_fetch = false;
+            let done = rows.len() < FETCH;
+            for row in rows {
+                next = row.at.saturating_add(1);
+                let points = codec::decode(&row.body)?;
+                for point in points {
+                    if point.at < from || emitted.is_some_and(|emitted| point.at <= emitted) {
+                        continue;
+                    }
+                    if point.at >= to {
+                        break;
+                    }
+                    let earlier = waiting.partition_point(|buffered| buffered.at < point.at);
+                    let (before, rest) = waiting.split_at_checked(earlier).unwrap_or((waiting, &[]));
+                    waiting = rest;
+                    for buffered in before {
+                        if each(*buffered).is_break() {
+                            return Ok(());
+                        }
+                    }
+                    let served = match waiting.split_first() {
+                        Some((buffered, rest)) if buffered.at == point.at => {
+                            waiting = rest;
+                            *buffered
+                        }
+                        _ => point,
+                    };
+                    emitted = Some(point.at);
+                    if each(served).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            if done {
+                break;
+            }
+        }
+        for buffered in waiting {
+            if each(*buffered).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The observations of `interval`, ascending, at most `limit` from the earliest.
+    pub(crate) fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+        let mut found = Vec::new();
+        if interval.is_empty() || limit == 0 {
+            return Ok(found);
+        }
+        self.visit(datastream, interval, |point| {
+            found.push(point.observation(datastream));
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(found)
+    }
+
+    /// What revisions replaced, in the order of commits.
+    #[cfg(test)]
+    pub(crate) fn superseded(&self, datastream: DatastreamId) -> Result<Vec<Observation>, Error> {
+        let all = Span { part: i64::from(datastream.0), from: i64::MIN, to: i64::MAX };
+        let mut found = Vec::new();
+        for row in self.engine.range(Table::Superseded, all, Order::Ascending, usize::MAX)? {
+            found.extend(codec::decode(&row.body)?.into_iter().map(|point| point.observation(datastream)));
+        }
+        Ok(found)
+    }
+
+    /// The last `limit` points before `to`, ascending.
+    pub(crate) fn last_before(&self, datastream: DatastreamId, to: i64, limit: usize) -> Result<Vec<Point>, Error> {
+        let buffered = self.buffered(datastream, i64::MIN, to);
+        let mut found = buffered;
+        let mut upto = to;
+        // Chunks from the newest, until enough points are known and no chunk can hold a later one than the earliest of them.
+        while upto > i64::MIN {
+            let span = Span { part: i64::from(datastream.0), from: i64::MIN, to: upto.saturating_sub(1) };
+            let rows = self.engine.range(Table::Chunk, span, Order::Descending, 1)?;
+            let Some(row) = rows.first() else { break };
+            let points = codec::decode(&row.body)?;
+            let inside = points.partition_point(|point| point.at < to);
+            found = merge(points.get(..inside).unwrap_or(&[]), &found);
+            upto = row.at;
+            if found.len() - found.partition_point(|point| point.at < upto) >= limit {
+                break;
+            }
+        }
+        Ok(found.split_off(found.len().saturating_sub(limit)))
+    }
+
+    fn buffered(&self, datastream: DatastreamId, from: i64, to: i64) -> Vec<Point> {
+        let heads = self.heads();
+        let Some(head) = heads.get(datastream.index()) else { return Vec::new() };
+        let inside = |points: &[Point]| {
+            let start = points.partition_point(|point| point.at < from);
+            let end = points.partition_point(|point| point.at < to);
+            points.get(start..end).unwrap_or(&[]).to_vec()
+        };
+        let mut found = inside(&head.late);
+        found.extend(inside(&head.fresh));
+        found
+    }
+}
+
+impl ChunkWriter {
+    /// The commit up to which buffers are sealed so that half the log is freed.
+    fn log_cutoff(&self) -> u64 {
+        let mut left = self.log_bytes;
+        for (commit, bytes) in &self.log {
+            if left <= self.log_limit / 2 {
+                return *commit;
+            }
+            left = left.saturating_sub(*bytes);
+        }
+        u64::MAX - 1
+    }
+    /// The last record that nobody needs once `staged` is committed.
+    fn free_log_through(&self, heads: &Heads, staged: &Staged) -> Option<u64> {
+        let (first, _) = self.log.front()?;
+        if staged.seals.is_empty() {
+            return None;
+        }
+        let mut sealed: Vec<usize> = staged.seals.iter().map(|seal| seal.datastream as usize).collect();
+        sealed.sort_unstable();
+        let still_open = heads.iter().enumerate().filter(|(id, _)| sealed.binary_search(id).is_err()).map(|(_, head)| head.oldest);
+        // The record of this commit stays: its points are in no chunk.
+        let needed = still_open.min().unwrap_or(u64::MAX).min(staged.commit);
+        (needed > *first).then(|| needed - 1)
+    }
+    fn forget_log(&mut self, staged: &Staged) {
+        if let Some(upto) = staged.freed {
+            while let Some((_, bytes)) = self.log.pop_front_if(|(commit, _)| *commit <= upto) {
+                self.log_bytes -= bytes;
+            }
+        }
+    }
+}
+
+fn head_mut(heads: &mut Heads, id: u32) -> &mut Head {
+    let index = id as usize;
+    while heads.len() <= index {
+        let next = u32::try_from(heads.len()).unwrap_or(u32::MAX);
+        heads.push(Head::new(next));
+    }
+    #[expect(clippy::indexing_slicing, reason = "made longer just above")]
+    &mut heads[index]
+}
+
+fn replay(record: log::Record, commit: u64, heads: &mut Heads, engine: &dyn Engine, cache: &mut Cache) -> Result<(), Error> {
+    for id in record.sealed {
+        let head = head_mut(heads, id);
+        head.fresh.clear();
+        head.late.clear();
+        head.oldest = u64::MAX;
+    }
+    for (id, point) in record.points {
+        let head = head_mut(heads, id);
+        let known = head.last.is_some_and(|last| point.at <= last.at) && existing(head, id, point.at, engine, cache)?.is_some();
+        head.insert(point, commit);
+        head.count += u64::from(!known);
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+use model::{DatastreamId, Observation, Quality, Timestamp};
+
+/// An observation without its datastream, as buffers and chunks hold it: 24 bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Point {
+    /// Phenomenon time, µs.
+    pub(crate) at: i64,
+    pub(crate) value: f64,
+    /// Arrival, whole seconds since 1970 (until 2106).
+    pub(crate) received_s: u32,
+    /// [`Quality::to_bits`].
+    pub(crate) quality: u16,
+}
+
+impl Point {
+    pub(crate) fn of(observation: &Observation) -> Self {
+        Self {
+            at: observation.phenomenon_time.micros(),
+            value: observation.result,
+            received_s: u32::try_from(observation.received_at.seconds()).unwrap_or(0),
+            quality: observation.quality.to_bits(),
+        }
+    }
+    pub(crate) fn observation(self, datastream: DatastreamId) -> Observation {
+        Observation {
+            datastream,
+            phenomenon_time: Timestamp::from_micros(self.at),
+            received_at: Timestamp::from_seconds(i64::from(self.received_s)),
+            result: self.value,
+            quality: Quality::from_bits(self.quality).unwrap_or(Quality::NOT_EVALUATED),
+        }
+    }
+    /// Whole seconds from phenomenon to arrival.
+    pub(crate) fn lag_s(&self) -> i64 {
+        i64::from(self.received_s) - self.at.div_euclid(1_000_000)
+    }
+    pub(crate) fn same_value(&self, other: &Self) -> bool {
+        self.value.to_bits() == other.value.to_bits()
+    }
+}

@@ -1,0 +1,183 @@
+//! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
+
+use super::head::{CHUNK_POINTS, Head, SHORT_CHUNK, Seal, merge};
+use super::layer::{Cache, Heads};
+use super::{Point, codec, log};
+use crate::batch::Outcome;
+use crate::engine::{Change, Engine, Row, Table};
+use crate::Error;
+use model::Observation;
+use std::collections::HashMap;
+
+/// A group that is ready: becomes true in memory once its changes are on disk.
+pub(crate) struct Staged {
+    pub(crate) commit: u64,
+    /// Accepted and revised, in the order of receipt.
+    pub(crate) points: Vec<(u32, Point)>,
+    /// One for each observation of the group.
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) seals: Vec<Seal>,
+    /// How large its log record is.
+    pub(crate) log_bytes: usize,
+    /// The last log record that is dropped with it.
+    pub(crate) freed: Option<u64>,
+}
+
+/// The writer's memory between groups.
+#[derive(Default)]
+pub(crate) struct Stager {
+    /// Per datastream: the commit that last staged it, and the greatest time it staged.
+    staged: Vec<(u64, i64)>,
+}
+
+impl Stager {
+    /// Classifies `group` against `heads`, adds log record, seals and superseded values to `changes`.
+    pub(crate) fn stage(
+        &mut self,
+        group: &[Observation],
+        commit: u64,
+        heads: &Heads,
+        engine: &dyn Engine,
+        cache: &mut Cache,
+        changes: &mut Vec<Change>,
+    ) -> Result<Staged, Error> {
+        let mut points: Vec<(u32, Point)> = Vec::with_capacity(group.len());
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut superseded: HashMap<u32, Vec<Point>> = HashMap::new();
+        // Built when a group first looks back at itself.
+        let mut seen: Option<HashMap<(u32, i64), usize>> = None;
+        for observation in group {
+            let id = observation.datastream.0;
+            let index = observation.datastream.index();
+            if self.staged.len() <= index {
+                self.staged.resize(index + 1, (0, i64::MIN));
+            }
+            let point = Point::of(observation);
+            let head = heads.get(index);
+            let committed_to = head.and_then(|head| head.last).map_or(i64::MIN, |last| last.at);
+            let Some(staged) = self.staged.get_mut(index) else { continue };
+            let staged_to = if staged.0 == commit { staged.1 } else { i64::MIN };
+            if point.at > committed_to && point.at > staged_to {
+                *staged = (commit, point.at);
+                if let Some(seen) = &mut seen {
+                    seen.insert((id, point.at), points.len());
+                }
+                points.push((id, point));
+                outcomes.push(Outcome::Accepted);
+                continue;
+            }
+            *staged = (commit, staged_to.max(point.at));
+            let seen = seen.get_or_insert_with(|| {
+                points.iter().enumerate().map(|(place, (id, point))| ((*id, point.at), place)).collect()
+            });
+            let before = match seen.get(&(id, point.at)).and_then(|place| points.get(*place)) {
+                Some((_, staged)) => Some(*staged),
+                None => match head {
+                    Some(head) => existing(head, id, point.at, engine, cache)?,
+                    None => None,
+                },
+            };
+            match before {
+                Some(before) if before.same_value(&point) => outcomes.push(Outcome::Duplicate),
+                Some(before) => {
+                    superseded.entry(id).or_default().push(before);
+                    seen.insert((id, point.at), points.len());
+                    points.push((id, point));
+                    outcomes.push(Outcome::Revised);
+                }
+                None => {
+                    seen.insert((id, point.at), points.len());
+                    points.push((id, point));
+                    outcomes.push(Outcome::Accepted);
+                }
+            }
+        }
+        for (id, replaced) in superseded {
+            changes.push(put_superseded(id, commit, replaced)?);
+        }
+        Ok(Staged { commit, points, outcomes, seals: Vec::new(), log_bytes: 0, freed: None })
+    }
+}
+
+/// The committed point of this time, if there is one.
+pub(crate) fn existing(head: &Head, id: u32, at: i64, engine: &dyn Engine, cache: &mut Cache) -> Result<Option<Point>, Error> {
+    if let Some(point) = head.buffered(at) {
+        return Ok(Some(*point));
+    }
+    let Some(start) = head.chunk_of(at) else { return Ok(None) };
+    let points = cache.chunk(engine, id, start)?;
+    Ok(points.binary_search_by_key(&at, |point| point.at).ok().and_then(|place| points.get(place).copied()))
+}
+
+/// Replaced values of one datastream in one commit, ascending in time; of one time in the order in which they were replaced.
+fn put_superseded(id: u32, commit: u64, mut replaced: Vec<Point>) -> Result<Change, Error> {
+    replaced.sort_by_key(|point| point.at);
+    let weight = i64::try_from(replaced.len()).unwrap_or(i64::MAX);
+    let row = Row { part: i64::from(id), at: commit.cast_signed(), weight, body: codec::encode(&replaced)? };
+    Ok(Change::Put { table: Table::Superseded, row })
+}
+
+/// Adds the log record of what was staged.
+pub(crate) fn put_log(staged: &mut Staged, changes: &mut Vec<Change>) {
+    if staged.points.is_empty() && staged.seals.is_empty() {
+        return;
+    }
+    let sealed: Vec<u32> = staged.seals.iter().map(|seal| seal.datastream).collect();
+    let body = log::encode(&staged.points, &sealed);
+    staged.log_bytes = body.len();
+    changes.push(Change::Put { table: Table::Log, row: Row { part: 0, at: staged.commit.cast_signed(), weight: 0, body } });
+}
+
+/// Turns the buffers of one datastream into chunks: fresh points after the last chunk, late ones into those they touch.
+pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache, changes: &mut Vec<Change>) -> Result<Seal, Error> {
+    let mut seal = Seal { datastream: id, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN };
+    let mut late = head.late.as_slice();
+    // The last chunk is rewritten when it is short and there is more to add to it, or when late points fall into it.
+    let last_start = head.starts.last().copied();
+    let mut tail: Vec<Point> = Vec::new();
+    let grow_last = head.last_chunk_points < SHORT_CHUNK && !head.fresh.is_empty();
+    for (place, start) in head.starts.iter().enumerate() {
+        let next = head.starts.get(place + 1).copied();
+        let is_last = next.is_none();
+        // Points before the first chunk go into it.
+        let upto = next.map_or(late.len(), |next| late.partition_point(|point| point.at < next));
+        let (mine, rest) = late.split_at_checked(upto).unwrap_or((late, &[]));
+        late = rest;
+        let is_short_last = is_last && grow_last;
+        if mine.is_empty() && !is_short_last {
+            continue;
+        }
+        let merged = merge(&cache.chunk(engine, id, *start)?, mine);
+        seal.gone.push(*start);
+        if is_short_last {
+            tail = merged;
+        } else {
+            split(merged, &mut seal);
+        }
+    }
+    debug_assert!(late.is_empty() || last_start.is_none(), "late points without a chunk");
+    tail.extend_from_slice(late);
+    tail.extend_from_slice(&head.fresh);
+    split(tail, &mut seal);
+    for start in &seal.gone {
+        changes.push(Change::Delete { table: Table::Chunk, part: i64::from(id), at: *start });
+        cache.forget(id, *start);
+    }
+    for (start, points) in &seal.chunks {
+        let weight = i64::try_from(points.len()).unwrap_or(i64::MAX);
+        let row = Row { part: i64::from(id), at: *start, weight, body: codec::encode(points)? };
+        changes.push(Change::Put { table: Table::Chunk, row });
+    }
+    Ok(seal)
+}
+
+/// Cuts points into chunks of even size, none much over [`CHUNK_POINTS`].
+fn split(points: Vec<Point>, seal: &mut Seal) {
+    let pieces = points.len().div_ceil(CHUNK_POINTS + CHUNK_POINTS / 2).max(1);
+    for piece in points.chunks(points.len().div_ceil(pieces).max(1)) {
+        if let (Some(first), Some(last)) = (piece.first(), piece.last()) {
+            seal.chunks.push((first.at, piece.into()));
+            seal.end = seal.end.max(last.at);
+        }
+    }
+}

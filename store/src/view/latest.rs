@@ -1,0 +1,122 @@
+//! The last of everything, and what it means now.
+
+use super::View;
+use crate::Error;
+use model::{Datastream, Interval, Level, Observation, State, Station, Threshold, Timestamp, level, rise_per_hour, stale_after};
+use std::sync::Arc;
+
+/// Steps down and slopes are judged over this long.
+const SHORT_S: i64 = 30 * 60;
+/// When that does not settle the level, its history over this long does.
+const LONG_S: i64 = 24 * 3600;
+
+/// A datastream with what was measured last.
+#[derive(Debug, Clone)]
+pub struct Latest {
+    pub datastream: Arc<Datastream>,
+    pub station: Arc<Station>,
+    /// The one with the greatest phenomenon time.
+    pub observation: Option<Observation>,
+    pub state: State,
+    /// Whole seconds from the observation's phenomenon time to now.
+    pub age_s: Option<i64>,
+}
+
+/// A station with its neighbours along the river and the last of each datastream.
+#[derive(Debug, Clone)]
+pub struct StationSummary {
+    pub station: Arc<Station>,
+    /// Stations that name this one as their downstream, by name.
+    pub upstream: Vec<Arc<Station>>,
+    pub downstream: Option<Arc<Station>>,
+    /// Levels first, then rain, then the rest.
+    pub datastreams: Vec<Latest>,
+}
+
+impl View {
+    /// The last of every visible datastream, by key.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn latest(&self) -> Result<Vec<Latest>, Error> {
+        self.latest_of_all(&self.datastreams(None))
+    }
+
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn latest_of(&self, datastream: &Arc<Datastream>) -> Result<Latest, Error> {
+        let found = self.latest_of_all(std::slice::from_ref(datastream))?;
+        found.into_iter().next().ok_or_else(|| Error::Damaged { what: format!("the station of {}", datastream.key) })
+    }
+
+    fn latest_of_all(&self, datastreams: &[Arc<Datastream>]) -> Result<Vec<Latest>, Error> {
+        let registry = self.store.registry();
+        let now = self.now();
+        let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
+        let last = self.store.shared().chunks.last_of(&ids);
+        let mut found = Vec::with_capacity(datastreams.len());
+        for (datastream, observation) in datastreams.iter().zip(last) {
+            let observation = observation.filter(|_| self.sees(datastream));
+            let Some(station) = registry.station(datastream.station.as_str()) else { continue };
+            let state = self.state(datastream, observation.as_ref(), now)?;
+            let age_s = observation.map(|last| now.seconds() - last.phenomenon_time.seconds());
+            found.push(Latest { datastream: datastream.clone(), station: station.clone(), observation, state, age_s });
+        }
+        Ok(found)
+    }
+
+    /// Judged anew at each call from what was measured, so that it can't freeze. A stale datastream's level is unknown.
+    fn state(&self, datastream: &Datastream, last: Option<&Observation>, now: Timestamp) -> Result<State, Error> {
+        let unknown = State { level: Level::Unknown, stale: true, rise_per_hour: None };
+        let Some(last) = last else { return Ok(unknown) };
+        if now.seconds() - last.phenomenon_time.seconds() > stale_after(datastream.period_s) {
+            return Ok(unknown);
+        }
+        let thresholds = datastream.thresholds_at(now);
+        let recent = self.recent(datastream, last, SHORT_S.max(i64::from(datastream.period_s) * 4))?;
+        let rise_per_hour = rise_per_hour(&recent);
+        let level = match clearly_below(&recent, &thresholds) {
+            true => Level::Below,
+            false => level(&self.recent(datastream, last, LONG_S)?, &thresholds),
+        };
+        Ok(State { level, stale: false, rise_per_hour })
+    }
+
+    fn recent(&self, datastream: &Datastream, last: &Observation, seconds: i64) -> Result<Vec<Observation>, Error> {
+        let end = last.phenomenon_time.plus_micros(1);
+        self.observations(datastream, Interval::new(end.plus_seconds(-seconds), end), usize::MAX)
+    }
+
+    /// A station with its neighbours along the river and the last of each of its datastreams.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn summary(&self, station: &str) -> Result<Option<StationSummary>, Error> {
+        let Some(station) = self.station(station) else { return Ok(None) };
+        let mut datastreams = self.latest_of_all(&self.datastreams(Some(station.id.as_str())))?;
+        datastreams.sort_by_key(|latest| {
+            let property = latest.datastream.property;
+            (!property.is_level(), !property.is_rain(), latest.datastream.key.clone())
+        });
+        let visible = self.stations();
+        let upstream = visible.iter().filter(|other| other.downstream.as_ref() == Some(&station.id)).cloned();
+        let mut upstream: Vec<_> = upstream.collect();
+        upstream.sort_by(|one, other| one.name.cmp(&other.name));
+        let downstream = station.downstream.as_ref().and_then(|id| visible.iter().find(|other| other.id == *id)).cloned();
+        Ok(Some(StationSummary { station, upstream, downstream, datastreams }))
+    }
+}
+
+/// Every usable sample lies so far under the lowest threshold that no history could make it anything but below.
+fn clearly_below(recent: &[Observation], thresholds: &[&Threshold]) -> bool {
+    let Some(lowest) = thresholds.first() else { return false };
+    let clearing = match thresholds.get(1) {
+        Some(second) => lowest.value - (0.05 * (second.value - lowest.value)).max(0.05),
+        None => lowest.value - 0.05,
+    };
+    let long_enough = match (recent.first(), recent.last()) {
+        (Some(first), Some(last)) => last.phenomenon_time.seconds_since(first.phenomenon_time) >= 0.9 * 1800.0,
+        _ => false,
+    };
+    long_enough && recent.iter().all(|sample| sample.quality.is_usable() && sample.result < clearing)
+}
