@@ -1,5 +1,5 @@
 //! Observations as compressed rows. Each commit is one record in the log; a datastream's buffer is sealed into a chunk of
-//! about a thousand points when it is full; late points have a buffer of their own and are folded into the chunks they touch.
+//! one or two thousand points when it is full; late points have a buffer of their own and are folded into the chunks they touch.
 //! Design and measurements: `docs/decisions/0003-store.md`.
 
 mod codec;
@@ -12,3 +12,9 @@ mod stage;
 
 pub(crate) use layer::{ChunkWriter, Chunks};
 pub(crate) use point::Point;
+
+/// The log record of these observations, as a commit would write it.
+pub(crate) fn log_record(observations: &[model::Observation]) -> Vec<u8> {
+    let points: Vec<(u32, Point)> = observations.iter().map(|one| (one.datastream.0, Point::of(one))).collect();
+    log::encode(&points, &[])
+}

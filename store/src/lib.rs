@@ -29,3 +29,9 @@ pub use registry::Registry;
 pub use rows::QuarantineEntry;
 pub use store::{Settings, Store};
 pub use view::{Bucket, BucketRow, Latest, StationSummary, View};
+
+/// The log record of these observations alone, for benches that measure what the disk allows.
+#[must_use]
+pub fn log_record(observations: &[model::Observation]) -> Vec<u8> {
+    chunk::log_record(observations)
+}

@@ -2,14 +2,21 @@
 
 use crate::Error;
 
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time are kept")]
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "seven bits are kept")]
-        out.push(value as u8 | 0x80);
+    let mut bytes = [0_u8; 10];
+    let mut length = 1;
+    for byte in &mut bytes {
+        *byte = value as u8 & 0x7f;
         value >>= 7;
+        if value == 0 {
+            break;
+        }
+        *byte |= 0x80;
+        length += 1;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "below 128")]
-    out.push(value as u8);
+    out.extend_from_slice(bytes.get(..length).unwrap_or(&bytes));
 }
 
 pub(crate) const fn zigzag(value: i64) -> u64 {
@@ -71,17 +78,21 @@ fn short() -> Error {
     Error::Damaged { what: "a record that ends too early".into() }
 }
 
+/// Adding and taking away this rounds a number below 2^51 to the nearest whole one, without a call.
+const ROUNDING: f64 = 6_755_399_441_055_744.0;
+
 const POWERS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
 /// The whole number `i` with `i / 10^decimals` exactly `value`, if there is one.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "bounded to 2^50, then checked bit by bit")]
+#[inline]
 pub(crate) fn as_decimal(value: f64, decimals: usize) -> Option<i64> {
     let power = POWERS.get(decimals)?;
     let scaled = value * power;
     if scaled.abs() > 1e15 {
         return None;
     }
-    let whole = scaled.round_ties_even() as i64;
+    let whole = ((scaled + ROUNDING) - ROUNDING) as i64;
     ((whole as f64 / power).to_bits() == value.to_bits()).then_some(whole)
 }
 

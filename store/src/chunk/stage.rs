@@ -1,6 +1,6 @@
 //! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
 
-use super::head::{CHUNK_POINTS, Head, SHORT_CHUNK, Seal, merge};
+use super::head::{Head, SHORT_CHUNK, Seal, merge};
 use super::layer::{Cache, Heads};
 use super::{Point, codec, log};
 use crate::batch::Outcome;
@@ -135,6 +135,7 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
     // The last chunk is rewritten when it is short and there is more to add to it, or when late points fall into it.
     let last_start = head.starts.last().copied();
     let mut tail: Vec<Point> = Vec::new();
+    let mut pieces: Vec<Vec<Point>> = Vec::new();
     let grow_last = head.last_chunk_points < SHORT_CHUNK && !head.fresh.is_empty();
     for (place, start) in head.starts.iter().enumerate() {
         let next = head.starts.get(place + 1).copied();
@@ -152,32 +153,32 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
         if is_short_last {
             tail = merged;
         } else {
-            split(merged, &mut seal);
+            split(&merged, head.seal_at, &mut pieces);
         }
     }
     debug_assert!(late.is_empty() || last_start.is_none(), "late points without a chunk");
     tail.extend_from_slice(late);
     tail.extend_from_slice(&head.fresh);
-    split(tail, &mut seal);
+    split(&tail, head.seal_at, &mut pieces);
     for start in &seal.gone {
         changes.push(Change::Delete { table: Table::Chunk, part: i64::from(id), at: *start });
         cache.forget(id, *start);
     }
-    for (start, points) in &seal.chunks {
-        let weight = i64::try_from(points.len()).unwrap_or(i64::MAX);
-        let row = Row { part: i64::from(id), at: *start, weight, body: codec::encode(points)? };
-        changes.push(Change::Put { table: Table::Chunk, row });
+    for piece in pieces {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
+        let body = codec::encode(&piece)?;
+        seal.chunks.push((first.at, piece.len(), body.len()));
+        seal.end = seal.end.max(last.at);
+        let weight = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+        changes.push(Change::Put { table: Table::Chunk, row: Row { part: i64::from(id), at: first.at, weight, body } });
     }
     Ok(seal)
 }
 
-/// Cuts points into chunks of even size, none much over [`CHUNK_POINTS`].
-fn split(points: Vec<Point>, seal: &mut Seal) {
-    let pieces = points.len().div_ceil(CHUNK_POINTS + CHUNK_POINTS / 2).max(1);
-    for piece in points.chunks(points.len().div_ceil(pieces).max(1)) {
-        if let (Some(first), Some(last)) = (piece.first(), piece.last()) {
-            seal.chunks.push((first.at, piece.into()));
-            seal.end = seal.end.max(last.at);
-        }
+/// Cuts points into pieces of even size, none much over `most`.
+fn split(points: &[Point], most: usize, pieces: &mut Vec<Vec<Point>>) {
+    if !points.is_empty() {
+        let count = points.len().div_ceil(most + most / 3);
+        pieces.extend(points.chunks(points.len().div_ceil(count)).map(<[Point]>::to_vec));
     }
 }
