@@ -1,15 +1,112 @@
-use crate::{Complaint, Error, Registry};
+//! Network files: what stands in the field, as its owner writes it down. Read, checked and applied declaratively.
+//! The grammar is explained by example in `demo/network.toml`.
+
+mod check;
+mod load;
+mod parse;
+mod plan;
+mod wire;
+
+pub(crate) use plan::{OriginMap, plan, restore};
+
+pub use load::{hash_password, load_embedded, load_network};
+pub use parse::{nearest, parse_network, parse_profile};
+
+use std::collections::BTreeMap;
+use std::fmt;
+#[cfg(test)]
+mod tests;
+use wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
+
+/// Network files that are applied together; their entries may refer to one another.
 #[derive(Debug, Clone, Default)]
-pub struct Network { pub files: Vec<NetworkFile> }
+pub struct Network {
+    pub files: Vec<NetworkFile>,
+}
+
+/// One file as it was read: well-formed, not yet checked against anything.
 #[derive(Debug, Clone, Default)]
-pub struct NetworkFile { pub name: String }
+pub struct NetworkFile {
+    /// Entries belong to the file of this name: what disappears from it is retired.
+    pub name: String,
+    text: String,
+    owners: Vec<Placed<OwnerEntry>>,
+    stations: Vec<Placed<StationEntry>>,
+    datastreams: Vec<Placed<DatastreamEntry>>,
+    devices: Vec<Placed<DeviceEntry>>,
+    /// Device profiles by the path that the file names them with.
+    profiles: BTreeMap<String, ProfileEntry>,
+    /// What stood in password files, by the path that the file names them with.
+    passwords: BTreeMap<String, Secret>,
+}
+
+/// A password as it was read: hashed when the network is applied, never shown.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// An entry and the byte of the file where it begins.
 #[derive(Debug, Clone)]
-pub struct Change { pub line: String }
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OriginMap;
-pub(crate) struct Document { pub(crate) kind: &'static str, pub(crate) id: String, pub(crate) number: Option<u32>, pub(crate) file: String, pub(crate) retired: bool, pub(crate) body: String }
-pub(crate) struct Plan { pub(crate) registry: Registry, pub(crate) origins: OriginMap, pub(crate) changes: Vec<Change>, pub(crate) documents: Vec<Document> }
-pub(crate) fn plan(_: &Registry, _: &OriginMap, _: &Network) -> Result<Plan, Vec<Complaint>> { todo!() }
-pub(crate) fn restore(_: Vec<Document>) -> Result<(Registry, OriginMap), Error> { Ok((Registry::default(), OriginMap)) }
-pub fn parse_network(_name: &str, _text: &str) -> Result<NetworkFile, Vec<Complaint>> { todo!() }
-pub fn parse_profile(_name: &str, _text: &str) -> Result<model::Profile, Vec<Complaint>> { todo!() }
+struct Placed<T> {
+    at: usize,
+    entry: T,
+}
+
+impl Network {
+    /// Points a Modbus device at another address: for the demo, whose simulated devices listen where there is room.
+    pub fn set_modbus_endpoint(&mut self, device: &str, endpoint: &str) {
+        let devices = self.files.iter_mut().flat_map(|file| &mut file.devices);
+        for placed in devices.filter(|placed| placed.entry.id == device) {
+            if let Some(modbus) = &mut placed.entry.modbus {
+                modbus.tcp = endpoint.to_owned();
+            }
+        }
+    }
+}
+
+/// What applying a network does to one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    Added,
+    Changed,
+    /// No longer in its file: out of service, but everything measured stays.
+    Retired,
+    Restored,
+}
+
+/// One line of what applying a network changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub kind: ChangeKind,
+    /// `owner`, `station`, `datastream` or `device`.
+    pub what: &'static str,
+    pub id: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, note) = match self.kind {
+            ChangeKind::Added => ('+', ""),
+            ChangeKind::Changed => ('~', ""),
+            ChangeKind::Retired => ('-', " (retired; what it measured stays)"),
+            ChangeKind::Restored => ('+', " (back in service)"),
+        };
+        write!(f, "{sign} {} {}{note}", self.what, self.id)
+    }
+}
+
+/// An entry of the registry as it is kept.
+pub(crate) struct Document {
+    pub(crate) kind: &'static str,
+    pub(crate) id: String,
+    /// The store's number of a datastream.
+    pub(crate) number: Option<u32>,
+    pub(crate) file: String,
+    pub(crate) retired: bool,
+    pub(crate) body: String,
+}

@@ -56,7 +56,7 @@ impl Store {
     pub fn preview(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
         let networks = &self.inner.networks;
         let origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        network::plan(&networks.registry(), &origins, network).map(|plan| plan.changes)
+        network::plan(&origins, network).map(|plan| plan.changes)
     }
 
     /// Makes the registry what `network` says, durably. Twice the same is no change.
@@ -66,7 +66,7 @@ impl Store {
     pub fn apply(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
         let networks = &self.inner.networks;
         let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = network::plan(&networks.registry(), &origins, network)?;
+        let plan = network::plan(&origins, network)?;
         if plan.documents.is_empty() {
             return Ok(plan.changes);
         }

@@ -1,0 +1,91 @@
+//! From text to entries. What the text can't be is said with its place and the nearest thing that it could.
+
+use super::wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
+use super::{NetworkFile, Placed};
+use crate::Complaint;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    #[serde(default)]
+    owner: Vec<Spanned<OwnerEntry>>,
+    #[serde(default)]
+    station: Vec<Spanned<StationEntry>>,
+    #[serde(default)]
+    datastream: Vec<Spanned<DatastreamEntry>>,
+    #[serde(default)]
+    device: Vec<Spanned<DeviceEntry>>,
+}
+
+/// Reads a network file's text. `name` stands in complaints and ties the entries to their file.
+///
+/// # Errors
+/// What is wrong, with its line and the cure.
+pub fn parse_network(name: &str, text: &str) -> Result<NetworkFile, Vec<Complaint>> {
+    let whole: Whole = read(name, text)?;
+    Ok(NetworkFile {
+        name: name.to_owned(),
+        text: text.to_owned(),
+        owners: placed(whole.owner),
+        stations: placed(whole.station),
+        datastreams: placed(whole.datastream),
+        devices: placed(whole.device),
+        ..NetworkFile::default()
+    })
+}
+
+fn placed<T>(entries: Vec<Spanned<T>>) -> Vec<Placed<T>> {
+    entries.into_iter().map(|spanned| Placed { at: spanned.span().start, entry: spanned.into_inner() }).collect()
+}
+
+/// Reads and checks a device profile.
+///
+/// # Errors
+/// What is wrong, with its line and the cure.
+pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Complaint>> {
+    super::check::profile(&read_profile(name, text)?)
+        .map_err(|messages| messages.into_iter().map(|message| Complaint { file: name.into(), line: 0, column: 0, message }).collect())
+}
+
+pub(super) fn read_profile(name: &str, text: &str) -> Result<ProfileEntry, Vec<Complaint>> {
+    read(name, text)
+}
+
+fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Vec<Complaint>> {
+    toml::from_str(text).map_err(|cause| {
+        let (line, column) = place(text, cause.span().map_or(0, |span| span.start));
+        vec![Complaint { file: name.to_owned(), line, column, message: cure(cause.message()) }]
+    })
+}
+
+/// Line and column, from 1, of a byte.
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    (line, column)
+}
+
+/// The parser's words, with the nearest of the words that it would have taken.
+fn cure(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown field") => {
+            let suggestion = nearest(unknown, known.iter().copied());
+            let suggestion = suggestion.map_or_else(|| format!("it may be one of {}", known.join(", ")), |near| format!("did you mean \"{near}\"?"));
+            format!("unknown key \"{unknown}\", {suggestion}")
+        }
+        Some((missing, _)) if message.starts_with("missing field") => format!("the key \"{missing}\" is missing here; add it"),
+        _ => message.replace('`', "\"").replace('\n', "; "),
+    }
+}
+
+/// The word of `known` that `word` was most likely meant to be.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    scored.filter(|(score, _)| *score > 0.75).max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, candidate)| candidate)
+}

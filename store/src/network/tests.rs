@@ -1,0 +1,117 @@
+use super::plan::{OriginMap, plan, restore};
+use super::{Network, load_embedded, parse_profile};
+
+const PROFILE: &str = r#"
+name = "radar"
+title = "a radar"
+[[register]]
+channel = "level"
+space = "input"
+address = 106
+type = "float32"
+order = "CDAB"
+unit = "cm"
+"#;
+
+const GOOD: &str = r#"
+[[owner]]
+id = "medio"
+name = { it = "Consorzio", en = "Consortium" }
+
+[[station]]
+id = "ponte"
+owner = "medio"
+name = "Ponte"
+where = [43.95, 11.12]
+comune = "100006"
+[[station.zero]]
+metres_above_sea = 80.0
+datum = "made up"
+from = "2010-01-01"
+
+[[datastream]]
+id = "ponte-level"
+station = "ponte"
+property = "water_level"
+unit = "m"
+period_s = 300
+visibility = "public"
+[[datastream.threshold]]
+value = 1.8
+label = "soglia 1"
+
+[[device]]
+id = "radar"
+owner = "medio"
+modbus = { tcp = "127.0.0.1:502", unit = 1, poll_s = 10, profile = "radar.toml" }
+feeds = [{ channel = "level", datastream = "ponte-level" }]
+"#;
+
+fn load(text: &str) -> Result<Network, Vec<String>> {
+    let complaints = |found: Vec<crate::Complaint>| found.iter().map(ToString::to_string).collect();
+    load_embedded("net.toml", text, &[("radar.toml", PROFILE)]).map_err(complaints)
+}
+
+/// What is said of [`GOOD`] with one text replaced by another.
+fn check(from: &str, to: &str, expected: &[&str]) {
+    assert!(GOOD.contains(from), "{from} is not in the example");
+    let said = match load(&GOOD.replacen(from, to, 1)) {
+        Err(said) => said,
+        Ok(network) => match plan(&OriginMap::default(), &network) {
+            Ok(_) => Vec::new(),
+            Err(said) => said.iter().map(ToString::to_string).collect(),
+        },
+    };
+    assert_eq!(said, expected, "{from} → {to}");
+}
+
+#[test]
+fn each_mistake_is_named_with_its_place_and_cure() {
+    check("period_s = 300", "perid_s = 300", &["net.toml:22:1  unknown key \"perid_s\", did you mean \"period_s\"?"]);
+    check("period_s = 300\n", "", &["net.toml:17:1  the key \"period_s\" is missing here; add it"]);
+    check("\"water_level\"", "\"water_levl\"", &["net.toml:20:1  unknown property \"water_levl\", did you mean \"water_level\"?"]);
+    check("unit = \"m\"\n", "unit = \"cm\"\n", &["net.toml:21:1  water_level is kept in \"m\", not \"cm\"; write \"m\" here and the device's unit in its feed"]);
+    check("station = \"ponte\"", "station = \"pont\"", &["net.toml:19:1  there is no station \"pont\"; add a [[station]] with this id or correct it"]);
+    check("[43.95, 11.12]", "[11.12, 43.95]", &["net.toml:10:1  [11.12, 43.95] looks like longitude first; write [latitude, longitude]: [43.95, 11.12]"]);
+    check("\"100006\"", "\"Prato\"", &["net.toml:11:1  \"Prato\" is no ISTAT code; write its six digits as a text, e.g. \"048006\""]);
+    check("channel = \"level\",", "channel = \"levl\",", &["net.toml:32:1  unknown channel of the profile \"levl\", did you mean \"level\"?"]);
+    check("radar.toml", "radr.toml", &["net.toml:31:1  the profile \"radr.toml\" can't be read: not part of this pescaia"]);
+    check("id = \"ponte\"", "id = \"Il Ponte\"", &[
+        "net.toml:7:1  \"Il Ponte\" can't be an id; use a-z, 0-9 and -, 1 to 64 long, no - at the ends",
+        "net.toml:19:1  there is no station \"ponte\"; add a [[station]] with this id or correct it",
+    ]);
+}
+
+#[test]
+fn a_network_applied_twice_changes_nothing_and_what_disappears_is_retired() {
+    let network = load(GOOD).expect("good");
+    let first = plan(&OriginMap::default(), &network).map_err(|said| said[0].to_string()).expect("good");
+    assert_eq!(first.changes.len(), 4);
+    let again = plan(&first.origins, &network).ok().expect("good");
+    assert!(again.changes.is_empty() && again.documents.is_empty());
+    let device = GOOD.find("[[device]]").expect("there");
+    let without = plan(&first.origins, &load(&GOOD[..device]).expect("good")).ok().expect("good");
+    assert_eq!(without.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["- device medio/radar (retired; what it measured stays)"]);
+    let back = plan(&without.origins, &network).ok().expect("good");
+    assert_eq!(back.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["+ device medio/radar (back in service)"]);
+    let (registry, origins) = restore(first.documents).expect("kept");
+    assert!(registry.device("medio", "radar").is_some());
+    assert!(plan(&origins, &network).ok().expect("good").changes.is_empty());
+}
+
+#[test]
+fn what_a_datastream_measures_never_changes() {
+    let first = plan(&OriginMap::default(), &load(GOOD).expect("good")).ok().expect("good");
+    let other = GOOD.replacen("\"water_level\"", "\"level_up\"", 1);
+    let said = plan(&first.origins, &load(&other).expect("good")).err().expect("refused");
+    assert_eq!(said[0].message, "ponte-level was water_level and can't become level_up; make a new datastream with another id");
+}
+
+#[test]
+fn a_profile_is_checked_register_by_register() {
+    let said = parse_profile("p.toml", &PROFILE.replace("\"CDAB\"", "\"CADB\"").replace("\"cm\"", "\"centimetre\"")).expect_err("wrong");
+    assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>(), [
+        "p.toml  unknown order \"CADB\", did you mean \"CDAB\"?",
+        "p.toml  unknown unit \"centimetre\", did you mean \"cm\"?",
+    ]);
+}

@@ -1,0 +1,183 @@
+//! The entries of a network file and of a device profile, word for word.
+
+use serde::{Deserialize, Serialize};
+
+/// Both languages at once, or one text for both.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a text, or { it = \"…\", en = \"…\" }")]
+pub(super) enum Words {
+    Same(String),
+    Each { it: String, en: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OwnerEntry {
+    pub(super) id: String,
+    pub(super) name: Words,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StationEntry {
+    pub(super) id: String,
+    pub(super) owner: String,
+    pub(super) name: String,
+    /// Latitude, longitude.
+    #[serde(rename = "where")]
+    pub(super) place: [f64; 2],
+    #[serde(default)]
+    pub(super) comune: Option<String>,
+    #[serde(default)]
+    pub(super) river: Option<String>,
+    #[serde(default)]
+    pub(super) downstream: Option<String>,
+    #[serde(default)]
+    pub(super) note: Option<Words>,
+    #[serde(default)]
+    pub(super) zero: Vec<ZeroEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ZeroEntry {
+    pub(super) metres_above_sea: f64,
+    pub(super) datum: String,
+    #[serde(default)]
+    pub(super) from: Option<String>,
+    #[serde(default)]
+    pub(super) to: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatastreamEntry {
+    pub(super) id: String,
+    pub(super) station: String,
+    pub(super) property: String,
+    #[serde(default)]
+    pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) class: Option<String>,
+    pub(super) period_s: u32,
+    #[serde(default)]
+    pub(super) visibility: Option<VisibilityEntry>,
+    #[serde(default)]
+    pub(super) threshold: Vec<ThresholdEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "\"public\", \"private\" or { shared = [\"owner\"] }")]
+pub(super) enum VisibilityEntry {
+    Word(String),
+    Shared { shared: Vec<String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThresholdEntry {
+    pub(super) value: f64,
+    pub(super) label: Words,
+    #[serde(default)]
+    pub(super) meaning: Option<Words>,
+    #[serde(default)]
+    pub(super) from: Option<String>,
+    #[serde(default)]
+    pub(super) to: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceEntry {
+    pub(super) id: String,
+    pub(super) owner: String,
+    #[serde(default)]
+    pub(super) mqtt: Option<MqttEntry>,
+    #[serde(default)]
+    pub(super) modbus: Option<ModbusEntry>,
+    #[serde(default)]
+    pub(super) http: Option<bool>,
+    #[serde(default)]
+    pub(super) feeds: Vec<FeedEntry>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MqttEntry {
+    pub(super) user: String,
+    #[serde(default)]
+    pub(super) password_hash: Option<String>,
+    #[serde(default)]
+    pub(super) password_file: Option<String>,
+    #[serde(default)]
+    pub(super) gateway: bool,
+}
+
+impl std::fmt::Debug for MqttEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MqttEntry").field("user", &self.user).field("password", &"***").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModbusEntry {
+    pub(super) tcp: String,
+    pub(super) unit: u8,
+    pub(super) poll_s: f64,
+    #[serde(default = "two_seconds")]
+    pub(super) timeout_s: f64,
+    pub(super) profile: String,
+}
+
+fn two_seconds() -> f64 {
+    2.0
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedEntry {
+    pub(super) channel: String,
+    pub(super) datastream: String,
+    #[serde(default)]
+    pub(super) unit: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProfileEntry {
+    pub(super) name: String,
+    pub(super) title: String,
+    #[serde(default = "whole_request")]
+    pub(super) max_batch: u16,
+    #[serde(default)]
+    pub(super) max_hole: u16,
+    pub(super) register: Vec<RegisterEntry>,
+}
+
+fn whole_request() -> u16 {
+    125
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterEntry {
+    pub(super) channel: String,
+    pub(super) space: String,
+    pub(super) address: u16,
+    #[serde(rename = "type")]
+    pub(super) number: String,
+    #[serde(default)]
+    pub(super) order: Option<String>,
+    #[serde(default = "one")]
+    pub(super) scale: f64,
+    #[serde(default)]
+    pub(super) offset: f64,
+    pub(super) unit: String,
+    #[serde(default)]
+    pub(super) sentinels: Vec<i64>,
+}
+
+fn one() -> f64 {
+    1.0
+}
