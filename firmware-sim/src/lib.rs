@@ -1,1 +1,16 @@
-//! firmware-sim
+//! Field hardware that speaks and fails, to the byte: level loggers and rain gauges over MQTT, a radar and the PLC of a
+//! pumping station over Modbus TCP, and a recorder that replays a real year. Bytes are written from datasheets; nothing here knows a decoder.
+
+pub mod gauge;
+pub mod image;
+pub mod link;
+pub mod logger;
+pub mod memory;
+pub mod plant;
+pub mod plc;
+pub mod radar;
+pub mod rain;
+pub mod recorder;
+pub mod replay;
+pub mod slave;
+pub mod wave;

@@ -1,7 +1,18 @@
-//! Formats. A format is one file below and one line in [`ALL`].
+//! Formats. A format is one file below and one line in [`all`].
+
+mod bare;
+mod json;
+mod native;
+pub mod registers;
 
 use crate::frame::Frame;
 use model::{Reading, RejectReason};
+
+/// Every format there is.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Decoder>> {
+    vec![Box::new(native::Native), Box::new(bare::Bare), Box::new(registers::Registers)]
+}
 
 /// What one frame held: nothing of it is lost.
 #[derive(Debug, Default)]
@@ -10,7 +21,7 @@ pub struct Decoded {
     pub rejects: Vec<Placed<Refusal>>,
 }
 
-/// Something with its place among the readings of its message, from 0; a message that can't be read at all is place 0.
+/// Something with its place among the objects of its message, from 0; a message that can't be read at all is place 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed<T> {
     pub index: usize,

@@ -1,7 +1,10 @@
 //! Wire to durable: doors, decoders, binding, quality, commit, acknowledgement. [`pipeline`] is the only file that knows the order.
 
+pub mod bind;
 pub mod commit;
 pub mod decode;
 pub mod frame;
+pub mod meters;
 pub mod pipeline;
+pub mod qualify;
 pub mod source;

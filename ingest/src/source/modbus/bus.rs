@@ -1,11 +1,12 @@
 //! The units behind one endpoint, asked in turn over one connection.
 
-use super::line::Line;
+use super::line::{Failure, Line};
 use super::unit::{Said, Unit};
 use crate::commit::Settling;
 use crate::pipeline::Intake;
 use crate::source::Stop;
 use model::{Clock, Gap};
+use std::task::Poll;
 use std::time::Duration;
 use store::{Batch, Receipt, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -43,46 +44,75 @@ impl Bus {
     }
 
     /// Polls until `stop`, then waits until what was taken has been settled.
-    pub(super) async fn run(mut self, intake: Intake, store: Store, meters: Meters, mut stop: Stop) {
+    pub(super) async fn run(mut self, intake: Intake, store: Store, mut stop: Stop) {
         let (unsettled, settling) = mpsc::channel(UNSETTLED);
         let settler = tokio::spawn(settle(settling, self.endpoint.clone()));
-        while let Some(due) = self.next(&mut stop).await {
+        let mut last = 0;
+        while let Some(due) = self.next(last, &mut stop).await {
+            last = due;
             let Self { endpoint, units, line } = &mut self;
             let Some((unit, _)) = units.get_mut(due) else { continue };
-            let said = unit.turn(line, endpoint, store.clock().now()).await;
-            report(unit, endpoint, &said, &meters);
-            let Said { frame, gaps, .. } = said;
-            if !gaps.is_empty() {
-                let receipt = store.submit(Batch { gaps, ..Batch::default() });
-                if unsettled.send(Unsettled::Gaps(receipt)).await.is_err() {
-                    break;
-                }
+            let Said { frame, gaps, outcome } = unit.turn(line, endpoint, store.clock().now()).await;
+            if let Some(outcome) = outcome {
+                count(&outcome);
             }
-            if let Some(frame) = frame
-                && unsettled.send(Unsettled::Frame(intake.take(frame))).await.is_err()
-            {
-                break;
+            hand_over_gaps(&store, &unsettled, gaps).await;
+            if let Some(frame) = frame {
+                // The settler lives as long as this sender: sending can't fail.
+                let _ = unsettled.send(Unsettled::Frame(intake.take(frame))).await;
             }
+        }
+        for (unit, _) in &mut self.units {
+            hand_over_gaps(&store, &unsettled, unit.gaps_while_resting()).await;
         }
         drop(unsettled);
         let _ = settler.await;
     }
 
-    /// Waits for the next unit whose turn it is; `None` when it is time to stop.
-    async fn next(&mut self, stop: &mut Stop) -> Option<usize> {
+    /// Waits for the next unit whose turn it is, looking first at those behind `last`, so that a slow one can't crowd the
+    /// others out; `None` when it is time to stop.
+    async fn next(&mut self, last: usize, stop: &mut Stop) -> Option<usize> {
         let units = &mut self.units;
         let due = std::future::poll_fn(|context| {
-            for (index, (_, ticks)) in units.iter_mut().enumerate() {
-                if ticks.poll_tick(context).is_ready() {
-                    return std::task::Poll::Ready(index);
+            let behind = |index: &usize| *index > last;
+            let order = (0..units.len()).filter(behind).chain((0..units.len()).filter(|index| !behind(index)));
+            for index in order {
+                if units.get_mut(index).is_some_and(|(_, ticks)| ticks.poll_tick(context).is_ready()) {
+                    return Poll::Ready(index);
                 }
             }
-            std::task::Poll::Pending
+            Poll::Pending
         });
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => None,
             index = due => Some(index),
+        }
+    }
+}
+
+async fn hand_over_gaps(store: &Store, unsettled: &mpsc::Sender<Unsettled>, gaps: Vec<Gap>) {
+    if !gaps.is_empty() {
+        // METERS: count the polls of each gap by its reason here.
+        let receipt = store.submit(Batch { gaps, ..Batch::default() });
+        let _ = unsettled.send(Unsettled::Gaps(receipt)).await;
+    }
+}
+
+fn count(outcome: &Result<(), Failure>) {
+    // METERS: one poll, by `ok` or the reason's code.
+    let _ = outcome;
+}
+
+/// Nobody waits for the answer to a poll: what could not be committed is lost, and is said aloud.
+async fn settle(mut settling: mpsc::Receiver<Unsettled>, endpoint: String) {
+    while let Some(unsettled) = settling.recv().await {
+        let failed = match unsettled {
+            Unsettled::Frame(settling) => settling.settled().await.err(),
+            Unsettled::Gaps(receipt) => receipt.await.unwrap_or(Err(store::Error::Closed)).err(),
+        };
+        if let Some(cause) = failed {
+            tracing::error!(event = "poll_lost", endpoint, cause = %cause, "what a poll said could not be committed and is lost");
         }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
-use tokio_modbus::{Error, Request, Response, Slave, SlaveContext};
+use tokio_modbus::slave::SlaveContext;
+use tokio_modbus::{Error, Request, Response, Slave};
 
 /// Why a block was not read. After anything but the device's own no, the connection is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]

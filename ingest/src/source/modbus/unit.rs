@@ -28,6 +28,8 @@ pub(super) struct Unit {
     /// Polls still to be left out before the next attempt.
     rests: u32,
     missed: Option<Missed>,
+    /// What was last said of it in the log.
+    ailing: Option<GapReason>,
 }
 
 /// Polls that were left out since the last attempt.
@@ -71,11 +73,8 @@ impl Unit {
             failures: 0,
             rests: 0,
             missed: None,
+            ailing: None,
         }))
-    }
-
-    pub(super) fn device(&self) -> &Device {
-        &self.device
     }
 
     /// The turn of this unit has come, at `now`: asks it, or leaves the poll out while the unit rests.
@@ -114,11 +113,28 @@ impl Unit {
         let (frame, empty) = self.frame(answers, endpoint, at, now);
         gaps.extend(empty);
         self.back_off(failed.as_ref(), at);
+        self.log(failed.as_ref(), endpoint);
         Said { frame, gaps, outcome: Some(failed.map_or(Ok(()), Err)) }
     }
 
+    /// Once when it falls ill and once when it is well again, not at every poll.
+    fn log(&mut self, failed: Option<&Failure>, endpoint: &str) {
+        let reason = failed.map(|failure| failure.reason.clone());
+        if reason == self.ailing {
+            return;
+        }
+        let (device, unit) = (self.device.id.as_str(), self.address);
+        match failed {
+            Some(Failure { reason, cause }) => {
+                tracing::warn!(event = "poll_failed", device, endpoint, unit, reason = reason.code(), cause, "a device can't be read; its polls are gaps until it answers");
+            }
+            None => tracing::info!(event = "poll_recovered", device, endpoint, unit, "the device answers again"),
+        }
+        self.ailing = reason;
+    }
+
     /// What was left out after the last failure, with its reason.
-    fn gaps_while_resting(&mut self) -> Vec<Gap> {
+    pub(super) fn gaps_while_resting(&mut self) -> Vec<Gap> {
         let Some(missed) = self.missed.take().filter(|missed| missed.count > 0) else { return Vec::new() };
         let all: BTreeSet<DatastreamId> = self.registers.iter().flat_map(|(_, datastreams)| datastreams).copied().collect();
         let gap = |datastream| Gap { datastream, from: missed.from, to: missed.to, reason: missed.reason.clone(), count: missed.count };

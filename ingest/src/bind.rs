@@ -1,0 +1,83 @@
+//! Step 3: what a device said becomes an observation of a datastream, in its canonical unit, at a believable time.
+
+use crate::decode::Refusal;
+use model::{DatastreamId, Device, Feed, Observation, Quality, Reading, RejectReason, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use store::Registry;
+
+/// What a live door believes.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How far ahead of now a time may lie, seconds.
+    pub future_s: i64,
+    /// The earliest time.
+    pub earliest: Timestamp,
+}
+
+impl Default for Limits {
+    /// Ten minutes ahead; nothing before the year 2000.
+    fn default() -> Self {
+        Self { future_s: 600, earliest: Timestamp::from_seconds(946_684_800) }
+    }
+}
+
+/// Times given to bare numbers: never the same twice for one datastream.
+#[derive(Debug, Default)]
+pub struct ArrivalTimes {
+    last: Mutex<HashMap<DatastreamId, i64>>,
+}
+
+impl ArrivalTimes {
+    fn next(&self, datastream: DatastreamId, arrival: Timestamp) -> Timestamp {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = last.entry(datastream).or_insert(i64::MIN);
+        *given = arrival.micros().max(given.saturating_add(1));
+        Timestamp::from_micros(*given)
+    }
+}
+
+/// # Errors
+/// Why the reading can't be taken, with the cure.
+pub fn bind(reading: &Reading, registry: &Registry, received_at: Timestamp, limits: &Limits, arrivals: &ArrivalTimes) -> Result<Observation, Refusal> {
+    let refuse = |reason, detail: String| Refusal { reason, detail };
+    let Some(device) = registry.device(reading.owner.as_str(), reading.device.as_str()) else {
+        let detail = format!("there is no device {:?} of {}; add it to a network file and apply it", reading.device.as_str(), reading.owner);
+        return Err(refuse(RejectReason::UnknownDevice, detail));
+    };
+    let Some(feed) = feed(device, &reading.channel) else {
+        let known: Vec<&str> = device.feeds.iter().map(|feed| feed.channel.as_str()).collect();
+        let cure = store::nearest(&reading.channel, known.iter().copied()).map_or_else(
+            || format!("it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }),
+            |near| format!("did you mean {near:?}?"),
+        );
+        let detail = format!("device {} has no channel {:?}; {cure}; add a feed to its network file to take it", device.id, reading.channel);
+        return Err(refuse(RejectReason::UnknownChannel, detail));
+    };
+    let missing = || refuse(RejectReason::UnknownChannel, format!("the datastream of channel {:?} is not there", reading.channel));
+    let datastream = registry.datastream(feed.datastream).ok_or_else(missing)?;
+    let phenomenon_time = match reading.phenomenon_time {
+        None => arrivals.next(datastream.id, received_at),
+        Some(time) if time > received_at.plus_seconds(limits.future_s) => {
+            let detail = format!("{time} lies {:.0} min ahead of now; set the device's clock", time.seconds_since(received_at) / 60.0);
+            return Err(refuse(RejectReason::FutureTime, detail));
+        }
+        Some(time) if time < limits.earliest => {
+            let detail = format!("{time} lies before {}; set the device's clock, or import old data with pescaia import", limits.earliest);
+            return Err(refuse(RejectReason::AncientTime, detail));
+        }
+        Some(time) => time,
+    };
+    let unit = reading.unit.unwrap_or(feed.unit);
+    let Some(result) = unit.convert(reading.value, datastream.unit()).filter(|result| result.is_finite()) else {
+        let detail = format!("{unit} can't be turned into {}, the unit of {}", datastream.unit(), datastream.key);
+        return Err(refuse(RejectReason::WrongUnit, detail));
+    };
+    // A zero has no sign here: -0.0 and 0.0 are the same water.
+    let result = if result == 0.0 { 0.0 } else { result };
+    Ok(Observation { datastream: datastream.id, phenomenon_time, received_at, result, quality: Quality::NOT_EVALUATED })
+}
+
+fn feed<'a>(device: &'a Device, channel: &str) -> Option<&'a Feed> {
+    device.feeds.iter().find(|feed| feed.channel == channel)
+}

@@ -1,0 +1,126 @@
+//! HTTP push: `POST /api/v1/observations`, answered after the commit. The same JSON as over MQTT, each object with its `device`.
+
+use crate::commit::Settled;
+use crate::frame::Frame;
+use crate::pipeline::Intake;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use model::{OwnerId, Scope, Viewer};
+use serde::Serialize;
+use store::{Error, Outcome};
+
+/// The largest body, bytes.
+const MOST_BYTES: usize = 10 << 20;
+const PATH: &str = "/api/v1/observations";
+
+/// The push door, to be merged with the rest of the API.
+pub fn router(intake: Intake) -> Router {
+    Router::new().route(PATH, post(push)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(intake)
+}
+
+/// What became of a request's readings, all of them on disk.
+#[derive(Debug, Serialize)]
+struct Answer {
+    accepted: u64,
+    duplicates: u64,
+    revised: u64,
+    rejected: Vec<Rejected>,
+}
+
+/// One refused reading; `index` is that of its object in the array that was sent.
+#[derive(Debug, Serialize)]
+struct Rejected {
+    index: usize,
+    code: &'static str,
+    detail: String,
+}
+
+impl From<Settled> for Answer {
+    fn from(settled: Settled) -> Self {
+        let of = |wanted| settled.stored.iter().filter(|(_, outcome)| *outcome == wanted).count() as u64;
+        let (accepted, duplicates, revised) = (of(Outcome::Accepted), of(Outcome::Duplicate), of(Outcome::Revised));
+        let rejected = settled.rejected.into_iter();
+        let rejected = rejected.map(|placed| Rejected { index: placed.index, code: placed.what.reason.code(), detail: placed.what.detail });
+        Self { accepted, duplicates, revised, rejected: rejected.collect() }
+    }
+}
+
+/// RFC 9457.
+#[derive(Debug, Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    instance: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
+}
+
+fn problem(status: StatusCode, title: &'static str, detail: impl Into<String>, answer: Option<Answer>) -> Response {
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail: detail.into(), instance: PATH, answer };
+    let mut response = (status, axum::Json(problem)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    match status {
+        StatusCode::UNAUTHORIZED => drop(response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        StatusCode::SERVICE_UNAVAILABLE => drop(response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"))),
+        _ => {}
+    }
+    response
+}
+
+async fn push(State(intake): State<Intake>, RawQuery(query): RawQuery, headers: HeaderMap, body: Result<Bytes, axum::extract::rejection::BytesRejection>) -> Response {
+    let owner = match sender(&intake, query.as_deref(), &headers) {
+        Ok(owner) => owner,
+        Err(response) => return *response,
+    };
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if !content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type", "send Content-Type: application/json", None);
+    }
+    let body = match body {
+        Ok(body) => body,
+        Err(cause) if cause.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return problem(StatusCode::PAYLOAD_TOO_LARGE, "Too large", format!("a body may be {MOST_BYTES} bytes long; send the rest in another request; nothing was kept"), None);
+        }
+        Err(cause) => return problem(StatusCode::BAD_REQUEST, "Broken request", cause.to_string(), None),
+    };
+    let frame = Frame {
+        source: "http",
+        format: "native",
+        route: PATH.to_owned(),
+        owner,
+        device: None,
+        channel: None,
+        received_at: intake.store().clock().now(),
+        bytes: body,
+    };
+    match intake.take(frame).await {
+        Ok(settled) if settled.stored.is_empty() => {
+            let detail = "none of the readings could be taken; each has its reason under \"rejected\", and waits in the quarantine";
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "Nothing acceptable", detail, Some(settled.into()))
+        }
+        Ok(settled) => axum::Json(Answer::from(settled)).into_response(),
+        Err(Error::Full) => problem(StatusCode::SERVICE_UNAVAILABLE, "Disk full", "nothing was kept; send it again later", None),
+        Err(cause) => problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("{cause}; send it again later"), None),
+    }
+}
+
+fn sender(intake: &Intake, query: Option<&str>, headers: &HeaderMap) -> Result<OwnerId, Box<Response>> {
+    let refuse = |status, title, detail: &str| Err(Box::new(problem(status, title, detail, None)));
+    if query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("token="))) {
+        return refuse(StatusCode::BAD_REQUEST, "Token in the address", "addresses end up in logs; send the token as Authorization: Bearer …");
+    }
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    match token.and_then(|token| intake.store().viewer_of(token.trim())) {
+        Some(viewer) if !viewer.may(Scope::Ingest) => {
+            refuse(StatusCode::FORBIDDEN, "Not allowed", "this token lacks the scope ingest; make one with: pescaia token new --owner … --scope ingest")
+        }
+        Some(Viewer::Token { owner, .. }) => Ok(owner),
+        _ => refuse(StatusCode::UNAUTHORIZED, "No valid token", "send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope ingest"),
+    }
+}

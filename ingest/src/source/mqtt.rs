@@ -1,0 +1,143 @@
+//! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0 and 1. A PUBACK goes out only after the commit that holds the message,
+//! in the order of receipt. It takes what devices publish; it queues nothing for anybody. Rules: docs/decisions/0004-mqtt-door.md.
+
+mod answers;
+mod codec;
+mod connection;
+mod gate;
+mod hello;
+mod topic;
+
+use crate::meters::Meters;
+use crate::pipeline::Intake;
+use crate::source::{Source, Stop, stopped};
+use gate::Gate;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::Store;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinSet;
+
+/// Limits of the door.
+#[derive(Debug, Clone)]
+pub struct DoorSettings {
+    /// The largest packet, bytes; looked at before anything is kept of it.
+    pub max_packet: usize,
+    /// How long a client may take for its whole CONNECT.
+    pub connect_timeout: Duration,
+    pub max_connections: usize,
+    /// Messages of one connection on their way to the disk; reading stops there. MQTT 5 clients are told.
+    pub max_unacked: u16,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        Self { max_packet: 256 * 1024, connect_timeout: Duration::from_secs(5), max_connections: 10_000, max_unacked: 64 }
+    }
+}
+
+/// A door that is bound to its address and not yet open.
+pub struct Door {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What all connections of a door have in common.
+struct Shared {
+    store: Store,
+    settings: DoorSettings,
+    meters: Meters,
+    gate: Gate,
+    /// The connection that speaks for each client, to be told when another takes over.
+    clients: Mutex<Clients>,
+}
+
+#[derive(Default)]
+struct Clients {
+    generation: u64,
+    speaking: HashMap<String, (u64, oneshot::Sender<()>)>,
+}
+
+impl Shared {
+    /// Makes this connection the one that speaks for `client`; the one before it is told to go.
+    fn take_over(&self, client: &str) -> (u64, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.generation += 1;
+        let generation = clients.generation;
+        if let Some((_, before)) = clients.speaking.insert(client.to_owned(), (generation, sender)) {
+            let _ = before.send(());
+        }
+        (generation, receiver)
+    }
+    fn leave(&self, client: &str, generation: u64) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.speaking.get(client).is_some_and(|(speaking, _)| *speaking == generation) {
+            clients.speaking.remove(client);
+        }
+    }
+}
+
+impl Door {
+    /// # Errors
+    /// The operating system's, when the address can't be had.
+    pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let shared = Shared { store, settings, meters, gate: Gate::default(), clients: Mutex::default() };
+        Ok(Self { listener, shared: Arc::new(shared) })
+    }
+
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Source for Door {
+    async fn run(self, intake: Intake, mut stop: Stop) {
+        let slots = Arc::new(Semaphore::new(self.shared.settings.max_connections));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stopped(&mut stop) => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match slots.clone().try_acquire_owned() {
+                    Ok(slot) => {
+                        connections.spawn(serve(self.shared.clone(), intake.clone(), stream, peer, stop.clone(), slot));
+                    }
+                    Err(_) => self.shared.meters.disconnected("too-many-connections"),
+                },
+                Err(cause) => {
+                    // Out of descriptors, most likely: give others time to close theirs.
+                    tracing::warn!(event = "mqtt_accept", %cause, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        let all_gone = async { while connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(10), all_gone).await;
+    }
+}
+
+async fn serve(shared: Arc<Shared>, intake: Intake, stream: TcpStream, peer: SocketAddr, stop: Stop, slot: OwnedSemaphorePermit) {
+    let _ = stream.set_nodelay(true);
+    let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(120));
+    let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
+    shared.meters.mqtt_connections.inc();
+    let ended = connection::run(&shared, &intake, stream, peer, stop).await;
+    shared.meters.mqtt_connections.dec();
+    shared.meters.disconnected(ended.word());
+    tracing::debug!(event = "mqtt_closed", %peer, reason = ended.word(), "an MQTT connection ended");
+    drop(slot);
+}
+
+#[cfg(test)]
+mod tests;

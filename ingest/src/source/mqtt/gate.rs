@@ -1,0 +1,62 @@
+//! Who may come in: user and password against the registry's Argon2 hashes.
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use model::{Device, Link};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use store::Registry;
+use tokio::sync::Semaphore;
+
+/// Compared with when there is no such user, so that the answer takes as long. Of no password anybody has.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cGVzY2FpYS1ub2JvZHk$uCI1yL7vCLfhcLnEJ7Xh7T5lQ6WmWb1vJvTn3XG6mJk";
+/// Hashing at once: it is made to be slow, and must not starve the rest.
+const AT_ONCE: usize = 2;
+
+/// Remembers what was verified, so that a storm of reconnecting devices costs little.
+pub(super) struct Gate {
+    verified: Mutex<HashSet<[u8; 32]>>,
+    hashing: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { verified: Mutex::default(), hashing: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Gate {
+    /// The device whose credentials these are.
+    pub(super) async fn admit(&self, registry: &Registry, user: Option<&str>, password: Option<&[u8]>) -> Option<Arc<Device>> {
+        let device = user.and_then(|user| registry.device_by_user(user)).cloned();
+        let hash = match device.as_deref() {
+            Some(Device { link: Link::Mqtt { password_hash, .. }, .. }) => password_hash.clone(),
+            _ => NOBODY.to_owned(),
+        };
+        let password = password.unwrap_or_default().to_vec();
+        let key = fingerprint(user.unwrap_or_default(), &hash, &password);
+        if self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+            return device;
+        }
+        let _permit = self.hashing.acquire().await.ok()?;
+        let matches = tokio::task::spawn_blocking(move || {
+            PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
+        });
+        if !matches.await.unwrap_or(false) {
+            return None;
+        }
+        let device = device?;
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        Some(device)
+    }
+}
+
+/// Changes with the user, the stored hash and the password; the hash holds a random salt.
+fn fingerprint(user: &str, hash: &str, password: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in [user.as_bytes(), hash.as_bytes(), password] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}

@@ -1,0 +1,94 @@
+//! The start of a connection: CONNECT in time, credentials, session, CONNACK.
+
+use super::Shared;
+use super::codec::{Broken, Connect, Incoming, Outgoing, Refusal, Version, decode, encode, packet_length, version_of};
+use super::connection::Ended;
+use bytes::BytesMut;
+use model::Device;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::{Batch, SessionMark};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Who has come in, and what of the wire was read beyond the CONNECT.
+pub(super) struct Guest {
+    pub(super) connect: Connect,
+    pub(super) device: Arc<Device>,
+    /// User and client id: whose session it is.
+    pub(super) client: String,
+    pub(super) buffer: BytesMut,
+}
+
+/// Reads the CONNECT and answers it; a session that the client wants kept is on disk before it hears of it.
+pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketAddr) -> Result<Guest, Ended> {
+    let mut buffer = BytesMut::with_capacity(1024);
+    let reading = tokio::time::timeout(shared.settings.connect_timeout, read_connect(shared, stream, &mut buffer));
+    let connect = reading.await.map_err(|_| Ended::Slow)??;
+    let Some(device) = shared.gate.admit(&shared.store.registry(), connect.user.as_deref(), connect.password.as_deref()).await else {
+        let user = connect.user.as_deref().unwrap_or("").chars().take(64).collect::<String>();
+        tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user or password");
+        return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
+    };
+    let user = connect.user.clone().unwrap_or_default();
+    let mut assigned = None;
+    let client_id = if connect.client_id.is_empty() {
+        if connect.version == Version::V3 && !connect.clean {
+            return Err(refuse(stream, connect.version, Refusal::ClientId, Ended::Malformed).await);
+        }
+        let name = format!("anonymous-{peer}");
+        assigned = Some(name.clone());
+        name
+    } else {
+        connect.client_id.clone()
+    };
+    let client = format!("{user}/{client_id}");
+    let existed = shared.store.has_session(&client);
+    let session_present = existed && !connect.clean;
+    if existed != connect.keeps_session {
+        let mark = SessionMark { client: client.clone(), exists: connect.keeps_session };
+        let kept = shared.store.commit(Batch { sessions: vec![mark], ..Batch::default() }).await;
+        if kept.is_err() {
+            return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Store).await);
+        }
+    }
+    let max_packet = u32::try_from(shared.settings.max_packet).unwrap_or(u32::MAX);
+    let welcome = Outgoing::Welcome { session_present, assigned, receive_max: shared.settings.max_unacked, max_packet };
+    send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
+    Ok(Guest { connect, device, client, buffer })
+}
+
+async fn read_connect(shared: &Shared, stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Connect, Ended> {
+    loop {
+        if buffer.first().is_some_and(|first| *first != 0x10) {
+            return Err(Ended::Malformed);
+        }
+        let length = packet_length(buffer, shared.settings.max_packet).map_err(Ended::from)?;
+        if let Some(length) = length.filter(|length| buffer.len() >= *length) {
+            let packet = buffer.split_to(length);
+            let version = match version_of(&packet) {
+                Ok(version) => version,
+                Err(Broken::Version) => return Err(refuse(stream, Version::V3, Refusal::Version, Ended::Malformed).await),
+                Err(broken) => return Err(broken.into()),
+            };
+            return match decode(version, &packet) {
+                Ok(Incoming::Connect(connect)) => Ok(*connect),
+                _ => Err(Ended::Malformed),
+            };
+        }
+        if stream.read_buf(buffer).await.map_err(|_| Ended::Lost)? == 0 {
+            return Err(Ended::Lost);
+        }
+    }
+}
+
+async fn refuse(stream: &mut TcpStream, version: Version, refusal: Refusal, ended: Ended) -> Ended {
+    let _ = send(stream, version, &Outgoing::Refuse(refusal)).await;
+    ended
+}
+
+async fn send(stream: &mut TcpStream, version: Version, packet: &Outgoing) -> std::io::Result<()> {
+    let mut out = Vec::new();
+    encode(version, packet, &mut out);
+    stream.write_all(&out).await
+}

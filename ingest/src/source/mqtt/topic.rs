@@ -1,0 +1,64 @@
+//! Which device and channel a topic names, and whether the sender may speak for it.
+
+use model::{Device, DeviceId, Link, OwnerId};
+
+const LONGEST: usize = 512;
+
+/// A topic that can't stand in a publish: empty, with a wildcard, too long.
+pub(super) fn is_publishable(topic: &str) -> bool {
+    !topic.is_empty() && topic.len() <= LONGEST && !topic.contains(['+', '#', '\0'])
+}
+
+/// `pescaia/v1/{owner}/{device}[/{channel}]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) owner: OwnerId,
+    pub(super) device: DeviceId,
+    pub(super) channel: Option<String>,
+}
+
+impl Address {
+    pub(super) fn parse(topic: &str) -> Option<Self> {
+        let mut levels = topic.strip_prefix("pescaia/v1/")?.split('/');
+        let (owner, device) = (levels.next()?, levels.next()?);
+        let channel = levels.next();
+        let whole = levels.next().is_none() && model::is_slug(owner) && model::is_slug(device) && channel != Some("");
+        whole.then(|| Self { owner: owner.into(), device: device.into(), channel: channel.map(str::to_owned) })
+    }
+    /// A device speaks for itself; a gateway for every device of its owner.
+    pub(super) fn may_be_used_by(&self, device: &Device) -> bool {
+        let gateway = matches!(device.link, Link::Mqtt { gateway: true, .. });
+        self.owner == device.owner && (gateway || self.device == device.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(gateway: bool) -> Device {
+        let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway };
+        Device { id: "prova".into(), owner: "demo".into(), link, feeds: Vec::new(), retired: false }
+    }
+
+    /// Whether the device itself, and a gateway of its owner, may publish there.
+    fn check(topic: &str, expected: (bool, bool)) {
+        let may = |gateway| is_publishable(topic) && Address::parse(topic).is_some_and(|address| address.may_be_used_by(&device(gateway)));
+        assert_eq!((may(false), may(true)), expected, "{topic}");
+    }
+
+    #[test]
+    fn a_credential_reaches_its_own_topics_and_no_others() {
+        check("pescaia/v1/demo/prova", (true, true));
+        check("pescaia/v1/demo/prova/level", (true, true));
+        check("pescaia/v1/demo/altra/level", (false, true));
+        for other in [
+            "", "+", "#", "$SYS/x", "$share/g/pescaia/v1/demo/prova", "pescaia/v1/other/prova", "pescaia/v1/demo/prova/level/more", "pescaia/v1/demo/prova/",
+            "pescaia/v1/demo//level", "pescaia/v1//prova", "pescaia/v2/demo/prova", "pescaia/v1/demo/../prova", "pescaia/v1/demo/prova/+", "pescaia/v1/demo%2fprova",
+            "pescaia/v1/demo", "/pescaia/v1/demo/prova", "pescaia/v1/Demo/prova", "pescaia/v1/dem\u{43e}/prova",
+        ] {
+            check(other, (false, false));
+        }
+        check(&format!("pescaia/v1/demo/prova/{}", "x".repeat(600)), (false, false));
+    }
+}
