@@ -1,1 +1,55 @@
-fn main() {}
+//! `pescaia`: one binary from field hardware to a durable store, an API and pages. Roles are subcommands.
+
+mod apply;
+mod cli;
+mod clock;
+mod config;
+mod control;
+mod demo;
+mod doctor;
+mod logs;
+mod run;
+mod say;
+mod serve;
+mod token;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Exit code for a wrong configuration or network file, as in sysexits.h.
+const CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    logs::start(cli.log_json);
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(cause) => match cause.downcast::<say::Complaints>() {
+            Ok(complaints) => {
+                say::error(&complaints.to_string());
+                ExitCode::from(CONFIG)
+            }
+            Err(cause) => {
+                say::error(&format!("pescaia: {cause:#}"));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
+    use cli::{Command, NetworkCommand, PasswordCommand, TokenCommand};
+    match command {
+        Command::Demo(options) => async_main(demo::demo(options))?,
+        Command::Run { config } => async_main(run::run(&config))?,
+        Command::Doctor { config, print_config } => return doctor::doctor(config.as_deref(), print_config),
+        Command::Network { command: NetworkCommand::Apply { files, dry_run, at } } => apply::apply(&files, dry_run, &at)?,
+        Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
+        Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn async_main(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,1 +1,14 @@
-//! api
+//! Durable to HTTP for programs: stations, datastreams, observations, the latest of everything, health. Typed JSON, CSV and
+//! GeoJSON, problems as RFC 9457; what a viewer may not see does not exist.
+
+mod auth;
+mod csv;
+mod geo;
+mod page;
+mod problem;
+mod query;
+mod router;
+mod routes;
+mod wire;
+
+pub use router::{not_found, openapi, router};

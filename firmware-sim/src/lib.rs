@@ -1,6 +1,7 @@
 //! Field hardware that speaks and fails, to the byte: level loggers and rain gauges over MQTT, a radar and the PLC of a
 //! pumping station over Modbus TCP, and a recorder that replays a real year. Bytes are written from datasheets; nothing here knows a decoder.
 
+pub mod fleet;
 pub mod gauge;
 pub mod image;
 pub mod link;
@@ -12,5 +13,9 @@ pub mod radar;
 pub mod rain;
 pub mod recorder;
 pub mod replay;
+pub mod roster;
 pub mod slave;
 pub mod wave;
+
+pub use fleet::{Fleet, Settings};
+pub use wave::Wave;

@@ -20,8 +20,8 @@ const PUMP_KW: f64 = 98.07;
 const HOURS_BEFORE: f64 = 18_240.0;
 const KWH_BEFORE: f64 = 412_300.0;
 const BEFORE_S: i64 = 30 * 86_400;
-/// The mains fail for three minutes about where the storm is worst, s after each crossing of this share of the flood.
-const MAINS_FAIL_SHARE: std::ops::Range<f64> = 0.70..0.735;
+/// The mains fail while a great flood rises through this share of itself: about three minutes.
+const MAINS_FAIL_SHARE: std::ops::Range<f64> = 0.700..0.717;
 
 /// The plant at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]

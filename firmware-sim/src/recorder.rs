@@ -201,8 +201,9 @@ impl Recorder {
 
     async fn wait_for_link(&mut self) {
         while let Some(back) = self.link_back() {
+            self.measure();
             let wait = back.micros() - self.clock.now().micros();
-            self.measure_for(Duration::from_micros(wait.max(1000).unsigned_abs())).await;
+            tokio::time::sleep(self.until_next().min(Duration::from_micros(wait.max(1000).unsigned_abs()))).await;
         }
     }
 
@@ -210,10 +211,10 @@ impl Recorder {
         self.lost_link.and_then(|lost_link| lost_link.until(self.clock.now()))
     }
 
-    /// To the next measurement, at most ten seconds, so that a timetable is kept.
+    /// To the next measurement, at most a second, so that a timetable is kept and a clock that was set is noticed.
     fn until_next(&self) -> Duration {
         let wait = self.next.micros().saturating_sub(self.clock.now().micros());
-        Duration::from_micros(wait.clamp(1000, 10_000_000).unsigned_abs())
+        Duration::from_micros(wait.clamp(1000, 1_000_000).unsigned_abs())
     }
 }
 

@@ -10,6 +10,17 @@ pub struct Complaint {
     pub message: String,
 }
 
+impl Complaint {
+    /// A complaint about byte `at` of `text`.
+    #[must_use]
+    pub fn at(file: &str, text: &str, at: usize, message: String) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+        Self { file: file.to_owned(), line, column, message }
+    }
+}
+
 /// `network.toml:14:9  unknown unit "mt", did you mean "m"?`
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ mod wire;
 pub(crate) use plan::{OriginMap, plan, restore};
 
 pub use load::{hash_password, load_embedded, load_network};
-pub use parse::{nearest, parse_network, parse_profile};
+pub use parse::{nearest, parse_network, parse_profile, parse_toml};
 
 use std::collections::BTreeMap;
 use std::fmt;

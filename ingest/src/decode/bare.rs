@@ -4,7 +4,7 @@ use super::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
 use model::{Reading, RejectReason};
 
-pub struct Bare;
+pub(super) struct Bare;
 
 impl Decoder for Bare {
     fn name(&self) -> &'static str {

@@ -9,9 +9,9 @@ use crate::frame::Frame;
 use model::{Reading, RejectReason, Timestamp, Unit};
 
 /// The most readings that one message may hold.
-pub const MOST_READINGS: usize = 5000;
+const MOST_READINGS: usize = 5000;
 
-pub struct Native;
+pub(super) struct Native;
 
 impl Decoder for Native {
     fn name(&self) -> &'static str {

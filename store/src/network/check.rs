@@ -1,6 +1,6 @@
 //! From entries to the words of the model. Every complaint is collected; nothing is guessed.
 
-use super::parse::{nearest, place};
+use super::parse::nearest;
 use super::wire::{DatastreamEntry, DeviceEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
 use super::NetworkFile;
 use crate::Complaint;
@@ -31,8 +31,7 @@ impl NetworkFile {
             }
             offset += line.len();
         }
-        let (line, column) = place(&self.text, found);
-        Complaint { file: self.name.clone(), line, column, message }
+        Complaint::at(&self.name, &self.text, found, message)
     }
 }
 

@@ -25,7 +25,7 @@ struct Whole {
 /// # Errors
 /// What is wrong, with its line and the cure.
 pub fn parse_network(name: &str, text: &str) -> Result<NetworkFile, Vec<Complaint>> {
-    let whole: Whole = read(name, text)?;
+    let whole: Whole = parse_toml(name, text)?;
     Ok(NetworkFile {
         name: name.to_owned(),
         text: text.to_owned(),
@@ -51,22 +51,18 @@ pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Compl
 }
 
 pub(super) fn read_profile(name: &str, text: &str) -> Result<ProfileEntry, Vec<Complaint>> {
-    read(name, text)
+    parse_toml(name, text)
 }
 
-fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Vec<Complaint>> {
+/// Reads any TOML of ours: a key that nobody knows is named with the nearest that somebody does.
+///
+/// # Errors
+/// What is wrong, with its line and the cure.
+pub fn parse_toml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Vec<Complaint>> {
     toml::from_str(text).map_err(|cause| {
-        let (line, column) = place(text, cause.span().map_or(0, |span| span.start));
-        vec![Complaint { file: name.to_owned(), line, column, message: cure(cause.message()) }]
+        let at = cause.span().map_or(0, |span| span.start);
+        vec![Complaint::at(name, text, at, cure(cause.message()))]
     })
-}
-
-/// Line and column, from 1, of a byte.
-pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-    (line, column)
 }
 
 /// The parser's words, with the nearest of the words that it would have taken.

@@ -3,9 +3,10 @@
 use super::line::{Failure, Line};
 use super::unit::{Said, Unit};
 use crate::commit::Settling;
+use crate::meters::Meters;
 use crate::pipeline::Intake;
-use crate::source::Stop;
-use model::{Clock, Gap};
+use crate::source::{Stop, stopped};
+use model::{Clock, Gap, GapReason};
 use std::task::Poll;
 use std::time::Duration;
 use store::{Batch, Receipt, Store};
@@ -44,7 +45,8 @@ impl Bus {
     }
 
     /// Polls until `stop`, then waits until what was taken has been settled.
-    pub(super) async fn run(mut self, intake: Intake, store: Store, mut stop: Stop) {
+    pub(super) async fn run(mut self, intake: Intake, meters: Meters, mut stop: Stop) {
+        let store = intake.store().clone();
         let (unsettled, settling) = mpsc::channel(UNSETTLED);
         let settler = tokio::spawn(settle(settling, self.endpoint.clone()));
         let mut last = 0;
@@ -54,16 +56,16 @@ impl Bus {
             let Some((unit, _)) = units.get_mut(due) else { continue };
             let Said { frame, gaps, outcome } = unit.turn(line, endpoint, store.clock().now()).await;
             if let Some(outcome) = outcome {
-                count(&outcome);
+                meters.polled(result(&outcome));
             }
-            hand_over_gaps(&store, &unsettled, gaps).await;
+            hand_over_gaps(&store, &meters, &unsettled, gaps).await;
             if let Some(frame) = frame {
                 // The settler lives as long as this sender: sending can't fail.
                 let _ = unsettled.send(Unsettled::Frame(intake.take(frame))).await;
             }
         }
         for (unit, _) in &mut self.units {
-            hand_over_gaps(&store, &unsettled, unit.gaps_while_resting()).await;
+            hand_over_gaps(&store, &meters, &unsettled, unit.gaps_while_resting()).await;
         }
         drop(unsettled);
         let _ = settler.await;
@@ -85,30 +87,38 @@ impl Bus {
         });
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => None,
+            () = stopped(stop) => None,
             index = due => Some(index),
         }
     }
 }
 
-async fn hand_over_gaps(store: &Store, unsettled: &mpsc::Sender<Unsettled>, gaps: Vec<Gap>) {
+async fn hand_over_gaps(store: &Store, meters: &Meters, unsettled: &mpsc::Sender<Unsettled>, gaps: Vec<Gap>) {
     if !gaps.is_empty() {
-        // METERS: count the polls of each gap by its reason here.
+        for gap in &gaps {
+            meters.gap(&gap.reason, gap.count);
+        }
         let receipt = store.submit(Batch { gaps, ..Batch::default() });
         let _ = unsettled.send(Unsettled::Gaps(receipt)).await;
     }
 }
 
-fn count(outcome: &Result<(), Failure>) {
-    // METERS: one poll, by `ok` or the reason's code.
-    let _ = outcome;
+/// The word in `/metrics`: a few, whatever the devices say.
+fn result(outcome: &Result<(), Failure>) -> &'static str {
+    match outcome.as_ref().map_err(|failure| &failure.reason) {
+        Ok(()) => "ok",
+        Err(GapReason::Timeout) => "timeout",
+        Err(GapReason::Unreachable) => "unreachable",
+        Err(GapReason::Exception(_)) => "exception",
+        Err(GapReason::BadAnswer | GapReason::NoNumber) => "bad-answer",
+    }
 }
 
 /// Nobody waits for the answer to a poll: what could not be committed is lost, and is said aloud.
 async fn settle(mut settling: mpsc::Receiver<Unsettled>, endpoint: String) {
     while let Some(unsettled) = settling.recv().await {
         let failed = match unsettled {
-            Unsettled::Frame(settling) => settling.settled().await.err(),
+            Unsettled::Frame(settling) => settling.await.err(),
             Unsettled::Gaps(receipt) => receipt.await.unwrap_or(Err(store::Error::Closed)).err(),
         };
         if let Some(cause) = failed {

@@ -322,3 +322,5 @@ async fn nobody_home_is_unreachable_and_takes_no_longer_than_the_timeout() {
     assert_eq!(gaps(&said), [(0, GapReason::Unreachable, 1)]);
     assert!(started.elapsed() < Duration::from_secs(1));
 }
+
+mod whole;

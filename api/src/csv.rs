@@ -1,0 +1,71 @@
+//! CSV that a spreadsheet opens and a program reads: UTF-8, RFC 3339 times in UTC; `csv=it` writes `;` and decimal commas with
+//! a byte order mark. A text cell that a spreadsheet would run as a formula is made harmless; numbers stay numbers.
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+/// How numbers and columns are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Plain,
+    Italian,
+}
+
+/// One cell.
+pub(crate) enum Cell {
+    Text(String),
+    Number(f64),
+    Whole(u64),
+}
+
+pub(crate) fn write(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
+    let delimiter = if dialect == Dialect::Italian { b';' } else { b',' };
+    let mut out = if dialect == Dialect::Italian { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(&mut out);
+    // Writing to memory does not fail.
+    let _ = writer.write_record(header);
+    for row in rows {
+        let _ = writer.write_record(row.into_iter().map(|cell| text_of(cell, dialect)));
+    }
+    let _ = writer.flush();
+    drop(writer);
+    out
+}
+
+fn text_of(cell: Cell, dialect: Dialect) -> String {
+    match cell {
+        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Cell::Text(text) => text,
+        Cell::Number(value) if dialect == Dialect::Italian => value.to_string().replace('.', ","),
+        Cell::Number(value) => value.to_string(),
+        Cell::Whole(value) => value.to_string(),
+    }
+}
+
+/// As a download of this name.
+pub(crate) fn download(bytes: Vec<u8>, name: &str) -> Response {
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}.csv\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(dialect: Dialect, text: &str, number: f64, expected: &str) {
+        let rows = std::iter::once(vec![Cell::Text(text.into()), Cell::Number(number), Cell::Whole(1)]);
+        assert_eq!(String::from_utf8(write(dialect, &["name", "value", "quality"], rows)).expect("UTF-8"), expected);
+    }
+
+    #[test]
+    fn formulas_are_made_harmless_and_numbers_stay_numbers() {
+        check(Dialect::Plain, "=HYPERLINK(\"x\")", -3.2, "name,value,quality\n\"'=HYPERLINK(\"\"x\"\")\",-3.2,1\n");
+        check(Dialect::Plain, "@x", 1e21, "name,value,quality\n'@x,1000000000000000000000,1\n");
+        check(Dialect::Italian, "Ponte; nuovo", 1.42, "\u{feff}name;value;quality\n\"Ponte; nuovo\";1,42;1\n");
+    }
+}

@@ -1,0 +1,53 @@
+//! Lists: `{items, limit, next_cursor}`, never a bare array. A cursor says where the next page starts and nothing else.
+
+use crate::problem::Problem;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use model::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// The most items that this answer may hold.
+    pub(crate) limit: usize,
+    /// Send it as `cursor` for what follows; null when this is all.
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// All there is.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        Self { limit: items.len(), items, next_cursor: None }
+    }
+}
+
+pub(crate) fn cursor(next: Timestamp) -> String {
+    format!("t{:016x}", next.micros().cast_unsigned())
+}
+
+pub(crate) fn start_of(cursor: &str) -> Option<Timestamp> {
+    let micros = u64::from_str_radix(cursor.strip_prefix('t').filter(|digits| digits.len() == 16)?, 16).ok()?;
+    Some(Timestamp::from_micros(micros.cast_signed()))
+}
+
+/// Where reading starts: the cursor's instant, or `from`.
+pub(crate) fn resume(params: &crate::query::Params, from: Timestamp) -> Result<Timestamp, Problem> {
+    match params.get("cursor") {
+        None => Ok(from),
+        Some(text) => start_of(text).ok_or_else(|| params.bad("this cursor is not one of ours; take next_cursor from the page before")),
+    }
+}
+
+/// Says for how long an answer may be kept: a public one for `seconds`, another's never.
+pub(crate) fn keep(response: impl IntoResponse, is_public: bool, seconds: u32) -> Response {
+    let mut response = response.into_response();
+    let headers = response.headers_mut();
+    let control = if is_public { format!("public, max-age={seconds}") } else { "private, no-store".to_owned() };
+    if let Ok(control) = HeaderValue::from_str(&control) {
+        headers.insert(header::CACHE_CONTROL, control);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("authorization, accept, accept-encoding"));
+    response
+}

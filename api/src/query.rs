@@ -1,0 +1,73 @@
+//! Parameters, strictly: one that nobody knows is an error that names the nearest, never silence.
+
+use crate::problem::Problem;
+use axum::extract::{FromRequestParts, OriginalUri, Query};
+use axum::http::request::Parts;
+use model::{Interval, Timestamp, seconds_of_duration};
+
+/// The parameters of a request with its path, for problems.
+pub(crate) struct Params {
+    pub(crate) path: String,
+    pairs: Vec<(String, String)>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = OriginalUri::from_request_parts(parts, state).await.map_or_else(|_| String::new(), |uri| uri.path().to_owned());
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|cause| Problem::bad(format!("the query can't be read: {cause}")).at(&path))?;
+        Ok(Self { path, pairs: pairs.0 })
+    }
+}
+
+impl Params {
+    /// Refuses what is not in `known`, and what stands twice.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        for (place, (name, _)) in self.pairs.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let cure = store::nearest(name, known.iter().copied()).map_or_else(|| format!("the parameters are {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
+                return Err(self.bad(format!("unknown parameter {name:?}, {cure}")));
+            }
+            if self.pairs.iter().skip(place + 1).any(|(other, _)| other == name) {
+                return Err(self.bad(format!("the parameter {name:?} stands twice; send it once")));
+            }
+        }
+        Ok(())
+    }
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+    pub(crate) fn bad(&self, detail: impl Into<String>) -> Problem {
+        Problem::bad(detail).at(&self.path)
+    }
+    /// One of `known`, the first when it is not given.
+    pub(crate) fn choice<'a>(&self, name: &str, known: &[&'a str]) -> Result<&'a str, Problem> {
+        let Some(given) = self.get(name) else { return Ok(known.first().copied().unwrap_or("")) };
+        known.iter().find(|word| **word == given).copied().ok_or_else(|| self.bad(format!("{name}={given} is not known; it may be {}", known.join(", "))))
+    }
+    /// `limit`, 1 to `most`.
+    pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, Problem> {
+        let Some(given) = self.get("limit") else { return Ok(default) };
+        given.parse().ok().filter(|limit| (1..=most).contains(limit)).ok_or_else(|| self.bad(format!("limit={given} can't be; it may be 1 to {most}")))
+    }
+    fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        self.get(name).map(|text| Timestamp::parse(text).map_err(|cause| self.bad(format!("{name}: {cause}")))).transpose()
+    }
+    /// `from` and `to`, or `period` back from now; a day when nothing is said.
+    pub(crate) fn interval(&self, now: Timestamp) -> Result<Interval, Problem> {
+        let (from, to) = (self.instant("from")?, self.instant("to")?);
+        let period = match self.get("period") {
+            None => None,
+            Some(_) if from.is_some() || to.is_some() => return Err(self.bad("give either period, or from and to")),
+            Some(text) => Some(seconds_of_duration(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H or P7D")))?),
+        };
+        // Readings may lie a little ahead of our clock: now is not the end.
+        let end = to.unwrap_or(now.plus_seconds(3600));
+        let from = from.unwrap_or_else(|| to.unwrap_or(now).plus_seconds(-period.unwrap_or(86_400)));
+        if from >= end {
+            return Err(self.bad(format!("from {from} does not lie before to {end}")));
+        }
+        Ok(Interval::new(from, end))
+    }
+}

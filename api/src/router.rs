@@ -1,0 +1,90 @@
+//! Every route, in one table.
+
+use crate::problem::Problem;
+use crate::routes::{datastreams, health, latest, observations, push, quarantine, stations};
+use axum::Router;
+use axum::extract::OriginalUri;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use model::Timestamp;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use store::Store;
+use tower_http::cors::{Any, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// What every handler may ask.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) metrics: Arc<Registry>,
+    pub(crate) started: Timestamp,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
+    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, latest::list, quarantine::list,
+        push::push, health::alive, health::ready, health::status, health::metrics),
+    components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
+    modifiers(&Tokens)
+)]
+struct Description;
+
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        if let Some(components) = openapi.components.as_mut() {
+            components.add_security_scheme("token", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
+        }
+    }
+}
+
+/// The contract, as OpenAPI 3.1 in JSON.
+#[must_use]
+pub fn openapi() -> String {
+    Description::openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
+pub fn router(store: Store, mut metrics: Registry, started: Timestamp) -> Router {
+    metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
+    let api = Api { store, metrics: Arc::new(metrics), started };
+    let open = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
+    let data = Router::new()
+        .route("/api/v1/stations", get(stations::list))
+        .route("/api/v1/stations/{id}", get(stations::one))
+        .route("/api/v1/datastreams", get(datastreams::list))
+        .route("/api/v1/datastreams/{id}", get(datastreams::one))
+        .route("/api/v1/datastreams/{id}/gaps", get(datastreams::gaps))
+        .route("/api/v1/datastreams/{id}/observations", get(observations::list))
+        .route("/api/v1/latest", get(latest::list))
+        .route("/api/v1/quarantine", get(quarantine::list))
+        .layer(open)
+        .layer(SetResponseHeaderLayer::overriding(header::LINK, HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"")));
+    let contract: Arc<str> = openapi().into();
+    Router::new()
+        .merge(data)
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], contract.to_string()) }))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/status", get(health::status))
+        .route("/metrics", get(health::metrics))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(api)
+}
+
+/// For every path that nobody has.
+pub async fn not_found(OriginalUri(uri): OriginalUri) -> Response {
+    Problem::new(StatusCode::NOT_FOUND, "No such page", "nothing is here; /openapi.json lists what there is").at(uri.path()).into_response()
+}
+
+async fn method_not_allowed(OriginalUri(uri): OriginalUri) -> Response {
+    let detail = "this address takes other methods; /openapi.json says which";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail).at(uri.path()).into_response()
+}

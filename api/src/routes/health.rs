@@ -1,0 +1,138 @@
+//! Is it alive, is it ready, how is it, and the meters.
+
+use crate::problem::Problem;
+use crate::router::Api;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use serde::Serialize;
+use std::time::Duration;
+use store::{Batch, Store};
+use utoipa::ToSchema;
+
+/// How long the writer may take to answer before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The event loop and the store's writer answer.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = String), (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn alive(State(api): State<Api>) -> Response {
+    // An empty batch passes the writer without touching the disk.
+    match tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await {
+        Ok(Ok(_)) => "ok\n".into_response(),
+        _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The writer does not answer", "commits hang; restart the process and look at the disk").at("/healthz").into_response(),
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    #[schema(example = true)]
+    ready: bool,
+    commits: u64,
+    waiting: u64,
+}
+
+/// Readings can be taken: not poisoned, the disk is not full.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Ready), (status = 503, description = "Names the failing part", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ready(State(api): State<Api>) -> Response {
+    let health = api.store.health();
+    let failing = match (&health.poisoned, health.full) {
+        (Some(cause), _) => Some(format!("store: {cause}; restart to recover")),
+        (None, true) => Some("disk: full; free some space, it goes on by itself".to_owned()),
+        (None, false) => None,
+    };
+    match failing {
+        Some(detail) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response(),
+        None => Json(Ready { ready: true, commits: health.commits, waiting: health.waiting }).into_response(),
+    }
+}
+
+/// As ModI wants it: a problem document that says there is none, with figures beside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StatusOut {
+    r#type: String,
+    #[schema(example = "OK")]
+    title: String,
+    #[schema(example = 200)]
+    status: u16,
+    detail: String,
+    version: String,
+    uptime_s: i64,
+    observations: u64,
+    datastreams: u64,
+    /// Since the start.
+    commits: u64,
+    disk_bytes: u64,
+    last_commit_s: f64,
+}
+
+/// How the service is.
+#[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusOut, content_type = "application/problem+json")))]
+pub(crate) async fn status(State(api): State<Api>) -> Response {
+    let health = api.store.health();
+    let well = health.poisoned.is_none() && !health.full && health.damaged_chunks == 0;
+    let out = StatusOut {
+        r#type: "about:blank".into(),
+        title: if well { "OK" } else { "Degraded" }.into(),
+        status: 200,
+        detail: if well { "everything works".into() } else { "see /readyz".into() },
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime_s: api.store.clock().now().seconds() - api.started.seconds(),
+        observations: health.observations,
+        datastreams: health.datastreams,
+        commits: health.commits,
+        disk_bytes: health.disk_bytes,
+        last_commit_s: health.last_commit_s,
+    };
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], Json(out).into_response().into_body()).into_response()
+}
+
+/// Meters in the Prometheus text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(crate) async fn metrics(State(api): State<Api>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &api.metrics) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The store's health as meters, asked when somebody scrapes.
+#[derive(Debug)]
+pub(crate) struct StoreMeters(pub(crate) StoreRef);
+
+/// A store that prints as nothing.
+#[derive(Clone)]
+pub(crate) struct StoreRef(pub(crate) Store);
+
+impl std::fmt::Debug for StoreRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Collector for StoreMeters {
+    #[expect(clippy::cast_precision_loss, reason = "meters are floats")]
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let health = self.0.0.health();
+        let meters = [
+            ("pescaia_series", "Datastreams in service", health.datastreams as f64),
+            ("pescaia_store_observations", "Observations kept", health.observations as f64),
+            ("pescaia_store_commits", "Commits since the start", health.commits as f64),
+            ("pescaia_store_disk_bytes", "Database and write-ahead log, bytes", health.disk_bytes as f64),
+            ("pescaia_store_waiting", "Batches that wait for the writer", health.waiting as f64),
+            ("pescaia_store_corrupt_segments", "Damaged records found", health.damaged_chunks as f64),
+            ("pescaia_journal_commit_seconds", "The last commit with its sync, seconds", health.last_commit_s),
+            ("pescaia_ready", "1 when readings can be taken", f64::from(u8::from(health.poisoned.is_none() && !health.full))),
+        ];
+        for (name, help, value) in meters {
+            let gauge = ConstGauge::new(value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! Values over time, as they are or in buckets.
+
+use crate::auth::Seen;
+use crate::csv::{Cell, Dialect, download, write};
+use crate::geo;
+use crate::page::{Page, cursor, keep, resume};
+use crate::problem::Problem;
+use crate::query::Params;
+use crate::routes::blocking;
+use crate::wire::{BucketOut, ObservationOut};
+use axum::Json;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use geojson::JsonObject;
+use model::{Datastream, Interval, Place};
+use serde::Serialize;
+use std::sync::Arc;
+use store::{Bucket, View};
+
+const DEFAULT: usize = 1000;
+const MOST: usize = 50_000;
+
+/// What is asked of one datastream.
+struct Question {
+    view: View,
+    datastream: Arc<Datastream>,
+    interval: Interval,
+    limit: usize,
+    format: &'static str,
+    dialect: Dialect,
+}
+
+/// Observations of `[from, to)`, ascending in time, each with its latest revision.
+#[utoipa::path(get, path = "/api/v1/datastreams/{id}/observations", tag = "observations",
+    params(("id" = String, Path, example = "bisenzio-gamberame-level"),
+        ("from" = Option<String>, Query, description = "RFC 3339 with an offset, included", example = "2026-11-22T00:00:00Z"),
+        ("to" = Option<String>, Query, description = "RFC 3339 with an offset, excluded; now when left out"),
+        ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to; PT24H when nothing is said", example = "PT36H"),
+        ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max and count instead of observations"),
+        ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
+        ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas")),
+    responses((status = 200, description = "Observations; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
+        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv"])?;
+    let datastream = seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let asked = params.interval(seen.view.now())?;
+    let interval = Interval::new(resume(&params, asked.from)?, asked.to);
+    let bucket = match params.choice("agg", &["", "PT15M", "PT1H", "P1D"])? {
+        "PT15M" => Some(Bucket::Seconds(900)),
+        "PT1H" => Some(Bucket::Seconds(3600)),
+        "P1D" => Some(Bucket::CivilDay),
+        _ => None,
+    };
+    let dialect = if params.choice("csv", &["", "it"])? == "it" { Dialect::Italian } else { Dialect::Plain };
+    let format = params.choice("f", &["json", "csv", "geojson"])?;
+    // A file is wanted whole.
+    let limit = params.limit(if format == "csv" { MOST } else { DEFAULT }, MOST)?;
+    let question = Question { view: seen.view, datastream, interval, limit, format, dialect };
+    let response = blocking(&params.path, move || match bucket {
+        None => plain(&question),
+        Some(bucket) => aggregated(&question, bucket),
+    });
+    Ok(keep(response.await?, seen.is_public, 5))
+}
+
+fn plain(question: &Question) -> Result<Response, Problem> {
+    let Question { view, datastream, interval, limit, .. } = question;
+    let mut found = view.observations(datastream, *interval, limit + 1)?;
+    let next = found.get(*limit).map(|first| cursor(first.phenomenon_time));
+    found.truncate(*limit);
+    let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
+    let header = ["phenomenon_time", "result", "quality", "received_at"];
+    Ok(answer(question, items, next, &header, |item| {
+        vec![Cell::Text(item.phenomenon_time.clone()), Cell::Number(item.result), Cell::Whole(item.quality.into()), Cell::Text(item.received_at.clone())]
+    }))
+}
+
+fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> {
+    let Question { view, datastream, interval, limit, .. } = question;
+    let mut found = view.buckets(datastream, *interval, bucket, limit + 1)?;
+    let next = found.get(*limit).map(|first| cursor(first.start));
+    found.truncate(*limit);
+    let items: Vec<BucketOut> = found.iter().map(Into::into).collect();
+    let header = ["start", "end", "min", "mean", "max", "max_at", "count"];
+    Ok(answer(question, items, next, &header, |item| {
+        let text = |text: &String| Cell::Text(text.clone());
+        vec![text(&item.start), text(&item.end), Cell::Number(item.min), Cell::Number(item.mean), Cell::Number(item.max), text(&item.max_at), Cell::Whole(item.count)]
+    }))
+}
+
+fn answer<T: Serialize>(question: &Question, items: Vec<T>, next: Option<String>, header: &[&str], cells: impl Fn(&T) -> Vec<Cell>) -> Response {
+    let mut response = match question.format {
+        "csv" => download(write(question.dialect, header, items.iter().map(cells)), question.datastream.key.as_str()),
+        "geojson" => {
+            let station = question.view.station(question.datastream.station.as_str());
+            let place = station.map_or(Place { latitude: 0.0, longitude: 0.0 }, |station| station.place);
+            let mut beside = JsonObject::new();
+            beside.insert("limit".into(), question.limit.into());
+            beside.insert("next_cursor".into(), next.clone().into());
+            geo::collection(items.iter().map(|item| geo::feature(place, item)).collect(), beside)
+        }
+        _ => return Json(Page { items, limit: question.limit, next_cursor: next }).into_response(),
+    };
+    // Formats without a place for it say in the header that there is more.
+    if let Some(value) = next.and_then(|next| axum::http::HeaderValue::from_str(&next).ok()) {
+        response.headers_mut().insert("x-next-cursor", value);
+    }
+    response
+}

@@ -1,0 +1,47 @@
+//! Places.
+
+use crate::auth::Seen;
+use crate::page::{Page, keep};
+use crate::problem::Problem;
+use crate::query::Params;
+use crate::wire::{DatastreamOut, StationOut};
+use crate::geo;
+use axum::Json;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use geojson::JsonObject;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A station with its datastreams.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StationWhole {
+    #[serde(flatten)]
+    station: StationOut,
+    datastreams: Vec<DatastreamOut>,
+}
+
+/// Stations with at least one datastream that you may see.
+#[utoipa::path(get, path = "/api/v1/stations", tag = "stations",
+    params(("f" = Option<String>, Query, description = "json (default) or geojson")),
+    responses((status = 200, description = "All of them, by id", body = Page<StationOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
+    params.only(&["f"])?;
+    let stations = seen.view.stations();
+    let response = match params.choice("f", &["json", "geojson"])? {
+        "geojson" => geo::collection(stations.iter().map(|station| geo::feature(station.place, &StationOut::from(station.as_ref()))).collect(), JsonObject::new()),
+        _ => Json(Page::whole(stations.iter().map(|station| StationOut::from(station.as_ref())).collect())).into_response(),
+    };
+    Ok(keep(response, seen.is_public, 60))
+}
+
+/// One station.
+#[utoipa::path(get, path = "/api/v1/stations/{id}", tag = "stations", params(("id" = String, Path, example = "bisenzio-gamberame")),
+    responses((status = 200, body = StationWhole), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let station = seen.view.station(&id).ok_or_else(|| Problem::missing("station", &id, "/api/v1/stations").at(&params.path))?;
+    let datastreams = seen.view.datastreams(Some(&id));
+    let datastreams = datastreams.iter().map(|datastream| DatastreamOut::of(datastream, seen.view.extent(datastream))).collect();
+    Ok(keep(Json(StationWhole { station: StationOut::from(station.as_ref()), datastreams }), seen.is_public, 30))
+}

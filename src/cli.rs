@@ -1,0 +1,126 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Telemetry from field hardware into a durable time-series store, served to people and programs.
+#[derive(Debug, Parser)]
+#[command(name = "pescaia", version, about, after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 78 wrong configuration.")]
+pub(crate) struct Cli {
+    /// Log lines as JSON
+    #[arg(long, global = true)]
+    pub(crate) log_json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// A river in flood on this machine: simulated field devices against the real doors
+    #[command(after_help = "Example:\n  pescaia demo --data /tmp/pescaia-demo --http 127.0.0.1:8080")]
+    Demo(DemoOptions),
+    /// The service
+    #[command(after_help = "Example:\n  pescaia run --config /etc/pescaia/pescaia.toml")]
+    Run {
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Checks configuration, networks, ports and disk, and says what to mend
+    Doctor {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Prints the configuration file with all defaults, to start one from
+        #[arg(long)]
+        print_config: bool,
+    },
+    /// What stands in the field
+    Network {
+        #[command(subcommand)]
+        command: NetworkCommand,
+    },
+    /// Tokens for programs
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Passwords of devices
+    Password {
+        #[command(subcommand)]
+        command: PasswordCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Where the store lies; started again on the same directory it goes on where it was
+    #[arg(long, default_value = "pescaia-demo")]
+    pub(crate) data: PathBuf,
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+    #[arg(long, default_value = "127.0.0.1:1883")]
+    pub(crate) mqtt: SocketAddr,
+    /// Everything but the simulated devices
+    #[arg(long)]
+    pub(crate) no_field: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetworkCommand {
+    /// Makes the registry what the files say; twice the same changes nothing
+    #[command(after_help = "Example:\n  pescaia network apply network.toml --config pescaia.toml --dry-run")]
+    Apply {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Shows what would change, and changes nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Makes a token and prints it, this once
+    #[command(after_help = "Example:\n  pescaia token new --owner medio-valdarno --scope ingest --scope read --config pescaia.toml")]
+    New {
+        #[arg(long)]
+        owner: String,
+        /// ingest, read, manage or audit; may be given several times
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PasswordCommand {
+    /// Reads a password from the standard input and prints the password_hash for a network file
+    Hash,
+}
+
+/// Which store: one of the two.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct At {
+    /// The data directory
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration that names the data directory
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl At {
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, crate::say::Complaints> {
+        match (&self.data, &self.config) {
+            (Some(data), _) => Ok(data.clone()),
+            (None, Some(config)) => Ok(crate::config::Config::read(config)?.data_dir),
+            (None, None) => Ok(crate::config::Config::default().data_dir),
+        }
+    }
+}

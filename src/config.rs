@@ -1,0 +1,160 @@
+//! The one configuration file. An unknown key is an error that names the nearest known one, with file, line and cure.
+
+use model::Timestamp;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use store::Complaint;
+use toml::Spanned;
+
+/// The defaults, as a file to copy; equal to [`Config::default`] by a test.
+pub(crate) const DEFAULT_FILE: &str = include_str!("config.default.toml");
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: SocketAddr,
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) networks: Vec<PathBuf>,
+    pub(crate) linger_ms: u64,
+    pub(crate) future_min: i64,
+    pub(crate) earliest: Timestamp,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "pescaia-data".into(),
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            networks: Vec::new(),
+            linger_ms: 0,
+            future_min: 10,
+            earliest: Timestamp::from_seconds(946_684_800),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data_dir: Option<String>,
+    networks: Option<Vec<String>>,
+    http: Option<Http>,
+    mqtt: Option<Mqtt>,
+    store: Option<StoreKeys>,
+    limits: Option<Limits>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Http {
+    listen: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mqtt {
+    listen: Option<Spanned<String>>,
+    allow_plaintext: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreKeys {
+    linger_ms: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    future_min: Option<Spanned<i64>>,
+    earliest: Option<Spanned<String>>,
+}
+
+impl Config {
+    /// # Errors
+    /// Everything that is wrong with the file, each with its place and cure.
+    pub(crate) fn read(path: &Path) -> Result<Self, Vec<Complaint>> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            vec![Complaint { file: name.clone(), line: 0, column: 0, message: format!("can't be read: {cause}; check the path, or start from the defaults that \"pescaia doctor --print-config\" shows") }]
+        })?;
+        Self::parse(&name, &text, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// `beside` is where relative paths start.
+    fn parse(name: &str, text: &str, beside: &Path) -> Result<Self, Vec<Complaint>> {
+        let file: File = store::parse_toml(name, text)?;
+        let mut config = Self::default();
+        let mut complaints = Vec::new();
+        let mut complain = |at: usize, message: String| complaints.push(Complaint::at(name, text, at, message));
+        let mut address = |given: Option<Spanned<String>>, place: &mut SocketAddr| {
+            if let Some(given) = given {
+                match given.get_ref().parse() {
+                    Ok(addr) => *place = addr,
+                    Err(_) => complain(given.span().start, format!("\"{}\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"", given.get_ref())),
+                }
+            }
+        };
+        address(file.http.and_then(|http| http.listen), &mut config.http);
+        let (mqtt, allow_plaintext) = file.mqtt.map_or((None, None), |mqtt| (mqtt.listen, mqtt.allow_plaintext));
+        let mqtt_at = mqtt.as_ref().map_or(0, |listen| listen.span().start);
+        address(mqtt, &mut config.mqtt);
+        if !config.mqtt.ip().is_loopback() && allow_plaintext != Some(true) {
+            complain(mqtt_at, format!("MQTT on {} would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]", config.mqtt));
+        }
+        if let Some(linger) = file.store.and_then(|store| store.linger_ms) {
+            if *linger.get_ref() > 1000 {
+                complain(linger.span().start, format!("linger_ms = {} would keep senders waiting; it may be 0 to 1000", linger.get_ref()));
+            }
+            config.linger_ms = linger.into_inner();
+        }
+        if let Some(limits) = file.limits {
+            if let Some(minutes) = limits.future_min {
+                if !(0..=1440).contains(minutes.get_ref()) {
+                    complain(minutes.span().start, format!("future_min = {} can't be; it may be 0 to 1440", minutes.get_ref()));
+                }
+                config.future_min = minutes.into_inner();
+            }
+            if let Some(earliest) = limits.earliest {
+                match Timestamp::parse(earliest.get_ref()) {
+                    Ok(at) => config.earliest = at,
+                    Err(cause) => complain(earliest.span().start, cause.to_string()),
+                }
+            }
+        }
+        if let Some(dir) = file.data_dir {
+            config.data_dir = beside.join(dir);
+        }
+        config.networks = file.networks.unwrap_or_default().iter().map(|path| beside.join(path)).collect();
+        if complaints.is_empty() { Ok(config) } else { Err(complaints) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_defaults_says_what_the_program_does() {
+        let parsed = Config::parse("default", DEFAULT_FILE, Path::new("")).expect("good");
+        assert_eq!(parsed, Config::default());
+    }
+
+    fn check(text: &str, expected: &str) {
+        let said = Config::parse("c.toml", text, Path::new("")).expect_err("wrong");
+        assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), expected);
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place_and_cure() {
+        check("data_dri = \"x\"", "c.toml:1:1  unknown key \"data_dri\", did you mean \"data_dir\"?");
+        check("[http]\nlisten = \"8080\"", "c.toml:2:10  \"8080\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"");
+        check(
+            "[mqtt]\nlisten = \"0.0.0.0:1883\"",
+            "c.toml:2:10  MQTT on 0.0.0.0:1883 would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]",
+        );
+        check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
+    }
+}

@@ -1,0 +1,100 @@
+//! A river in flood on one machine: simulated field devices, as real network devices, against the real doors.
+
+use crate::cli::DemoOptions;
+use crate::clock::SystemClock;
+use crate::say::{self, Complaints};
+use crate::serve::Doors;
+use anyhow::Context;
+use firmware_sim::{Fleet, Settings as FieldSettings};
+use ingest::bind::Limits;
+use ingest::qualify::qualify;
+use model::{Clock, Observation, Quality, Scope, Timestamp};
+use std::path::Path;
+use std::sync::Arc;
+use store::{Batch, Settings, Store, load_embedded};
+
+const NETWORK: &str = include_str!("../demo/network.toml");
+const PROFILES: [(&str, &str); 2] = [
+    ("profiles/radar-vegapuls-c21.toml", include_str!("../demo/profiles/radar-vegapuls-c21.toml")),
+    ("profiles/plc-castelletti.toml", include_str!("../demo/profiles/plc-castelletti.toml")),
+];
+/// The same wave on every machine.
+const SEED: u64 = 20_231_102;
+const HISTORY_S: i64 = 30 * 86_400;
+/// Observations in one commit of the history.
+const COMMIT: usize = 5000;
+
+pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open(&options.data, Settings::default(), clock.clone())
+        .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
+    let (epoch, is_new) = epoch(&options.data, clock.as_ref())?;
+    let memory_dir = Some(options.data.join("field"));
+    let fleet = Fleet::new(FieldSettings { seed: SEED, epoch, memory_dir, clock }).await.context("the simulated devices can't start")?;
+    let mut network = load_embedded("demo/network.toml", NETWORK, &PROFILES).map_err(Complaints)?;
+    for (device, endpoint) in fleet.endpoints() {
+        network.set_modbus_endpoint(device, &endpoint.to_string());
+    }
+    store.apply(&network).map_err(Complaints)?;
+    if is_new && !options.no_field {
+        say::line("measuring 30 days of history …");
+        let importing = (store.clone(), fleet);
+        let fleet = tokio::task::spawn_blocking(move || import_history(&importing.0, &importing.1, epoch).map(|()| importing.1)).await??;
+        return open(options, store, Some(fleet)).await;
+    }
+    open(options, store, Some(fleet)).await
+}
+
+async fn open(options: DemoOptions, store: Store, fleet: Option<Fleet>) -> anyhow::Result<()> {
+    let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
+    let doors = Doors::open(store, &options.data, options.http, options.mqtt, Limits::default()).await?;
+    if let (Some(fleet), false) = (fleet, options.no_field) {
+        tokio::spawn(fleet.run(doors.mqtt, doors.stopping()));
+    }
+    let (http, mqtt) = (doors.http, doors.mqtt);
+    say::line(&format!("ready http={http} mqtt={mqtt}"));
+    say::line(&format!(
+        "\n  The rivers           http://{http}/\n  A gauge in flood     http://{http}/stazioni/bisenzio-gamberame\n\n\
+         Publish a level of your own, and read it back:\n\n  \
+         mosquitto_pub -h {} -p {} -u prova -P prova -i prova-1 -q 1 -t pescaia/v1/demo/prova/level -m 1.42\n  \
+         curl -s 'http://{http}/api/v1/datastreams/prova-level/observations?period=PT1H'\n\n\
+         The same over HTTP (the token is shown this once):\n\n  \
+         curl -s -X POST http://{http}/api/v1/observations -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \
+         -d '{{\"device\": \"prova\", \"time\": '$(date +%s)', \"values\": {{\"level\": 1.43}}}}'\n\nCtrl-C ends it; started again with --data {} it goes on.",
+        mqtt.ip(),
+        mqtt.port(),
+        token.text,
+        options.data.display(),
+    ));
+    doors.until_stopped().await
+}
+
+/// When this demonstration was first started; the file beside the store says so, that its wave goes on after a restart.
+fn epoch(dir: &Path, clock: &dyn Clock) -> anyhow::Result<(Timestamp, bool)> {
+    let path = dir.join("demo-epoch");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let epoch = Timestamp::parse(&text).with_context(|| format!("{} is not as it was written; remove the directory to start anew", path.display()))?;
+        return Ok((epoch, false));
+    }
+    let epoch = Timestamp::from_seconds(clock.now().seconds());
+    std::fs::write(&path, epoch.to_string()).with_context(|| format!("{} can't be written", path.display()))?;
+    Ok((epoch, true))
+}
+
+/// Puts what the devices measured before the epoch into the store, as if it had arrived at its time.
+fn import_history(store: &Store, fleet: &Fleet, epoch: Timestamp) -> anyhow::Result<()> {
+    let registry = store.registry();
+    for key in fleet.keys() {
+        let Some(datastream) = registry.datastream_by_key(key) else { continue };
+        let step_s = i64::from(datastream.period_s);
+        let measured = fleet.history(key, epoch.plus_seconds(-HISTORY_S), epoch, step_s);
+        for group in measured.chunks(COMMIT) {
+            let observation = |(at, result): &(Timestamp, f64)| {
+                let plain = Observation { datastream: datastream.id, phenomenon_time: *at, received_at: *at, result: *result, quality: Quality::NOT_EVALUATED };
+                qualify(plain, datastream)
+            };
+            store.commit_blocking(Batch { observations: group.iter().map(observation).collect(), ..Batch::default() })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Checks everything that a start needs, and says in plain words what to mend.
+
+use crate::clock::SystemClock;
+use crate::config::{Config, DEFAULT_FILE};
+use crate::say;
+use model::Link;
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{Complaint, Error, Settings, Store, load_network};
+
+/// Writes and syncs that are timed.
+const SYNCS: u32 = 20;
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings {
+    failed: usize,
+    warned: usize,
+}
+
+impl Findings {
+    fn ok(&self, text: &str) {
+        say::line(&format!("ok    {text}"));
+    }
+    fn warn(&mut self, text: &str) {
+        self.warned += 1;
+        say::line(&format!("warn  {text}"));
+    }
+    fn fail(&mut self, text: &str) {
+        self.failed += 1;
+        say::line(&format!("FAIL  {text}"));
+    }
+    fn complaints(&mut self, complaints: &[Complaint]) {
+        complaints.iter().for_each(|complaint| self.fail(&complaint.to_string()));
+    }
+}
+
+pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<ExitCode> {
+    if print_config {
+        say::line(DEFAULT_FILE.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut findings = Findings::default();
+    let config = match path.map(Config::read) {
+        None => Config::default(),
+        Some(Ok(config)) => {
+            findings.ok("the configuration can be read");
+            config
+        }
+        Some(Err(complaints)) => {
+            findings.complaints(&complaints);
+            say::line("nothing else was checked; mend this first");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let running = std::os::unix::net::UnixStream::connect(config.data_dir.join("control.sock")).is_ok();
+    port(&mut findings, "HTTP", config.http, running);
+    port(&mut findings, "MQTT", config.mqtt, running);
+    disk(&mut findings, &config.data_dir);
+    networks(&mut findings, &config, running);
+    say::line(&match (findings.failed, findings.warned) {
+        (0, 0) => "all well".to_owned(),
+        (0, warned) => format!("it will start; {warned} to look at"),
+        (failed, _) => format!("it will not start; {failed} to mend"),
+    });
+    Ok(if findings.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn port(findings: &mut Findings, what: &str, addr: SocketAddr, running: bool) {
+    match TcpListener::bind(addr) {
+        Ok(_) => findings.ok(&format!("{what} can listen on {addr}")),
+        Err(_) if running => findings.ok(&format!("{what} on {addr} is held by the pescaia that runs on this data directory")),
+        Err(cause) => findings.fail(&format!("{what} can't listen on {addr}: {cause}; stop what holds it, or change [{}] listen", what.to_lowercase())),
+    }
+}
+
+fn disk(findings: &mut Findings, dir: &Path) {
+    let tried = (|| {
+        std::fs::create_dir_all(dir)?;
+        let path = dir.join("doctor.tmp");
+        let mut file = File::create(&path)?;
+        let start = Instant::now();
+        for _ in 0..SYNCS {
+            file.write_all(&[0; 4096])?;
+            file.sync_data()?;
+        }
+        let each = start.elapsed() / SYNCS;
+        std::fs::remove_file(&path)?;
+        Ok::<Duration, std::io::Error>(each)
+    })();
+    match tried {
+        Err(cause) => findings.fail(&format!("{} can't be written: {cause}; choose another data_dir or mend its rights", dir.display())),
+        Ok(each) => {
+            let millis = each.as_secs_f64() * 1e3;
+            let found = format!("{} can be written; a synced write takes {millis:.2} ms", dir.display());
+            if millis < 0.02 {
+                findings.warn(&format!("{found}: too fast to be true; the disk may acknowledge what a power cut would lose"));
+            } else if millis > 50.0 {
+                findings.warn(&format!("{found}: slow; set linger_ms = 1000 under [store]"));
+            } else {
+                findings.ok(&found);
+            }
+        }
+    }
+}
+
+fn networks(findings: &mut Findings, config: &Config, running: bool) {
+    let network = match load_network(&config.networks) {
+        Ok(network) => network,
+        Err(complaints) => return findings.complaints(&complaints),
+    };
+    if running {
+        return findings.ok("the network files can be read; ask the running pescaia with: pescaia network apply … --dry-run");
+    }
+    let store = match Store::open(&config.data_dir, Settings::default(), Arc::new(SystemClock)) {
+        Ok(store) => store,
+        Err(cause @ Error::Locked { .. }) => return findings.warn(&cause.to_string()),
+        Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),
+    };
+    let health = store.health();
+    findings.ok(&format!("the store opens: {} observations, {} datastreams, {} bytes", health.observations, health.datastreams, health.disk_bytes));
+    if health.damaged_chunks > 0 {
+        findings.warn(&format!("{} damaged records were found; they are not served; restore them from a backup", health.damaged_chunks));
+    }
+    match store.preview(&network) {
+        Ok(changes) if changes.is_empty() => findings.ok("the networks hold nothing new"),
+        Ok(changes) => findings.ok(&format!("the networks would make {} changes", changes.len())),
+        Err(complaints) => findings.complaints(&complaints),
+    }
+    for device in store.registry().devices() {
+        if let Link::ModbusTcp { endpoint, .. } = &device.link {
+            match reach(endpoint) {
+                Ok(()) => findings.ok(&format!("device {} answers on {endpoint}", device.id)),
+                Err(cause) => findings.warn(&format!("device {} can't be reached on {endpoint}: {cause}; its gaps will be recorded until it can", device.id)),
+            }
+        }
+    }
+    store.close_blocking();
+}
+
+fn reach(endpoint: &str) -> std::io::Result<()> {
+    let addr = endpoint.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
+    TcpStream::connect_timeout(&addr, Duration::from_secs(1)).map(drop)
+}

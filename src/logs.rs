@@ -1,0 +1,10 @@
+//! Logs on the standard error: readable by default, JSON for machines. `PESCAIA_LOG` filters, e.g. `debug` or `ingest=debug`.
+
+use tracing_subscriber::EnvFilter;
+
+pub(crate) fn start(json: bool) {
+    let filter = EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second start would be a mistake of ours, and harmless.
+    let _ = if json { lines.json().try_init() } else { lines.try_init() };
+}

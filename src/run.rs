@@ -1,0 +1,29 @@
+//! The service: a configuration, its networks, the doors.
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::say::{self, Complaints};
+use crate::serve::Doors;
+use anyhow::Context;
+use ingest::bind::Limits;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Settings, Store, load_network};
+
+pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::read(path).map_err(Complaints)?;
+    let network = load_network(&config.networks).map_err(Complaints)?;
+    let settings = Settings { linger: Duration::from_millis(config.linger_ms) };
+    let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
+        .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
+    if !config.networks.is_empty() {
+        for change in store.apply(&network).map_err(Complaints)? {
+            tracing::info!(event = "network", change = %change, "the network changed");
+        }
+    }
+    let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };
+    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits).await?;
+    say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
+    doors.until_stopped().await
+}

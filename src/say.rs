@@ -1,0 +1,36 @@
+//! What goes to a person at the terminal. Logs go elsewhere.
+
+use std::fmt;
+use std::io::Write;
+use store::Complaint;
+
+/// One line on the standard output; nobody listening is no error.
+pub(crate) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+    let _ = out.flush();
+}
+
+/// One line on the standard error.
+pub(crate) fn error(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Everything that is wrong with what a person wrote, a line each.
+#[derive(Debug)]
+pub(crate) struct Complaints(pub(crate) Vec<Complaint>);
+
+impl fmt::Display for Complaints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Complaints {}
+
+impl From<Vec<Complaint>> for Complaints {
+    fn from(complaints: Vec<Complaint>) -> Self {
+        Self(complaints)
+    }
+}
