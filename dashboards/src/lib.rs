@@ -1,1 +1,12 @@
-pub fn router(_: store::Store) -> axum::Router { axum::Router::new() }
+//! Durable to pages for people: made whole by the server, Italian first, right without JavaScript; one small island keeps an
+//! open page current. Everything is read through a [`store::View`].
+
+mod assets;
+mod chart;
+mod language;
+mod look;
+mod pages;
+mod router;
+mod words;
+
+pub use router::router;

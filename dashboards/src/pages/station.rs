@@ -1,0 +1,258 @@
+//! `/stazioni/{id}`: one place, from the sentence down to the register.
+
+use super::{Frame, unit_text, value_text};
+use crate::chart::{COLUMNS, Chart, capital};
+use crate::look::{Look, quality_word};
+use askama::Template;
+use model::{Interval, Lang, State, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
+use store::{Bucket, Error, Latest, StationSummary, View};
+
+/// How far back a chart goes: word of the address, seconds, title in both languages.
+const RANGES: [(&str, i64, &str, &str); 4] = [
+    ("6h", 6 * 3600, "6 ore", "6 hours"),
+    ("24h", 24 * 3600, "24 ore", "24 hours"),
+    ("7g", 7 * 86_400, "7 giorni", "7 days"),
+    ("30g", 30 * 86_400, "30 giorni", "30 days"),
+];
+/// Rows of the table of values.
+const ROWS: usize = 24;
+
+struct Range {
+    href: String,
+    title: &'static str,
+    current: bool,
+}
+
+/// One level in words.
+struct Step {
+    label: String,
+    value: String,
+    meaning: String,
+    since: String,
+    current: bool,
+}
+
+struct Row {
+    time: String,
+    iso: String,
+    value: String,
+    quality: &'static str,
+}
+
+/// Another datastream of the station.
+struct Also {
+    title: String,
+    value: String,
+    unit: &'static str,
+    look: Look,
+    age: String,
+}
+
+#[derive(Template)]
+#[template(path = "station.html")]
+struct Page<'a> {
+    frame: &'a Frame<'a>,
+    title: String,
+    name: String,
+    river: String,
+    look: Look,
+    value: String,
+    unit: &'static str,
+    said: String,
+    measured: String,
+    iso: String,
+    age: String,
+    age_s: i64,
+    limit_s: i64,
+    note: Option<String>,
+    upstream: Vec<(String, String)>,
+    downstream: Option<(String, String)>,
+    ranges: Vec<Range>,
+    chart: String,
+    chart_title: &'static str,
+    steps: Vec<Step>,
+    rows: Vec<Row>,
+    also: Vec<Also>,
+    key: String,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// The page, or `None` where there is no such station for this reader.
+///
+/// # Errors
+/// The store's.
+pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str) -> Result<Option<String>, Error> {
+    let Some(summary) = view.summary(id)? else { return Ok(None) };
+    let Some(primary) = summary.datastreams.first() else { return Ok(None) };
+    let (words, now) = (frame.words, view.now());
+    let lang = words.lang;
+    let datastream = &primary.datastream;
+    let thresholds = datastream.thresholds_at(now);
+    let (range, seconds, ..) = RANGES.into_iter().find(|(word, ..)| *word == asked_range).unwrap_or(RANGES[1]);
+    let title = match &summary.station.river {
+        Some(river) if lang == Lang::It => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
+        Some(river) => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
+        None => summary.station.name.clone(),
+    };
+    let page = Page {
+        frame,
+        name: summary.station.name.clone(),
+        river: summary.station.river.clone().unwrap_or_default(),
+        look: Look::of(primary, words),
+        value: primary.observation.map_or_else(|| "—".into(), |last| value_text(last.result, datastream, words)),
+        unit: if primary.observation.is_some() { unit_text(datastream) } else { "" },
+        said: said(primary, &thresholds, now, frame),
+        measured: primary.observation.map_or_else(String::new, |last| local_time(last.phenomenon_time, lang)),
+        iso: primary.observation.map_or_else(String::new, |last| last.phenomenon_time.to_string()),
+        age: primary.age_s.map_or_else(String::new, |age| age_words(age, lang)),
+        age_s: primary.age_s.unwrap_or(-1),
+        limit_s: stale_after(datastream.period_s),
+        note: summary.station.note.as_ref().map(|note| note.get(lang).to_owned()),
+        upstream: summary.upstream.iter().map(|station| (frame.station(station.id.as_str()), station.name.clone())).collect(),
+        downstream: summary.downstream.as_ref().map(|station| (frame.station(station.id.as_str()), station.name.clone())),
+        ranges: ranges(frame, id, range),
+        chart: chart(view, primary, &thresholds, now, seconds, &title, frame)?,
+        chart_title: if datastream.property.is_level() { words.hydrograph } else { words.series_title },
+        steps: steps(primary, &thresholds, &summary, frame),
+        rows: rows(view, primary, frame)?,
+        also: summary.datastreams.iter().skip(1).map(|other| also(other, frame)).collect(),
+        key: datastream.key.to_string(),
+        facts: facts(&summary, primary, now, frame),
+        title,
+    };
+    Ok(Some(page.render().unwrap_or_default()))
+}
+
+fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Frame<'_>) -> String {
+    let lang = frame.words.lang;
+    let last = latest.observation.map(|last| (last.result, last.phenomenon_time));
+    if latest.datastream.property.is_level() {
+        let state = State { rise_per_hour: latest.state.rise_per_hour, ..latest.state };
+        return sentence(last, &state, thresholds, now, lang);
+    }
+    let Some((value, at)) = last else { return frame.words.nothing_yet.to_owned() };
+    let what = latest.datastream.property.title();
+    let shown = format!("{} {}", value_text(value, &latest.datastream, frame.words), unit_text(&latest.datastream));
+    let age = age_words(now.seconds() - at.seconds(), lang);
+    match (latest.state.stale, lang) {
+        (false, Lang::It) => format!("{}: {} ({age}).", capital(&what.it), shown.trim()),
+        (false, Lang::En) => format!("{}: {} ({age}).", capital(&what.en), shown.trim()),
+        (true, Lang::It) => format!("Dato non aggiornato: l'ultimo valore noto di {} è {}, {age}.", what.it, shown.trim()),
+        (true, Lang::En) => format!("Not up to date: the last known {} is {}, {age}.", what.en, shown.trim()),
+    }
+}
+
+fn ranges(frame: &Frame<'_>, id: &str, current: &str) -> Vec<Range> {
+    let range = |(word, _, it, en): (&'static str, i64, &'static str, &'static str)| Range {
+        href: frame.to(&format!("/stazioni/{id}?periodo={word}")),
+        title: if frame.words.lang == Lang::It { it } else { en },
+        current: word == current,
+    };
+    RANGES.into_iter().map(range).collect()
+}
+
+fn chart(view: &View, latest: &Latest, thresholds: &[&Threshold], now: Timestamp, seconds: i64, title: &str, frame: &Frame<'_>) -> Result<String, Error> {
+    let datastream = &latest.datastream;
+    // A series that ended long ago is shown around its end.
+    let end = match latest.observation {
+        Some(last) if last.phenomenon_time < now.plus_seconds(-RANGES[3].1) => last.phenomenon_time.plus_seconds(1),
+        _ => now,
+    };
+    let interval = Interval::new(end.plus_seconds(-seconds), end);
+    let width = (seconds / COLUMNS).max(i64::from(datastream.period_s)).max(1);
+    let width = if datastream.property.is_rain() { width.max(seconds / 120) } else { width };
+    let rows = view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?;
+    let chart = Chart {
+        rows: &rows,
+        interval,
+        now: end,
+        gap_s: stale_after(datastream.period_s).max(width),
+        thresholds,
+        is_rain: datastream.property.is_rain(),
+        unit: unit_text(datastream),
+        title,
+        words: frame.words,
+    };
+    Ok(chart.svg())
+}
+
+/// The levels in words, highest first, with the one where the water stands now marked.
+fn steps(latest: &Latest, thresholds: &[&Threshold], summary: &StationSummary, frame: &Frame<'_>) -> Vec<Step> {
+    let words = frame.words;
+    let lang = words.lang;
+    let zero = latest.observation.and_then(|last| summary.station.zero_at(last.phenomenon_time));
+    let over = match latest.state.level {
+        model::Level::Over(k) => Some(usize::from(k)),
+        model::Level::Below => Some(0),
+        model::Level::Unknown => None,
+    };
+    let step = |(place, threshold): (usize, &&Threshold)| {
+        let sea = zero.map_or_else(String::new, |zero| format!(" ({} {})", number(zero.metres_above_sea + threshold.value, 2, lang), words.above_sea));
+        Step {
+            label: capital(threshold.label.get(lang)),
+            value: format!("{} {} {}{sea}", words.from_up, number(threshold.value, 2, lang), unit_text(&latest.datastream)),
+            meaning: threshold.meaning.as_ref().map_or_else(String::new, |meaning| meaning.get(lang).to_owned()),
+            since: threshold.validity.from.map_or_else(String::new, |from| {
+                let day = model::civil_day(from);
+                format!("{} {:02}/{:02}/{}", words.in_force_since, day.day(), day.month(), day.year())
+            }),
+            current: over == Some(place + 1),
+        }
+    };
+    let mut steps: Vec<Step> = thresholds.iter().enumerate().map(step).collect();
+    if !steps.is_empty() {
+        steps.insert(0, Step { label: words.normal.to_owned(), value: String::new(), meaning: String::new(), since: String::new(), current: over == Some(0) });
+    }
+    steps.reverse();
+    steps
+}
+
+fn rows(view: &View, latest: &Latest, frame: &Frame<'_>) -> Result<Vec<Row>, Error> {
+    let found = view.observations_before(&latest.datastream, Timestamp::MAX, ROWS)?;
+    let row = |observation: &model::Observation| {
+        let local = observation.phenomenon_time.in_rome();
+        Row {
+            time: format!("{}:{:02}", local_time(observation.phenomenon_time, frame.words.lang), local.second()),
+            iso: observation.phenomenon_time.to_string(),
+            value: format!("{} {}", value_text(observation.result, &latest.datastream, frame.words), unit_text(&latest.datastream)),
+            quality: quality_word(observation.quality.flag(), frame.words.lang),
+        }
+    };
+    Ok(found.iter().rev().map(row).collect())
+}
+
+fn also(latest: &Latest, frame: &Frame<'_>) -> Also {
+    let title = latest.datastream.property.title();
+    let number_of = latest.datastream.key.as_str().rsplit('-').next().filter(|part| part.parse::<u8>().is_ok());
+    let title = capital(title.get(frame.words.lang));
+    Also {
+        title: number_of.map_or_else(|| title.clone(), |number| format!("{title} {number}")),
+        value: latest.observation.map_or_else(|| "—".into(), |last| value_text(last.result, &latest.datastream, frame.words)),
+        unit: if latest.observation.is_some() { unit_text(&latest.datastream) } else { "" },
+        look: Look::of(latest, frame.words),
+        age: latest.age_s.map_or_else(String::new, |age| age_words(age, frame.words.lang)),
+    }
+}
+
+fn facts(summary: &StationSummary, primary: &Latest, now: Timestamp, frame: &Frame<'_>) -> Vec<(&'static str, String)> {
+    let (words, station) = (frame.words, &summary.station);
+    let lang = words.lang;
+    let mut facts = vec![(words.station_id, station.id.to_string()), (words.owner, station.owner.to_string())];
+    if let Some(comune) = &station.comune {
+        facts.push((words.comune, comune.clone()));
+    }
+    facts.push((words.place, format!("{}, {}", number(station.place.latitude, 4, lang), number(station.place.longitude, 4, lang))));
+    if let Some(zero) = station.zero_at(now) {
+        facts.push((words.zero, format!("{} {} · {}", number(zero.metres_above_sea, 2, lang), words.above_sea, zero.datum)));
+    }
+    let seconds = primary.datastream.period_s;
+    facts.push((words.period, if seconds % 60 == 0 { format!("{} min", seconds / 60) } else { format!("{seconds} s") }));
+    let visibility = match (&primary.datastream.visibility, lang) {
+        (Visibility::Public, Lang::It) => "pubblica",
+        (Visibility::Public, Lang::En) => "public",
+        (_, Lang::It) => "riservata",
+        (_, Lang::En) => "restricted",
+    };
+    facts.push((if lang == Lang::It { "Visibilità" } else { "Visibility" }, visibility.to_owned()));
+    facts
+}

@@ -1,0 +1,84 @@
+//! The addresses of pages, in Italian.
+
+use crate::assets::Assets;
+use crate::language::choose;
+use crate::pages::{Frame, home, missing, station};
+use crate::words::Words;
+use axum::Router;
+use axum::extract::{OriginalUri, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use model::Viewer;
+use std::sync::Arc;
+use store::{Store, View};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+#[derive(Clone)]
+struct Pages {
+    store: Store,
+    assets: Arc<Assets>,
+}
+
+/// The pages over `store`, as anybody may see it.
+pub fn router(store: Store) -> Router {
+    let (assets, files) = Assets::load();
+    let pages = Pages { store, assets: Arc::new(assets) };
+    let set = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    Router::new()
+        .route("/", get(list))
+        .route("/stazioni/{id}", get(one))
+        .layer(set(header::CONTENT_SECURITY_POLICY, "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"))
+        .layer(set(header::REFERRER_POLICY, "strict-origin-when-cross-origin"))
+        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(set(header::VARY, "accept-language, accept-encoding"))
+        .with_state(pages)
+        .merge(files)
+}
+
+type Asked = Query<Vec<(String, String)>>;
+
+fn value<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
+    asked.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+}
+
+/// The address without its language, which links add again.
+fn without_language(uri: &Uri) -> String {
+    let kept: Vec<&str> = uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("lang=")).collect();
+    if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) }
+}
+
+async fn list(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
+    let words = Words::of(choose(value(&asked, "lang"), &headers));
+    let sought = value(&asked, "q").unwrap_or("").to_owned();
+    made(pages, words, &uri, move |view, frame| home::render(view, frame, &sought).map(Some)).await
+}
+
+async fn one(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, Path(id): Path<String>, asked: Asked, headers: HeaderMap) -> Response {
+    let words = Words::of(choose(value(&asked, "lang"), &headers));
+    let range = value(&asked, "periodo").unwrap_or("24h").to_owned();
+    made(pages, words, &uri, move |view, frame| station::render(view, frame, &id, &range)).await
+}
+
+/// Makes a page where reading may block; `None` is the page that says there is none.
+async fn made(pages: Pages, words: &'static Words, uri: &Uri, render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static) -> Response {
+    let here = without_language(uri);
+    let work = tokio::task::spawn_blocking(move || {
+        let frame = Frame { words, assets: &pages.assets, here };
+        let page = render(&pages.store.seen_by(&Viewer::Public), &frame)?;
+        let found = page.is_some();
+        Ok::<_, store::Error>((found, page.unwrap_or_else(|| missing::render(&frame))))
+    });
+    match work.await {
+        Ok(Ok((found, page))) => {
+            let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            let cache = if found { "public, max-age=5, stale-while-revalidate=30" } else { "no-store" };
+            (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page).into_response()
+        }
+        Ok(Err(cause)) => {
+            tracing::error!(event = "page_failed", %cause, "a page could not be made");
+            (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
