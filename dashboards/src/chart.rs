@@ -9,7 +9,6 @@ use scale::{Scale, hours_between_ticks, tick_label, time_ticks, value_ticks};
 use std::fmt::Write;
 use store::BucketRow;
 
-const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
@@ -18,6 +17,36 @@ const BOTTOM: f64 = 34.0;
 
 /// Columns of pixels that a chart has for values: ask for no more buckets than this.
 pub(crate) const COLUMNS: i64 = 720;
+
+/// For which screen: the same chart is made for both, and the style sheet shows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Screen {
+    Wide,
+    Phone,
+}
+
+impl Screen {
+    const fn width(self) -> f64 {
+        match self {
+            Self::Wide => 960.0,
+            Self::Phone => 440.0,
+        }
+    }
+    /// Class, and what ids on the page begin with.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Wide => "wide",
+            Self::Phone => "phone",
+        }
+    }
+    /// Ticks on the axis of time, about.
+    const fn ticks(self) -> f64 {
+        match self {
+            Self::Wide => 8.0,
+            Self::Phone => 4.0,
+        }
+    }
+}
 
 /// What is drawn.
 pub(crate) struct Chart<'a> {
@@ -35,19 +64,21 @@ pub(crate) struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    pub(crate) fn svg(&self) -> String {
+    pub(crate) fn svg(&self, screen: Screen) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let (low, high) = self.extent();
-        let scale = Scale { interval: self.interval, low, high, left: LEFT, right: WIDTH - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
+        let scale = Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
+        let id = screen.word();
         let _ = write!(
             out,
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"grafico-t grafico-d\"><title id=\"grafico-t\">{}</title><desc id=\"grafico-d\">{}</desc>\
-             <defs><pattern id=\"tratteggio\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"8\"/></pattern></defs>",
+            "<svg class=\"chart {id}\" viewBox=\"0 0 {} {HEIGHT}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>\
+             <defs><pattern id=\"{id}-h\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><line class=\"hatch\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"8\"/></pattern></defs>",
+            screen.width(),
             escape(self.title),
             escape(&self.summary())
         );
         self.bands(&mut out, &scale);
-        self.grid(&mut out, &scale);
+        self.grid(&mut out, &scale, screen);
         self.gaps(&mut out, &scale);
         if self.is_rain { self.bars(&mut out, &scale) } else { self.line(&mut out, &scale) }
         self.labels(&mut out, &scale);
@@ -91,18 +122,18 @@ impl Chart<'_> {
         }
     }
 
-    fn grid(&self, out: &mut String, scale: &Scale) {
+    fn grid(&self, out: &mut String, scale: &Scale, screen: Screen) {
         for (value, decimals) in value_ticks(scale.low, scale.high) {
             let y = if self.is_rain { scale.y_hanging(value) } else { scale.y(value) };
             let _ = write!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>", scale.right);
             let _ = write!(out, "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, y + 4.0, number(value, decimals, self.words.lang));
         }
-        let step = hours_between_ticks(self.interval);
+        let step = hours_between_ticks(self.interval, screen.ticks());
         for at in time_ticks(self.interval, step) {
             let x = scale.x(at);
             let _ = write!(out, "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>", scale.bottom);
             // A label at the edge would be cut.
-            if x > LEFT + 20.0 && x < WIDTH - 30.0 {
+            if x > LEFT + 20.0 && x < scale.right - 18.0 {
                 let _ = write!(out, "<text class=\"dim\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", HEIGHT - 10.0, tick_label(at, step, self.words.lang));
             }
         }
@@ -130,9 +161,12 @@ impl Chart<'_> {
             let x = scale.x(row.start);
             let joined = before.is_some_and(|before| row.start.seconds() - before.seconds() <= self.gap_s);
             let _ = write!(path, "{}{x:.1} {:.1}", if joined { "L" } else { "M" }, scale.y(row.first));
-            // The extremes of the column, then where it ends.
-            if row.max > row.first.max(row.last) || row.min < row.first.min(row.last) {
-                let _ = write!(path, "V{:.1}V{:.1}", scale.y(row.min), scale.y(row.max));
+            // What lies beyond both ends of the column must not be lost; then where it ends.
+            if row.min < row.first.min(row.last) {
+                let _ = write!(path, "V{:.1}", scale.y(row.min));
+            }
+            if row.max > row.first.max(row.last) {
+                let _ = write!(path, "L{:.1} {:.1}", scale.x(row.max_at), scale.y(row.max));
             }
             let _ = write!(path, "L{:.1} {:.1}", scale.x(row.end.min(self.now)).max(x), scale.y(row.last));
             before = Some(row.end);
@@ -187,7 +221,7 @@ mod tests {
         let thresholds = [&threshold];
         let interval = Interval::new(from, from.plus_seconds(7200));
         let chart = Chart { rows, interval, now: interval.to, gap_s: 180, thresholds: &thresholds, is_rain: false, unit: "m", title, words: Words::of(Lang::It) };
-        chart.svg()
+        chart.svg(Screen::Wide)
     }
 
     #[test]

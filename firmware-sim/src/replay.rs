@@ -25,10 +25,12 @@ const WEATHER: [(&str, f64); 6] = [
 ];
 const GROUNDWATER: &str = "groundwater";
 
-/// The whole year, in order.
+/// The whole year, in the order of time; the file's own order shows where its dates were exchanged.
 #[must_use]
 pub fn readings() -> Vec<Reading> {
-    FILE.lines().filter_map(reading).collect()
+    let mut year: Vec<Reading> = FILE.lines().filter_map(reading).collect();
+    year.sort_by_key(|reading| reading.time);
+    year
 }
 
 /// One line of the file; the heading and the comments hold no time.

@@ -1,6 +1,7 @@
 //! Step 3: what a device said becomes an observation of a datastream, in its canonical unit, at a believable time.
 
 use crate::decode::Refusal;
+use crate::shown::{nearest, shown};
 use model::{DatastreamId, Device, Feed, Observation, Quality, Reading, RejectReason, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -39,19 +40,27 @@ impl ArrivalTimes {
 
 /// # Errors
 /// Why the reading can't be taken, with the cure.
-pub fn bind(reading: &Reading, registry: &Registry, received_at: Timestamp, limits: &Limits, arrivals: &ArrivalTimes) -> Result<Observation, Refusal> {
+pub fn bind(
+    reading: &Reading,
+    registry: &Registry,
+    received_at: Timestamp,
+    limits: &Limits,
+    arrivals: &ArrivalTimes,
+) -> Result<Observation, Refusal> {
     let refuse = |reason, detail: String| Refusal { reason, detail };
     let Some(device) = registry.device(reading.owner.as_str(), reading.device.as_str()) else {
-        let detail = format!("there is no device {:?} of {}; add it to a network file and apply it", reading.device.as_str(), reading.owner);
+        let detail =
+            format!("there is no device {} of {}; add it to a network file and apply it", shown(reading.device.as_str()), reading.owner);
         return Err(refuse(RejectReason::UnknownDevice, detail));
     };
     let Some(feed) = feed(device, &reading.channel) else {
         let known: Vec<&str> = device.feeds.iter().map(|feed| feed.channel.as_str()).collect();
-        let cure = store::nearest(&reading.channel, known.iter().copied()).map_or_else(
+        let cure = nearest(&reading.channel, known.iter().copied()).map_or_else(
             || format!("it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }),
             |near| format!("did you mean {near:?}?"),
         );
-        let detail = format!("device {} has no channel {:?}; {cure}; add a feed to its network file to take it", device.id, reading.channel);
+        let detail =
+            format!("device {} has no channel {}; {cure}; add a feed to its network file to take it", device.id, shown(&reading.channel));
         return Err(refuse(RejectReason::UnknownChannel, detail));
     };
     let missing = || refuse(RejectReason::UnknownChannel, format!("the datastream of channel {:?} is not there", reading.channel));
@@ -81,3 +90,6 @@ pub fn bind(reading: &Reading, registry: &Registry, received_at: Timestamp, limi
 fn feed<'a>(device: &'a Device, channel: &str) -> Option<&'a Feed> {
     device.feeds.iter().find(|feed| feed.channel == channel)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,4 +7,5 @@ pub mod frame;
 pub mod meters;
 pub mod pipeline;
 pub mod qualify;
+mod shown;
 pub mod source;

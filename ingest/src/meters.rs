@@ -80,3 +80,32 @@ impl Meters {
         self.gap_records.get_or_create(&Reason { reason: reason.code() }).inc_by(count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_meters_stand_under_their_names() {
+        let (meters, mut registry) = (Meters::default(), Registry::default());
+        meters.register(&mut registry);
+        meters.count("mqtt", "demo", "accepted", 2);
+        meters.acked_after(0.001);
+        meters.disconnected("client");
+        meters.polled("ok");
+        meters.gap(&GapReason::Timeout, 3);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text");
+        for line in [
+            r#"pescaia_ingest_messages_total{protocol="mqtt",owner="demo",result="accepted"} 2"#,
+            "pescaia_ingest_ack_seconds_count 1",
+            "pescaia_ingest_inflight 0",
+            "pescaia_mqtt_connections 0",
+            r#"pescaia_mqtt_disconnects_total{reason="client"} 1"#,
+            r#"pescaia_modbus_polls_total{result="ok"} 1"#,
+            r#"pescaia_gap_records_total{reason="timeout"} 3"#,
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+    }
+}

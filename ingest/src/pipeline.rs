@@ -44,7 +44,8 @@ impl Intake {
         for Placed { index, what: reading } in readings {
             match bind(&reading, &registry, frame.received_at, &self.limits, &self.arrivals) {
                 Ok(observation) => {
-                    let qualified = registry.datastream(observation.datastream).map_or(observation, |datastream| qualify(observation, datastream));
+                    let qualified =
+                        registry.datastream(observation.datastream).map_or(observation, |datastream| qualify(observation, datastream));
                     observations.push(qualified);
                     indexes.push(index);
                 }

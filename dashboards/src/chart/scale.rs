@@ -37,12 +37,12 @@ pub(super) fn value_ticks(low: f64, high: f64) -> Vec<(f64, usize)> {
     (0..12).map(|index| (first + f64::from(index)) * step).take_while(|value| *value <= high).map(|value| (value, decimals)).collect()
 }
 
-/// Hours between two ticks, so that there are six to nine.
-pub(super) fn hours_between_ticks(interval: Interval) -> i64 {
+/// Hours between two ticks, so that there are about as many as wanted.
+pub(super) fn hours_between_ticks(interval: Interval, ticks: f64) -> i64 {
     let hours = interval.to.seconds_since(interval.from) / 3600.0;
     #[expect(clippy::cast_possible_truncation, reason = "a number of hours")]
-    let wanted = (hours / 8.0).ceil() as i64;
-    [1, 2, 3, 6, 12, 24, 48, 96, 120].into_iter().find(|step| *step >= wanted).unwrap_or(24 * 30)
+    let wanted = (hours / ticks).ceil() as i64;
+    [1, 2, 3, 6, 12, 24, 48, 96, 120, 192].into_iter().find(|step| *step >= wanted).unwrap_or(24 * 30)
 }
 
 /// Full hours of the wall clock in Italy, or midnights.

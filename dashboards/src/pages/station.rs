@@ -1,7 +1,7 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
 use super::{Frame, unit_text, value_text};
-use crate::chart::{COLUMNS, Chart, capital};
+use crate::chart::{COLUMNS, Chart, Screen, capital};
 use crate::look::{Look, quality_word};
 use askama::Template;
 use model::{Interval, Lang, State, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
@@ -173,7 +173,7 @@ fn chart(view: &View, latest: &Latest, thresholds: &[&Threshold], now: Timestamp
         title,
         words: frame.words,
     };
-    Ok(chart.svg())
+    Ok(chart.svg(Screen::Wide) + &chart.svg(Screen::Phone))
 }
 
 /// The levels in words, highest first, with the one where the water stands now marked.

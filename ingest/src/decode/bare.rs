@@ -2,6 +2,7 @@
 
 use super::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
+use crate::shown::shown;
 use model::{Reading, RejectReason};
 
 pub(super) struct Bare;
@@ -18,12 +19,20 @@ impl Decoder for Bare {
         let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
         match (value, &frame.device, &frame.channel) {
             (Some(value), Some(device), Some(channel)) => {
-                let reading = Reading { owner: frame.owner.clone(), device: device.clone(), channel: channel.clone(), phenomenon_time: None, value, unit: None };
+                let reading = Reading {
+                    owner: frame.owner.clone(),
+                    device: device.clone(),
+                    channel: channel.clone(),
+                    phenomenon_time: None,
+                    value,
+                    unit: None,
+                };
                 decoded.readings.push(Placed { index: 0, what: reading });
             }
             _ => {
-                let shown: String = String::from_utf8_lossy(&frame.bytes).chars().take(40).collect();
-                let detail = format!("{shown:?} is no number; send a decimal number such as 1.42, or JSON to the topic without the channel");
+                let found = String::from_utf8_lossy(&frame.bytes);
+                let detail =
+                    format!("{} is no number; send a decimal number such as 1.42, or JSON to the topic without the channel", shown(&found));
                 decoded.rejects.push(Placed { index: 0, what: Refusal { reason: RejectReason::NotANumber, detail } });
             }
         }

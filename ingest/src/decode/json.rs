@@ -1,77 +1,107 @@
-//! JSON as it was written: keys in order, doubled keys kept apart, so that nothing is lost before somebody can look.
+//! JSON as it was written, one level at a time: keys in order, doubled keys kept apart, numbers as their text. A level below is
+//! read only when somebody asks for it, so that neither depth nor size of what no device would send costs stack or memory.
 
+use crate::shown::shown;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 
-/// One JSON value.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+/// Pairs of one object that are kept; the others are only counted.
+const MOST_PAIRS: usize = 8192;
+
+/// What stands at one place.
+#[derive(Debug)]
+pub(super) enum Shape<'a> {
     Null,
     Bool(bool),
-    Number(f64),
+    /// Its text: it may be beyond what a float can hold.
+    Number(&'a str),
     Text(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    List,
+    Map,
 }
 
-impl Node {
-    /// What it is, for a person, with the value itself if it is short.
-    pub(super) fn kind(&self) -> String {
-        match self {
-            Self::Null => "null".into(),
-            Self::Bool(value) => format!("the boolean {value}"),
-            Self::Number(value) => format!("the number {value}"),
-            Self::Text(text) => format!("the text {:?}", text.chars().take(40).collect::<String>()),
-            Self::List(_) => "a list".into(),
-            Self::Map(_) => "an object".into(),
-        }
+impl<'a> Shape<'a> {
+    /// `None` for a text that is no Unicode.
+    pub(super) fn of(raw: &'a RawValue) -> Option<Self> {
+        let text = raw.get();
+        Some(match text.as_bytes().first() {
+            Some(b'{') => Self::Map,
+            Some(b'[') => Self::List,
+            Some(b'"') => Self::Text(serde_json::from_str(text).ok()?),
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'n') => Self::Null,
+            _ => Self::Number(text),
+        })
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+/// What was found, for a person, with the value itself if it is short.
+pub(super) fn found(raw: &RawValue) -> String {
+    match Shape::of(raw) {
+        Some(Shape::Null) => "null".into(),
+        Some(Shape::Bool(value)) => format!("the boolean {value}"),
+        Some(Shape::Number(text)) => format!("the number {}", text.chars().take(40).collect::<String>()),
+        Some(Shape::Text(text)) => format!("the text {}", shown(&text)),
+        Some(Shape::List) => "a list".into(),
+        Some(Shape::Map) => "an object".into(),
+        None => "a text that is no Unicode".into(),
+    }
+}
+
+/// The pairs of one object.
+#[derive(Debug, Default)]
+pub(super) struct Pairs<'a> {
+    pub(super) kept: Vec<(String, &'a RawValue)>,
+    /// Pairs there were, kept or not.
+    pub(super) count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node;
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Pairs<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
+                f.write_str("an object")
             }
-            fn visit_unit<E: Error>(self) -> Result<Node, E> {
-                Ok(Node::Null)
-            }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
-                Ok(Node::Bool(value))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
-                Ok(Node::Number(value))
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a measurement; JSON's own numbers are as wide")]
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
-                Ok(Node::Number(value as f64))
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a measurement; JSON's own numbers are as wide")]
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
-                Ok(Node::Number(value as f64))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-                Ok(Node::Text(text.to_owned()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-                let mut nodes = Vec::new();
-                while let Some(node) = list.next_element()? {
-                    nodes.push(node);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Pairs::default();
+                while pairs.kept.len() < MOST_PAIRS {
+                    match map.next_entry()? {
+                        Some(pair) => pairs.kept.push(pair),
+                        None => break,
+                    }
                 }
-                Ok(Node::List(nodes))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                pairs.count = pairs.kept.len();
+                if pairs.count == MOST_PAIRS {
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                        pairs.count += 1;
+                    }
                 }
-                Ok(Node::Map(pairs))
+                Ok(pairs)
             }
         }
-        deserializer.deserialize_any(Any)
+        deserializer.deserialize_map(Reader)
     }
+}
+
+/// Calls `each` for the items of a list, in order.
+pub(super) fn for_each<'a>(list: &'a RawValue, each: impl FnMut(&'a RawValue)) -> serde_json::Result<()> {
+    struct Reader<F>(F);
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Reader<F> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+            while let Some(item) = list.next_element()? {
+                (self.0)(item);
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Reader(each))
 }

@@ -1,14 +1,18 @@
 //! Our own format: `{"time": …, "values": {"channel": number}}`, or an array of those; over HTTP each names its `device`.
 //!
-//! `time` is RFC 3339 with an offset, or epoch seconds or milliseconds. An optional `"units": {"channel": "cm"}` says what the
-//! device speaks. Each value is judged alone; what stands twice, or under a key that we do not know, is refused, never guessed.
+//! `time` is RFC 3339 with an offset, or epoch seconds or milliseconds. Optional `"unit": "cm"` says what the device speaks, and
+//! `"units": {"channel": "cm"}` where its channels differ. Each value is judged alone; what stands twice, or under a key that we
+//! do not know, is refused, never guessed.
 
-use super::json::Node;
+use super::json::{Pairs, Shape, for_each, found};
 use super::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
-use model::{Reading, RejectReason, Timestamp, Unit};
+use crate::shown::{nearest, shown};
+use model::{DeviceId, Reading, RejectReason, Timestamp, Unit};
+use serde_json::value::RawValue;
+use std::collections::{HashMap, HashSet};
 
-/// The most readings that one message may hold.
+/// The most readings, taken or refused, that one message may hold.
 const MOST_READINGS: usize = 5000;
 
 pub(super) struct Native;
@@ -20,88 +24,88 @@ impl Decoder for Native {
 
     fn decode(&self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded::default();
-        match serde_json::from_slice::<Node>(&frame.bytes) {
-            Ok(Node::List(items)) => {
-                for (index, item) in items.into_iter().enumerate() {
-                    object(frame, index, item, &mut decoded);
-                }
-                if decoded.readings.is_empty() && decoded.rejects.is_empty() {
-                    refuse(&mut decoded, 0, RejectReason::WrongShape, "the array is empty; send at least one {\"time\": …, \"values\": {…}}".into());
-                }
+        let read = serde_json::from_slice::<&RawValue>(&frame.bytes).and_then(|message| match Shape::of(message) {
+            Some(Shape::List) => list(frame, message, &mut decoded),
+            _ => {
+                object(frame, 0, message, &mut decoded);
+                Ok(())
             }
-            Ok(item) => object(frame, 0, item, &mut decoded),
-            Err(cause) => {
-                let shown = if frame.bytes.is_empty() { "the message is empty".to_owned() } else { format!("no JSON: {cause}") };
-                refuse(&mut decoded, 0, RejectReason::Unreadable, format!("{shown}; send {{\"time\": \"2026-11-23T06:20:00Z\", \"values\": {{\"level\": 1.42}}}} in UTF-8"));
-            }
+        });
+        if let Err(cause) = read {
+            let found = if frame.bytes.is_empty() { "the message is empty".to_owned() } else { format!("no JSON: {cause}") };
+            let detail = format!("{found}; send {{\"time\": \"2026-11-23T06:20:00Z\", \"values\": {{\"level\": 1.42}}}} in UTF-8");
+            return Decoded {
+                readings: Vec::new(),
+                rejects: vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }],
+            };
         }
         decoded
     }
 }
 
-fn refuse(decoded: &mut Decoded, index: usize, reason: RejectReason, detail: String) {
-    decoded.rejects.push(Placed { index, what: Refusal { reason, detail } });
+fn is_full(decoded: &Decoded) -> bool {
+    decoded.readings.len() + decoded.rejects.len() >= MOST_READINGS
 }
 
-fn object(frame: &Frame, index: usize, item: Node, decoded: &mut Decoded) {
-    let Node::Map(pairs) = item else {
-        let detail = format!("{} stands where an object belongs; send {{\"time\": …, \"values\": {{\"channel\": number}}}}", item.kind());
-        return refuse(decoded, index, RejectReason::WrongShape, detail);
-    };
-    let (mut time, mut values, mut units, mut device) = (None, None, None, None);
-    for (key, node) in pairs {
-        let place = match key.as_str() {
-            "time" => &mut time,
-            "values" => &mut values,
-            "units" => &mut units,
-            "device" if frame.device.is_none() => &mut device,
-            other => {
-                let cure = store::nearest(other, ["time", "values", "units", "device"]).map_or_else(String::new, |near| format!(", did you mean \"{near}\"?"));
-                let detail = format!("unknown key {other:?}{cure}; the keys are time, values, units{}", if frame.device.is_none() { " and device" } else { "" });
-                return refuse(decoded, index, RejectReason::WrongShape, detail);
-            }
-        };
-        if place.replace(node).is_some() {
-            return refuse(decoded, index, RejectReason::WrongShape, format!("the key {key:?} stands twice; send each once"));
-        }
-    }
-    let device = match (&frame.device, device) {
-        (Some(device), _) => device.clone(),
-        (None, Some(Node::Text(device))) => device.as_str().into(),
-        (None, other) => {
-            let found = other.map_or_else(|| "missing".to_owned(), |node| node.kind());
-            return refuse(decoded, index, RejectReason::WrongShape, format!("\"device\" is {found}; send the device's id as a text"));
-        }
-    };
-    let time = match instant(time) {
-        Ok(time) => time,
-        Err(detail) => return refuse(decoded, index, RejectReason::BadTime, detail),
-    };
-    let Some(Node::Map(values)) = values else {
-        let found = values.map_or_else(|| "missing".to_owned(), |node| node.kind());
-        return refuse(decoded, index, RejectReason::WrongShape, format!("\"values\" is {found}; send an object of channels and numbers"));
-    };
-    if values.is_empty() {
-        return refuse(decoded, index, RejectReason::WrongShape, "\"values\" is empty; send at least one channel and its number".into());
-    }
-    let units = match units {
-        None => Vec::new(),
-        Some(Node::Map(units)) => units,
-        Some(other) => return refuse(decoded, index, RejectReason::WrongShape, format!("\"units\" is {}; send an object of channels and units", other.kind())),
-    };
-    for (place, (channel, value)) in values.iter().enumerate() {
-        if decoded.readings.len() >= MOST_READINGS {
-            let detail = format!("more than {MOST_READINGS} readings in one message; send the rest in another");
-            return refuse(decoded, index, RejectReason::TooMany, detail);
-        }
-        let what = if values.iter().skip(place + 1).chain(values.iter().take(place)).any(|(other, _)| other == channel) {
-            Err(Refusal { reason: RejectReason::WrongShape, detail: format!("values.{channel} stands twice; send each channel once") })
+fn list(frame: &Frame, message: &RawValue, decoded: &mut Decoded) -> serde_json::Result<()> {
+    let (mut count, mut left_out) = (0, 0);
+    for_each(message, |item| {
+        if is_full(decoded) {
+            left_out += 1;
         } else {
-            number(channel, value).and_then(|value| Ok((value, unit(channel, &units)?)))
+            object(frame, count, item, decoded);
+            count += 1;
+        }
+    })?;
+    let refuse = |reason, detail| Placed { index: count, what: Refusal { reason, detail } };
+    if left_out > 0 {
+        let detail = format!(
+            "more than {MOST_READINGS} readings in one message; the {left_out} objects from here on were not taken; send them in another"
+        );
+        decoded.rejects.push(refuse(RejectReason::TooMany, detail));
+    } else if count == 0 {
+        decoded
+            .rejects
+            .push(refuse(RejectReason::WrongShape, "the array is empty; send at least one {\"time\": …, \"values\": {…}}".into()));
+    }
+    Ok(())
+}
+
+/// One object whose frame is in order; its values are still to be judged.
+struct Message<'a> {
+    device: DeviceId,
+    time: Timestamp,
+    values: Pairs<'a>,
+    unit: Option<&'a RawValue>,
+    units: HashMap<String, &'a RawValue>,
+}
+
+fn object(frame: &Frame, index: usize, item: &RawValue, decoded: &mut Decoded) {
+    let message = match Message::read(frame, item) {
+        Ok(message) => message,
+        Err(refusal) => return decoded.rejects.push(Placed { index, what: refusal }),
+    };
+    let doubled = doubled(&message.values);
+    for (place, (channel, value)) in message.values.kept.iter().enumerate() {
+        if is_full(decoded) {
+            let detail = format!(
+                "more than {MOST_READINGS} readings in one message; {} of this object were not taken; send them in another",
+                message.values.count - place
+            );
+            return decoded.rejects.push(Placed { index, what: Refusal { reason: RejectReason::TooMany, detail } });
+        }
+        let said = if doubled.contains(channel.as_str()) {
+            Err(Refusal {
+                reason: RejectReason::WrongShape,
+                detail: format!("{} stands twice; send each channel once", path("values", channel)),
+            })
+        } else {
+            number(channel, value).and_then(|value| Ok((value, message.unit(channel)?)))
         };
-        match what {
+        match said {
             Ok((value, unit)) => {
-                let reading = Reading { owner: frame.owner.clone(), device: device.clone(), channel: channel.clone(), phenomenon_time: Some(time), value, unit };
+                let (owner, device, phenomenon_time) = (frame.owner.clone(), message.device.clone(), Some(message.time));
+                let reading = Reading { owner, device, channel: channel.clone(), phenomenon_time, value, unit };
                 decoded.readings.push(Placed { index, what: reading });
             }
             Err(refusal) => decoded.rejects.push(Placed { index, what: refusal }),
@@ -109,110 +113,128 @@ fn object(frame: &Frame, index: usize, item: Node, decoded: &mut Decoded) {
     }
 }
 
-fn number(channel: &str, value: &Node) -> Result<f64, Refusal> {
-    match value {
-        Node::Number(value) if value.is_finite() => Ok(*value),
-        other => Err(Refusal {
-            reason: RejectReason::NotANumber,
-            detail: format!("values.{channel} is {}; send a finite number without quotes, and leave the channel out when there is none", other.kind()),
-        }),
+impl<'a> Message<'a> {
+    fn read(frame: &Frame, item: &'a RawValue) -> Result<Self, Refusal> {
+        let wrong = |detail: String| Refusal { reason: RejectReason::WrongShape, detail };
+        if !matches!(Shape::of(item), Some(Shape::Map)) {
+            return Err(wrong(format!(
+                "{} stands where an object belongs; send {{\"time\": …, \"values\": {{\"channel\": number}}}}",
+                found(item)
+            )));
+        }
+        let pairs = pairs(item)?;
+        let [mut time, mut values, mut unit, mut units, mut device] = [None; 5];
+        for (key, value) in pairs.kept {
+            let place = match key.as_str() {
+                "time" => &mut time,
+                "values" => &mut values,
+                "unit" => &mut unit,
+                "units" => &mut units,
+                "device" => &mut device,
+                other => {
+                    let cure = nearest(other, ["time", "values", "units", "device"])
+                        .map_or_else(String::new, |near| format!(", did you mean \"{near}\"?"));
+                    return Err(wrong(format!("unknown key {}{cure}; the keys are time, values, unit, units and device", shown(other))));
+                }
+            };
+            if place.replace(value).is_some() {
+                return Err(wrong(format!("the key \"{key}\" stands twice; send each once")));
+            }
+        }
+        let device = sender(frame, device).map_err(wrong)?;
+        let time = instant(time).map_err(|detail| Refusal { reason: RejectReason::BadTime, detail })?;
+        let values = map("values", values)?;
+        if values.count == 0 {
+            return Err(wrong("\"values\" is empty; send at least one channel and its number".into()));
+        }
+        let mut by_channel = HashMap::new();
+        if units.is_some() {
+            for (channel, symbol) in map("units", units)?.kept {
+                if by_channel.contains_key(&channel) {
+                    return Err(wrong(format!("{} stands twice; send each channel once", path("units", &channel))));
+                }
+                by_channel.insert(channel, symbol);
+            }
+        }
+        Ok(Self { device, time, values, unit, units: by_channel })
+    }
+
+    fn unit(&self, channel: &str) -> Result<Option<Unit>, Refusal> {
+        let (place, raw) = match (self.units.get(channel), self.unit) {
+            (Some(raw), _) => (path("units", channel), *raw),
+            (None, Some(raw)) => ("\"unit\"".to_owned(), raw),
+            (None, None) => return Ok(None),
+        };
+        let symbol = if let Some(Shape::Text(symbol)) = Shape::of(raw) { symbol } else { String::new() };
+        Unit::from_symbol(&symbol).map(Some).ok_or_else(|| {
+            let cure = nearest(&symbol, Unit::symbols())
+                .map_or_else(|| "use a UCUM symbol such as m, cm or mm".to_owned(), |near| format!("did you mean \"{near}\"?"));
+            Refusal { reason: RejectReason::WrongUnit, detail: format!("{place} is {}, which is no unit we know; {cure}", found(raw)) }
+        })
     }
 }
 
-fn unit(channel: &str, units: &[(String, Node)]) -> Result<Option<Unit>, Refusal> {
-    let Some((_, node)) = units.iter().find(|(of, _)| of == channel) else { return Ok(None) };
-    let known = if let Node::Text(symbol) = node { Unit::from_symbol(symbol) } else { None };
-    known.map(Some).ok_or_else(|| {
-        let cure = if let Node::Text(symbol) = node { store::nearest(symbol, Unit::symbols()) } else { None };
-        let cure = cure.map_or_else(|| "use a UCUM symbol such as m, cm or mm".to_owned(), |near| format!("did you mean \"{near}\"?"));
-        Refusal { reason: RejectReason::WrongUnit, detail: format!("units.{channel} is {}, which is no unit we know; {cure}", node.kind()) }
+/// The device that a message is of: the route's, or where the route names none, the payload's.
+fn sender(frame: &Frame, device: Option<&RawValue>) -> Result<DeviceId, String> {
+    match (&frame.device, device, device.and_then(Shape::of)) {
+        (Some(known), None, _) => Ok(known.clone()),
+        (Some(known), _, Some(Shape::Text(said))) if said == known.as_str() => Ok(known.clone()),
+        (Some(known), Some(raw), _) => Err(format!("\"device\" is {}, and the topic is that of {known}; leave it out", found(raw))),
+        (None, _, Some(Shape::Text(said))) => Ok(said.into()),
+        (None, raw, _) => Err(format!("\"device\" is {}; send the device's id as a text", raw.map_or_else(|| "missing".to_owned(), found))),
+    }
+}
+
+fn pairs(raw: &RawValue) -> Result<Pairs<'_>, Refusal> {
+    serde_json::from_str(raw.get())
+        .map_err(|cause| Refusal { reason: RejectReason::Unreadable, detail: format!("no JSON: {cause}; send UTF-8") })
+}
+
+fn map<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Pairs<'a>, Refusal> {
+    match raw {
+        Some(raw) if matches!(Shape::of(raw), Some(Shape::Map)) => pairs(raw),
+        other => {
+            let found = other.map_or_else(|| "missing".to_owned(), found);
+            let of = if key == "units" { "units" } else { "numbers" };
+            Err(Refusal { reason: RejectReason::WrongShape, detail: format!("\"{key}\" is {found}; send an object of channels and {of}") })
+        }
+    }
+}
+
+fn doubled<'a>(values: &'a Pairs<'_>) -> HashSet<&'a str> {
+    let mut seen = HashSet::with_capacity(values.kept.len());
+    values.kept.iter().map(|(channel, _)| channel.as_str()).filter(|channel| !seen.insert(*channel)).collect()
+}
+
+fn number(channel: &str, raw: &RawValue) -> Result<f64, Refusal> {
+    let value = if let Some(Shape::Number(text)) = Shape::of(raw) { text.parse::<f64>().ok() } else { None };
+    value.filter(|value| value.is_finite()).ok_or_else(|| Refusal {
+        reason: RejectReason::NotANumber,
+        detail: format!(
+            "{} is {}; send a finite number without quotes, and leave the channel out when there is none",
+            path("values", channel),
+            found(raw)
+        ),
     })
 }
 
-fn instant(time: Option<Node>) -> Result<Timestamp, String> {
+fn instant(raw: Option<&RawValue>) -> Result<Timestamp, String> {
     const CURE: &str = "send RFC 3339 with an offset (\"2026-11-23T06:20:00Z\"), or epoch seconds or milliseconds";
-    match time {
-        Some(Node::Text(text)) => Timestamp::parse(&text).map_err(|cause| format!("\"time\": {cause}; {CURE}")),
-        Some(Node::Number(number)) => Timestamp::from_epoch(number).map_err(|cause| format!("\"time\": {cause}; {CURE}")),
-        Some(other) => Err(format!("\"time\" is {}; {CURE}", other.kind())),
-        None => Err(format!("\"time\" is missing; {CURE}")),
-    }
+    let Some(raw) = raw else { return Err(format!("\"time\" is missing; {CURE}")) };
+    let time = match Shape::of(raw) {
+        Some(Shape::Text(text)) => Timestamp::parse(&text).ok(),
+        Some(Shape::Number(text)) => text.parse().ok().and_then(|number| Timestamp::from_epoch(number).ok()),
+        _ => None,
+    };
+    time.ok_or_else(|| format!("\"time\" is {}; {CURE}", found(raw)))
+}
+
+/// Where a value stands: `values.level`, quoted where the name is no plain word.
+fn path(key: &str, channel: &str) -> String {
+    let plain =
+        !channel.is_empty() && channel.len() <= 40 && channel.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if plain { format!("{key}.{channel}") } else { format!("{key}.{}", shown(channel)) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn frame(payload: &[u8], device: Option<&str>) -> Frame {
-        Frame {
-            source: "mqtt",
-            format: "native",
-            route: "pescaia/v1/demo/prova".into(),
-            owner: "demo".into(),
-            device: device.map(Into::into),
-            channel: None,
-            received_at: Timestamp::from_seconds(1_767_225_600),
-            bytes: Bytes::copy_from_slice(payload),
-        }
-    }
-
-    /// `channel=value@time` of each reading, `index:code` of each refusal.
-    fn check(payload: &str, expected: &[&str]) {
-        let decoded = Native.decode(&frame(payload.as_bytes(), Some("prova")));
-        let readings = decoded.readings.iter().map(|placed| {
-            let time = placed.what.phenomenon_time.expect("native readings have a time");
-            format!("{}={}@{time}", placed.what.channel, placed.what.value)
-        });
-        let rejects = decoded.rejects.iter().map(|placed| format!("{}:{}", placed.index, placed.what.reason.code()));
-        assert_eq!(readings.chain(rejects).collect::<Vec<_>>(), expected, "{payload}");
-    }
-
-    #[test]
-    fn good_messages_are_read() {
-        check(r#"{"time":"2026-11-23T06:20:00Z","values":{"level":1.42}}"#, &["level=1.42@2026-11-23T06:20:00Z"]);
-        check(r#"{"time":"2026-11-23T07:20:00+01:00","values":{"level":1.42,"battery":12}}"#, &["level=1.42@2026-11-23T06:20:00Z", "battery=12@2026-11-23T06:20:00Z"]);
-        check(r#"{"time":1795414800,"values":{"level":-0.5}}"#, &["level=-0.5@2026-11-23T06:20:00Z"]);
-        check(r#"[{"time":1795414800000,"values":{"level":1}},{"time":1795414801,"values":{"level":2}}]"#, &["level=1@2026-11-23T06:20:00Z", "level=2@2026-11-23T06:20:01Z"]);
-    }
-
-    #[test]
-    fn each_bad_part_is_refused_alone_and_the_good_ones_stay() {
-        check(r#"{"time":1795414800,"values":{"level":"high","battery":12}}"#, &["battery=12@2026-11-23T06:20:00Z", "0:not-a-number"]);
-        check(r#"{"time":1795414800,"values":{"level":null,"a":true,"b":[1]}}"#, &["0:not-a-number", "0:not-a-number", "0:not-a-number"]);
-        check(r#"[{"time":"yesterday","values":{"level":1}},{"time":1795414800,"values":{"level":2}}]"#, &["level=2@2026-11-23T06:20:00Z", "0:bad-time"]);
-        check(r#"{"time":1795414800,"values":{"level":1,"level":2}}"#, &["0:wrong-shape", "0:wrong-shape"]);
-        check(r#"{"time":1795414800,"time":5,"values":{"level":1}}"#, &["0:wrong-shape"]);
-        check(r#"{"time":1795414800,"valeus":{"level":1}}"#, &["0:wrong-shape"]);
-        check(r#"{"values":{"level":1}}"#, &["0:bad-time"]);
-        check(r#"{"time":"2026-11-23T06:20:00","values":{"level":1}}"#, &["0:bad-time"]);
-        check(r#"{"time":1795414800,"values":{"level":1},"units":{"level":"mt"}}"#, &["0:wrong-unit"]);
-    }
-
-    #[test]
-    fn poison_is_refused_whole_and_never_panics() {
-        for payload in [&b""[..], b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"{\"time\":1,\"values\":{\"level\":1e999}}", b"nan", b"{", "[".repeat(10_000).as_bytes()] {
-            let decoded = Native.decode(&frame(payload, Some("prova")));
-            assert!(decoded.readings.is_empty());
-            assert_eq!(decoded.rejects.first().map(|reject| reject.what.reason), Some(RejectReason::Unreadable), "{payload:?}");
-        }
-        check("[]", &["0:wrong-shape"]);
-        check("7", &["0:wrong-shape"]);
-        check("{}", &["0:bad-time"]);
-    }
-
-    #[test]
-    fn over_http_each_object_names_its_device() {
-        let good = Native.decode(&frame(br#"{"device":"prova","time":1795414800,"values":{"level":1}}"#, None));
-        assert_eq!(good.readings.first().map(|reading| reading.what.device.as_str()), Some("prova"));
-        let bad = Native.decode(&frame(br#"{"time":1795414800,"values":{"level":1}}"#, None));
-        assert_eq!(bad.rejects.first().map(|reject| reject.what.reason), Some(RejectReason::WrongShape));
-    }
-
-    #[test]
-    fn what_is_too_much_is_said_and_the_rest_is_kept() {
-        let values: Vec<String> = (0..MOST_READINGS + 3).map(|n| format!(r#"{{"time":{},"values":{{"level":1}}}}"#, 1_795_414_800 + n)).collect();
-        let decoded = Native.decode(&frame(format!("[{}]", values.join(",")).as_bytes(), Some("prova")));
-        assert_eq!((decoded.readings.len(), decoded.rejects.len()), (MOST_READINGS, 3));
-    }
-}
+mod tests;

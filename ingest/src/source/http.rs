@@ -5,7 +5,7 @@ use crate::frame::Frame;
 use crate::pipeline::Intake;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -19,7 +19,18 @@ const PATH: &str = "/api/v1/observations";
 
 /// The push door, to be merged with the rest of the API.
 pub fn router(intake: Intake) -> Router {
-    Router::new().route(PATH, post(push)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(intake)
+    Router::new().route(PATH, post(push).fallback(other_method)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(intake)
+}
+
+async fn other_method() -> Response {
+    let mut response = problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "readings are sent here with POST; they are read at /api/v1/datastreams/{id}/observations",
+        None,
+    );
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// What became of a request's readings, all of them on disk.
@@ -73,21 +84,24 @@ fn problem(status: StatusCode, title: &'static str, detail: impl Into<String>, a
     response
 }
 
-async fn push(State(intake): State<Intake>, RawQuery(query): RawQuery, headers: HeaderMap, body: Result<Bytes, axum::extract::rejection::BytesRejection>) -> Response {
-    let owner = match sender(&intake, query.as_deref(), &headers) {
-        Ok(owner) => owner,
-        Err(response) => return *response,
-    };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    if !content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type", "send Content-Type: application/json", None);
-    }
-    let body = match body {
+/// Who sends is looked at before a byte of what is sent is kept.
+async fn push(State(intake): State<Intake>, request: Request) -> Response {
+    let owner =
+        match sender(&intake, request.uri().query(), request.headers()).and_then(|owner| announced(request.headers()).map(|()| owner)) {
+            Ok(owner) => owner,
+            Err(response) => return *response,
+        };
+    let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
-        Err(cause) if cause.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return problem(StatusCode::PAYLOAD_TOO_LARGE, "Too large", format!("a body may be {MOST_BYTES} bytes long; send the rest in another request; nothing was kept"), None);
+        Err(cause) if cause.status() == StatusCode::PAYLOAD_TOO_LARGE => return too_large(),
+        Err(_) => {
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "Broken request",
+                "the body did not arrive whole; nothing was kept; send it again",
+                None,
+            );
         }
-        Err(cause) => return problem(StatusCode::BAD_REQUEST, "Broken request", cause.to_string(), None),
     };
     let frame = Frame {
         source: "http",
@@ -110,17 +124,55 @@ async fn push(State(intake): State<Intake>, RawQuery(query): RawQuery, headers: 
     }
 }
 
+/// What the headers say of the body: JSON, and not too long.
+fn announced(headers: &HeaderMap) -> Result<(), Box<Response>> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if !header(header::CONTENT_TYPE).split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Box::new(problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Unsupported content type",
+            "send Content-Type: application/json",
+            None,
+        )));
+    }
+    if header(header::CONTENT_LENGTH).parse::<usize>().is_ok_and(|length| length > MOST_BYTES) {
+        return Err(Box::new(too_large()));
+    }
+    Ok(())
+}
+
+fn too_large() -> Response {
+    let detail = format!("a body may be {MOST_BYTES} bytes long; send the rest in another request; nothing was kept");
+    problem(StatusCode::PAYLOAD_TOO_LARGE, "Too large", detail, None)
+}
+
 fn sender(intake: &Intake, query: Option<&str>, headers: &HeaderMap) -> Result<OwnerId, Box<Response>> {
     let refuse = |status, title, detail: &str| Err(Box::new(problem(status, title, detail, None)));
     if query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("token="))) {
-        return refuse(StatusCode::BAD_REQUEST, "Token in the address", "addresses end up in logs; send the token as Authorization: Bearer …");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "Token in the address",
+            "addresses end up in logs; send the token as Authorization: Bearer …",
+        );
     }
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
     match token.and_then(|token| intake.store().viewer_of(token.trim())) {
-        Some(viewer) if !viewer.may(Scope::Ingest) => {
-            refuse(StatusCode::FORBIDDEN, "Not allowed", "this token lacks the scope ingest; make one with: pescaia token new --owner … --scope ingest")
-        }
+        Some(viewer) if !viewer.may(Scope::Ingest) => refuse(
+            StatusCode::FORBIDDEN,
+            "Not allowed",
+            "this token lacks the scope ingest; make one with: pescaia token new --owner … --scope ingest",
+        ),
         Some(Viewer::Token { owner, .. }) => Ok(owner),
-        _ => refuse(StatusCode::UNAUTHORIZED, "No valid token", "send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope ingest"),
+        _ => refuse(
+            StatusCode::UNAUTHORIZED,
+            "No valid token",
+            "send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope ingest",
+        ),
     }
 }
+
+#[cfg(test)]
+mod tests;

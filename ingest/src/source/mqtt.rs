@@ -4,14 +4,18 @@
 mod answers;
 mod codec;
 mod connection;
+mod ended;
 mod gate;
 mod hello;
+mod linger;
+mod penalty;
 mod topic;
 
 use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Source, Stop, stopped};
 use gate::Gate;
+use penalty::Penalties;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -30,13 +34,24 @@ pub struct DoorSettings {
     /// How long a client may take for its whole CONNECT.
     pub connect_timeout: Duration,
     pub max_connections: usize,
+    /// Connections of these that have not yet shown who they are; one more is closed at once and comes back.
+    pub max_unauthenticated: usize,
+    /// How long a client may leave our answers unread.
+    pub write_timeout: Duration,
     /// Messages of one connection on their way to the disk; reading stops there. MQTT 5 clients are told.
     pub max_unacked: u16,
 }
 
 impl Default for DoorSettings {
     fn default() -> Self {
-        Self { max_packet: 256 * 1024, connect_timeout: Duration::from_secs(5), max_connections: 10_000, max_unacked: 64 }
+        Self {
+            max_packet: 256 * 1024,
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 10_000,
+            max_unauthenticated: 256,
+            write_timeout: Duration::from_secs(30),
+            max_unacked: 64,
+        }
     }
 }
 
@@ -52,6 +67,7 @@ struct Shared {
     settings: DoorSettings,
     meters: Meters,
     gate: Gate,
+    penalties: Penalties,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
 }
@@ -87,7 +103,7 @@ impl Door {
     /// The operating system's, when the address can't be had.
     pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let shared = Shared { store, settings, meters, gate: Gate::default(), clients: Mutex::default() };
+        let shared = Shared { store, settings, meters, gate: Gate::default(), penalties: Penalties::default(), clients: Mutex::default() };
         Ok(Self { listener, shared: Arc::new(shared) })
     }
 
@@ -101,6 +117,7 @@ impl Door {
 impl Source for Door {
     async fn run(self, intake: Intake, mut stop: Stop) {
         let slots = Arc::new(Semaphore::new(self.shared.settings.max_connections));
+        let newcomers = Arc::new(Semaphore::new(self.shared.settings.max_unauthenticated));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -109,11 +126,13 @@ impl Source for Door {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match slots.clone().try_acquire_owned() {
-                    Ok(slot) => {
-                        connections.spawn(serve(self.shared.clone(), intake.clone(), stream, peer, stop.clone(), slot));
+                Ok((stream, peer)) => match (slots.clone().try_acquire_owned(), newcomers.clone().try_acquire_owned()) {
+                    (Ok(slot), Ok(newcomer)) => {
+                        let places = Places { slot, newcomer };
+                        connections.spawn(serve(self.shared.clone(), intake.clone(), stream, peer, stop.clone(), places));
                     }
-                    Err(_) => self.shared.meters.disconnected("too-many-connections"),
+                    (Err(_), _) => self.shared.meters.disconnected("too-many-connections"),
+                    (_, Err(_)) => self.shared.meters.disconnected("too-many-newcomers"),
                 },
                 Err(cause) => {
                     // Out of descriptors, most likely: give others time to close theirs.
@@ -127,16 +146,22 @@ impl Source for Door {
     }
 }
 
-async fn serve(shared: Arc<Shared>, intake: Intake, stream: TcpStream, peer: SocketAddr, stop: Stop, slot: OwnedSemaphorePermit) {
+/// Under which limits a connection was let in.
+struct Places {
+    slot: OwnedSemaphorePermit,
+    newcomer: OwnedSemaphorePermit,
+}
+
+async fn serve(shared: Arc<Shared>, intake: Intake, stream: TcpStream, peer: SocketAddr, stop: Stop, places: Places) {
     let _ = stream.set_nodelay(true);
     let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(120));
     let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
     shared.meters.mqtt_connections.inc();
-    let ended = connection::run(&shared, &intake, stream, peer, stop).await;
+    let ended = connection::run(&shared, &intake, stream, peer, stop, places.newcomer).await;
     shared.meters.mqtt_connections.dec();
     shared.meters.disconnected(ended.word());
     tracing::debug!(event = "mqtt_closed", %peer, reason = ended.word(), "an MQTT connection ended");
-    drop(slot);
+    drop(places.slot);
 }
 
 #[cfg(test)]

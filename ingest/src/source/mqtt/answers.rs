@@ -1,17 +1,20 @@
 //! What goes back to the client: at once what needs no disk, and after its commit each PUBACK, in the order of receipt.
 
 use super::codec::{Kept, Outgoing, Version, encode};
-use super::connection::Ended;
+use super::ended::Ended;
 use crate::commit::{Settled, Settling};
 use mqtt_proto::Pid;
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use store::Error;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
+
+/// Answers that may wait for the wire before reading stops: who asks and never listens must not fill the memory.
+const MOST_WAITING: usize = 64;
 
 /// A message on its way to the disk; QoS 0 has no packet id and gets no answer.
 pub(super) struct Reply {
@@ -49,90 +52,132 @@ impl InFlight {
 
 /// The reader's side.
 pub(super) struct Answers {
-    now: mpsc::UnboundedSender<Outgoing>,
+    now: mpsc::Sender<Outgoing>,
     after: mpsc::UnboundedSender<Reply>,
 }
 
 /// The writer's side.
 pub(super) struct Replies {
-    now: mpsc::UnboundedReceiver<Outgoing>,
+    now: mpsc::Receiver<Outgoing>,
     after: mpsc::UnboundedReceiver<Reply>,
 }
 
 impl Answers {
     pub(super) fn channel() -> (Self, Replies) {
-        let ((now, now_out), (after, after_out)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        // `after` needs no bound of its own: there is never more in it than there is room in flight.
+        let ((now, now_out), (after, after_out)) = (mpsc::channel(MOST_WAITING), mpsc::unbounded_channel());
         (Self { now, after }, Replies { now: now_out, after: after_out })
     }
-    pub(super) fn now(&self, packet: Option<Outgoing>) {
-        if let Some(packet) = packet {
-            let _ = self.now.send(packet);
-        }
+    /// To be said as soon as the wire takes it.
+    pub(super) async fn now(&self, packet: Outgoing) {
+        let _ = self.now.send(packet).await;
     }
+    /// To be acknowledged once it is on disk.
     pub(super) fn after(&self, reply: Reply) {
         let _ = self.after.send(reply);
     }
 }
 
-/// Writes answers until the reader is gone and everything taken is settled, or the wire or a commit fails.
-pub(super) async fn answer(mut write: OwnedWriteHalf, version: Version, mut replies: Replies, in_flight: std::sync::Arc<InFlight>) -> Ended {
-    let mut out = Vec::with_capacity(1024);
-    let mut front: Option<Reply> = None;
-    let mut goodbye: Option<Outgoing> = None;
-    let mut reading = true;
-    loop {
-        // Everything that can be said already goes out in one write.
-        while let Ok(packet) = replies.now.try_recv() {
-            if matches!(packet, Outgoing::Goodbye(_)) {
-                goodbye = Some(packet);
-            } else {
-                encode(version, &packet, &mut out);
+/// The writing half of a connection.
+pub(super) struct Mouth<W> {
+    pub(super) write: W,
+    pub(super) version: Version,
+    pub(super) in_flight: Arc<InFlight>,
+    /// How long the client may take to accept what it is told.
+    pub(super) patience: Duration,
+    pub(super) out: Vec<u8>,
+}
+
+impl<W: AsyncWrite + Unpin> Mouth<W> {
+    /// Answers until the reader is gone and everything taken is settled, or the wire or a commit fails.
+    pub(super) async fn run(mut self, mut replies: Replies) -> Ended {
+        let mut goodbye = None;
+        let ended = match self.answer(&mut replies, &mut goodbye).await {
+            Ok(()) => Ended::Client,
+            Err(ended) => {
+                goodbye = ended.goodbye().map(Outgoing::Goodbye);
+                ended
             }
+        };
+        if let Some(goodbye) = goodbye {
+            self.say(&goodbye);
         }
+        if ended != Ended::Lost && ended != Ended::Slow {
+            let _ = self.flush().await;
+        }
+        let _ = self.write.shutdown().await;
+        ended
+    }
+
+    async fn answer(&mut self, replies: &mut Replies, goodbye: &mut Option<Outgoing>) -> Result<(), Ended> {
+        let mut front: Option<Reply> = None;
+        let mut reading = true;
         loop {
-            if front.is_none() {
-                front = replies.after.try_recv().ok();
+            // Everything that can be said already goes out in one write.
+            while let Ok(packet) = replies.now.try_recv() {
+                self.say_or_keep(packet, goodbye);
             }
-            let Some(reply) = &mut front else { break };
-            let Some(settled) = ready(&mut reply.settling) else { break };
-            if !acknowledge(reply.pid, settled, version, &in_flight, &mut out) {
-                let _ = write.write_all(&out).await;
-                return Ended::Store;
-            }
-            front = None;
-        }
-        if !out.is_empty() {
-            if write.write_all(&out).await.is_err() {
-                return Ended::Lost;
-            }
-            out.clear();
-        }
-        tokio::select! {
-            biased;
-            packet = replies.now.recv(), if reading => match packet {
-                Some(packet @ Outgoing::Goodbye(_)) => goodbye = Some(packet),
-                Some(packet) => encode(version, &packet, &mut out),
-                // The reader is gone: only what is on its way is left.
-                None => reading = false,
-            },
-            settled = async { match &mut front { Some(reply) => (&mut reply.settling).await, None => std::future::pending().await } } => {
-                let pid = front.take().and_then(|reply| reply.pid);
-                if !acknowledge(pid, settled, version, &in_flight, &mut out) {
-                    return Ended::Store;
+            while let Some(mut reply) = front.take().or_else(|| replies.after.try_recv().ok()) {
+                match ready(&mut reply.settling) {
+                    Some(settled) => self.acknowledge(reply.pid, settled)?,
+                    None => {
+                        front = Some(reply);
+                        break;
+                    }
                 }
             }
-            reply = replies.after.recv(), if front.is_none() => match reply {
-                Some(reply) => front = Some(reply),
-                None => break,
-            },
+            self.flush().await?;
+            tokio::select! {
+                biased;
+                packet = replies.now.recv(), if reading => match packet {
+                    Some(packet) => self.say_or_keep(packet, goodbye),
+                    // The reader is gone: only what is on its way is left.
+                    None => reading = false,
+                },
+                settled = async { match &mut front { Some(reply) => (&mut reply.settling).await, None => std::future::pending().await } } => {
+                    let pid = front.take().and_then(|reply| reply.pid);
+                    self.acknowledge(pid, settled)?;
+                }
+                reply = replies.after.recv(), if front.is_none() => match reply {
+                    Some(reply) => front = Some(reply),
+                    None => return Ok(()),
+                },
+            }
         }
     }
-    if let Some(goodbye) = goodbye {
-        encode(version, &goodbye, &mut out);
+
+    /// The last word waits until what was taken is acknowledged.
+    fn say_or_keep(&mut self, packet: Outgoing, goodbye: &mut Option<Outgoing>) {
+        if matches!(packet, Outgoing::Goodbye(_)) {
+            *goodbye = Some(packet);
+        } else {
+            self.say(&packet);
+        }
     }
-    let _ = write.write_all(&out).await;
-    let _ = write.shutdown().await;
-    Ended::Client
+
+    fn say(&mut self, packet: &Outgoing) {
+        encode(self.version, packet, &mut self.out);
+    }
+
+    /// Says the PUBACK of what is on disk. When it is not, nothing after it may be acknowledged either.
+    fn acknowledge(&mut self, pid: Option<Pid>, settled: Result<Settled, Error>) -> Result<(), Ended> {
+        let settled = settled.map_err(|cause| Ended::from(&cause))?;
+        self.in_flight.end(pid);
+        if let Some(pid) = pid {
+            let kept = if settled.stored.is_empty() && !settled.rejected.is_empty() { Kept::Quarantined } else { Kept::Stored };
+            self.say(&Outgoing::Puback(pid, kept));
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if !self.out.is_empty() {
+            let writing = tokio::time::timeout(self.patience, self.write.write_all(&self.out));
+            writing.await.map_err(|_| Ended::Slow)?.map_err(|_| Ended::Lost)?;
+            self.out.clear();
+        }
+        Ok(())
+    }
 }
 
 /// What became of it, if that is known already.
@@ -143,13 +188,5 @@ fn ready(settling: &mut Settling) -> Option<Result<Settled, Error>> {
     }
 }
 
-/// Adds the PUBACK of what is on disk; false when it is not, and nothing after it may be acknowledged either.
-fn acknowledge(pid: Option<Pid>, settled: Result<Settled, Error>, version: Version, in_flight: &InFlight, out: &mut Vec<u8>) -> bool {
-    let Ok(settled) = settled else { return false };
-    in_flight.end(pid);
-    if let Some(pid) = pid {
-        let kept = if settled.stored.is_empty() && !settled.rejected.is_empty() { Kept::Quarantined } else { Kept::Stored };
-        encode(version, &Outgoing::Puback(pid, kept), out);
-    }
-    true
-}
+#[cfg(test)]
+mod tests;

@@ -2,120 +2,92 @@
 //! for a commit.
 
 use super::Shared;
-use super::answers::{Answers, InFlight, Reply, answer};
-use super::codec::{Broken, Delivery, Incoming, Kept, Outgoing, Publish, Version, decode, packet_length};
+use super::answers::{Answers, InFlight, Mouth, Reply};
+use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode, packet_length};
+use super::ended::Ended;
 use super::hello::{Guest, greet};
+use super::linger::linger;
 use super::topic::{Address, is_publishable};
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
 use bytes::BytesMut;
-use mqtt_proto::v5::DisconnectReasonCode as Reason;
+use model::Device;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-/// How a connection came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The client said goodbye.
-    Client,
-    /// The wire broke.
-    Lost,
-    /// Nothing came for one and a half times the keep-alive, or no CONNECT in time.
-    Slow,
-    Malformed,
-    TooLarge,
-    /// A QoS that this door does not speak.
-    Qos,
-    Topic,
-    NotAuthorized,
-    Credentials,
-    TakenOver,
-    /// A commit failed: what was not acknowledged will be sent again.
-    Store,
-    ShuttingDown,
-}
-
-impl Ended {
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Lost => "lost",
-            Self::Slow => "slow",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too-large",
-            Self::Qos => "qos",
-            Self::Topic => "topic",
-            Self::NotAuthorized => "not-authorized",
-            Self::Credentials => "credentials",
-            Self::TakenOver => "taken-over",
-            Self::Store => "store",
-            Self::ShuttingDown => "shutting-down",
-        }
-    }
-    /// What an MQTT 5 client is told.
-    const fn goodbye(self) -> Option<Reason> {
-        match self {
-            Self::Client | Self::Lost | Self::Credentials => None,
-            Self::Slow => Some(Reason::KeepAliveTimeout),
-            Self::Malformed => Some(Reason::MalformedPacket),
-            Self::TooLarge => Some(Reason::PacketTooLarge),
-            Self::Qos => Some(Reason::QoSNotSupported),
-            Self::Topic => Some(Reason::TopicNameInvalid),
-            Self::NotAuthorized => Some(Reason::NotAuthorized),
-            Self::TakenOver => Some(Reason::SessionTakenOver),
-            Self::Store => Some(Reason::UnspecifiedError),
-            Self::ShuttingDown => Some(Reason::ServerShuttingDown),
-        }
-    }
-}
-
-impl From<Broken> for Ended {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::TooLarge => Self::TooLarge,
-            Broken::Malformed | Broken::Version => Self::Malformed,
-        }
-    }
-}
-
-pub(super) async fn run(shared: &Arc<Shared>, intake: &Intake, mut stream: TcpStream, peer: SocketAddr, mut stop: Stop) -> Ended {
-    let guest = match greet(shared, &mut stream, peer).await {
+/// `newcomer` is the place among those who have not yet shown who they are; it is given back when they have.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    intake: &Intake,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    mut stop: Stop,
+    newcomer: OwnedSemaphorePermit,
+) -> Ended {
+    let guest = tokio::select! {
+        guest = greet(shared, &mut stream, peer) => guest,
+        () = stopped(&mut stop) => Err(Ended::ShuttingDown),
+    };
+    drop(newcomer);
+    let guest = match guest {
         Ok(guest) => guest,
-        Err(ended) => return ended,
+        Err(ended) => {
+            let _ = stream.shutdown().await;
+            linger(&mut stream).await;
+            return ended;
+        }
     };
     let (generation, taken_over) = shared.take_over(&guest.client);
     let client = guest.client.clone();
-    let version = guest.connect.version;
-    let (read, write) = stream.into_split();
+    let (mut read, write) = stream.into_split();
     let in_flight = Arc::new(InFlight::new(shared.settings.max_unacked));
     let (answers, replies) = Answers::channel();
-    let mut answering = tokio::spawn(answer(write, version, replies, in_flight.clone()));
-    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, version };
+    let version = guest.connect.version;
+    let mouth =
+        Mouth { write, version, in_flight: in_flight.clone(), patience: shared.settings.write_timeout, out: Vec::with_capacity(1024) };
+    let mut answering = tokio::spawn(mouth.run(replies));
+    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, version, refused: 0 };
     let ended = tokio::select! {
-        ended = reader.run(read, guest) => ended,
-        failed = &mut answering => return leave(shared, &client, generation, failed.unwrap_or(Ended::Lost)),
-        Ok(()) = taken_over => Ended::TakenOver,
-        () = stopped(&mut stop) => Ended::ShuttingDown,
+        ended = reader.run(&mut read, guest) => {
+            // What was taken is still committed and acknowledged, then the reason is said.
+            settle(answers, answering, ended).await;
+            ended
+        }
+        ended = &mut answering => ended.unwrap_or(Ended::Lost),
+        Ok(()) = taken_over => {
+            settle(answers, answering, Ended::TakenOver).await;
+            Ended::TakenOver
+        }
+        () = stopped(&mut stop) => {
+            settle(answers, answering, Ended::ShuttingDown).await;
+            Ended::ShuttingDown
+        }
     };
-    if ended == Ended::NotAuthorized {
-        // Who tries others' topics has to wait before it can try again.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    if ended != Ended::Client && ended != Ended::Lost {
+        linger(&mut read).await;
     }
-    // What was taken is still committed and acknowledged, then the reason is said.
-    answers.now(ended.goodbye().map(Outgoing::Goodbye));
-    drop(answers);
-    let _ = tokio::time::timeout(Duration::from_secs(10), answering).await;
-    leave(shared, &client, generation, ended)
+    shared.leave(&client, generation);
+    ended
 }
 
-fn leave(shared: &Shared, client: &str, generation: u64, ended: Ended) -> Ended {
-    shared.leave(client, generation);
-    ended
+/// Lets everything that was taken settle, 10 s at most, and says why it is over.
+async fn settle(answers: Answers, answering: JoinHandle<Ended>, ended: Ended) {
+    let settling = async {
+        if let Some(reason) = ended.goodbye() {
+            answers.now(Outgoing::Goodbye(reason)).await;
+        }
+        drop(answers);
+        let _ = answering.await;
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(10), settling).await;
 }
 
 struct Reader<'a> {
@@ -125,10 +97,12 @@ struct Reader<'a> {
     answers: &'a Answers,
     in_flight: &'a InFlight,
     version: Version,
+    /// Publishes to topics that this client may not use.
+    refused: u64,
 }
 
 impl Reader<'_> {
-    async fn run(&mut self, mut read: OwnedReadHalf, guest: Guest) -> Ended {
+    async fn run(&mut self, read: &mut OwnedReadHalf, guest: Guest) -> Ended {
         let mut buffer = guest.buffer;
         let user = guest.connect.user.unwrap_or_default();
         let device = guest.device;
@@ -145,57 +119,56 @@ impl Reader<'_> {
                     Ok(Incoming::Publish(publish)) => {
                         // The credential is looked up each time: what was revoked ends at once.
                         match self.shared.store.registry().device_by_user(&user) {
-                            Some(known) if known.id == device.id && known.owner == device.owner => self.publish(publish, known).await,
-                            _ => Err(Ended::NotAuthorized),
+                            Some(known) if known.id == device.id && known.owner == device.owner => {
+                                self.publish(publish, known, &user).await
+                            }
+                            _ => {
+                                tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %device.id, "a client published with a credential that has been revoked");
+                                Err(Ended::NotAuthorized)
+                            }
                         }
                     }
-                    Ok(other) => self.other(&other),
+                    Ok(other) => self.other(&other).await,
                     Err(broken) => Err(broken.into()),
                 };
                 if let Err(ended) = outcome {
                     return ended;
                 }
             }
-            if let Err(ended) = fill(&mut read, &mut buffer, patience).await {
+            if let Err(ended) = fill(read, &mut buffer, patience).await {
                 return ended;
             }
         }
     }
 
-    fn other(&self, packet: &Incoming) -> Result<(), Ended> {
-        self.answers.now(match packet {
-            Incoming::Ping => Some(Outgoing::Pong),
-            Incoming::Subscribe(pid, count) => Some(Outgoing::Suback(*pid, *count)),
-            Incoming::Unsubscribe(pid, count) => Some(Outgoing::Unsuback(*pid, *count)),
-            Incoming::Pubrel(pid) => Some(Outgoing::Pubcomp(*pid)),
+    async fn other(&self, packet: &Incoming) -> Result<(), Ended> {
+        let answer = match packet {
+            Incoming::Ping => Outgoing::Pong,
+            Incoming::Subscribe(pid, count) => Outgoing::Suback(*pid, *count),
+            Incoming::Unsubscribe(pid, count) => Outgoing::Unsuback(*pid, *count),
+            Incoming::Pubrel(pid) => Outgoing::Pubcomp(*pid),
             Incoming::Disconnect => return Err(Ended::Client),
-            Incoming::Connect(_) | Incoming::Unexpected | Incoming::Publish(_) => return Err(Ended::Malformed),
-        });
+            Incoming::Connect(_) | Incoming::Unexpected | Incoming::Publish(_) => return Err(Ended::Protocol),
+        };
+        self.answers.now(answer).await;
         Ok(())
     }
 
-    async fn publish(&self, publish: Publish, device: &model::Device) -> Result<(), Ended> {
-        if publish.qos == Delivery::ExactlyOnce {
+    async fn publish(&mut self, publish: Publish, device: &Device, user: &str) -> Result<(), Ended> {
+        if publish.qos == Delivery::Qos2 {
             return Err(Ended::Qos);
         }
-        if publish.aliased || !is_publishable(&publish.topic) {
+        if publish.aliased {
+            return Err(Ended::Alias);
+        }
+        if !is_publishable(&publish.topic) {
             return Err(Ended::Topic);
         }
-        let address = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device));
-        let Some(address) = address else {
-            let topic: String = publish.topic.chars().take(128).collect();
-            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, "a device published outside its own topics");
-            // Only MQTT 5 can say no to one message; 3.x could only acknowledge what was not kept.
-            return match (self.version, publish.qos) {
-                (Version::V5, Delivery::AtLeastOnce(pid)) => {
-                    self.answers.now(Some(Outgoing::Puback(pid, Kept::NotAuthorized)));
-                    Ok(())
-                }
-                _ => Err(Ended::NotAuthorized),
-            };
+        let Some(address) = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device)) else {
+            return self.refuse(&publish, device, user).await;
         };
         let pid = match publish.qos {
-            Delivery::AtLeastOnce(pid) => {
+            Delivery::Qos1(pid) => {
                 if !self.in_flight.begin(pid, publish.dup) {
                     return Ok(());
                 }
@@ -217,16 +190,29 @@ impl Reader<'_> {
         self.answers.after(Reply { pid, settling });
         Ok(())
     }
+
+    /// Only MQTT 5 can say no to one message; 3.x, and QoS 0, could only be told that what was not kept was.
+    async fn refuse(&mut self, publish: &Publish, device: &Device, user: &str) -> Result<(), Ended> {
+        self.refused += 1;
+        self.shared.meters.count("mqtt", device.owner.as_str(), "refused", 1);
+        // One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
+        if self.refused.is_power_of_two() {
+            let topic: String = publish.topic.chars().take(128).collect();
+            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "a device published outside its own topics");
+        }
+        if let (Version::V5, Delivery::Qos1(pid)) = (self.version, publish.qos) {
+            self.answers.now(Outgoing::Puback(pid, Kept::NotAuthorized)).await;
+            return Ok(());
+        }
+        self.shared.penalties.send_away(user, Instant::now());
+        Err(Ended::NotAuthorized)
+    }
 }
 
 async fn fill(read: &mut OwnedReadHalf, buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
     buffer.reserve(8 * 1024);
     let reading = read.read_buf(buffer);
-    let count = if patience.is_zero() {
-        reading.await
-    } else {
-        tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)?
-    };
+    let count = if patience.is_zero() { reading.await } else { tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)? };
     match count {
         Ok(0) | Err(_) => Err(Ended::Lost),
         Ok(_) => Ok(()),

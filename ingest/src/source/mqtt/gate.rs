@@ -10,18 +10,18 @@ use tokio::sync::Semaphore;
 
 /// Compared with when there is no such user, so that the answer takes as long. Of no password anybody has.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cGVzY2FpYS1ub2JvZHk$uCI1yL7vCLfhcLnEJ7Xh7T5lQ6WmWb1vJvTn3XG6mJk";
-/// Hashing at once: it is made to be slow, and must not starve the rest.
-const AT_ONCE: usize = 2;
 
 /// Remembers what was verified, so that a storm of reconnecting devices costs little.
 pub(super) struct Gate {
     verified: Mutex<HashSet<[u8; 32]>>,
-    hashing: Arc<Semaphore>,
+    hashing: Semaphore,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { verified: Mutex::default(), hashing: Arc::new(Semaphore::new(AT_ONCE)) }
+        // Hashing is made to be slow; half of the cores stay free of it, whoever knocks.
+        let at_once = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        Self { verified: Mutex::default(), hashing: Semaphore::new(at_once) }
     }
 }
 
@@ -35,10 +35,15 @@ impl Gate {
         };
         let password = password.unwrap_or_default().to_vec();
         let key = fingerprint(user.unwrap_or_default(), &hash, &password);
-        if self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
+        let known = || self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        if known() {
             return device;
         }
         let _permit = self.hashing.acquire().await.ok()?;
+        // Another connection may have verified the same while this one waited.
+        if known() {
+            return device;
+        }
         let matches = tokio::task::spawn_blocking(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
         });
@@ -59,4 +64,19 @@ fn fingerprint(user: &str, hash: &str, password: &[u8]) -> [u8; 32] {
         digest.update(part);
     }
     digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stand-in that could not be read would be refused at once, and tell by that which users there are.
+    #[test]
+    fn nobody_costs_as_much_as_a_password_of_ours() {
+        let ours = store::hash_password("prova").expect("a hash");
+        let (nobody, ours) = (PasswordHash::new(NOBODY).expect("a hash"), PasswordHash::new(&ours).expect("a hash"));
+        let cost =
+            |hash: &PasswordHash<'_>| (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.hash.map(|hash| hash.len()));
+        assert_eq!(cost(&nobody), cost(&ours));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::codec::{Broken, Connect, Incoming, Outgoing, Refusal, Version, decode, encode, packet_length, version_of};
-use super::connection::Ended;
+use super::ended::Ended;
 use bytes::BytesMut;
 use model::Device;
 use std::net::SocketAddr;
@@ -10,6 +10,10 @@ use std::sync::Arc;
 use store::{Batch, SessionMark};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// The longest client id, bytes: a kept session is remembered under it.
+const LONGEST_CLIENT_ID: usize = 256;
 
 /// Who has come in, and what of the wire was read beyond the CONNECT.
 pub(super) struct Guest {
@@ -31,20 +35,27 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
         return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
     };
     let user = connect.user.clone().unwrap_or_default();
+    if shared.penalties.holds(&user, Instant::now()) {
+        return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Impatient).await);
+    }
+    if connect.client_id.len() > LONGEST_CLIENT_ID {
+        return Err(refuse(stream, connect.version, Refusal::ClientId, Ended::ClientId).await);
+    }
     let mut assigned = None;
     let client_id = if connect.client_id.is_empty() {
         if connect.version == Version::V3 && !connect.clean {
-            return Err(refuse(stream, connect.version, Refusal::ClientId, Ended::Malformed).await);
+            return Err(refuse(stream, connect.version, Refusal::ClientId, Ended::ClientId).await);
         }
-        let name = format!("anonymous-{peer}");
+        // Not given before: no two connections have come from one port in the same microsecond.
+        let name = format!("auto-{:x}-{}", shared.store.clock().now().micros(), peer.port());
         assigned = Some(name.clone());
         name
     } else {
         connect.client_id.clone()
     };
-    let client = format!("{user}/{client_id}");
+    let client = client_name(&user, &client_id);
     let existed = shared.store.has_session(&client);
-    let session_present = existed && !connect.clean;
+    let session_present = existed && !connect.clean && connect.hears_of_session;
     if existed != connect.keeps_session {
         let mark = SessionMark { client: client.clone(), exists: connect.keeps_session };
         let kept = shared.store.commit(Batch { sessions: vec![mark], ..Batch::default() }).await;
@@ -56,6 +67,11 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
     let welcome = Outgoing::Welcome { session_present, assigned, receive_max: shared.settings.max_unacked, max_packet };
     send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
     Ok(Guest { connect, device, client, buffer })
+}
+
+/// Whose session it is. A `/` within the user is written otherwise, so that no two clients have one name.
+fn client_name(user: &str, client_id: &str) -> String {
+    format!("{}/{client_id}", user.replace('%', "%25").replace('/', "%2F"))
 }
 
 async fn read_connect(shared: &Shared, stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Connect, Ended> {
@@ -91,4 +107,16 @@ async fn send(stream: &mut TcpStream, version: Version, packet: &Outgoing) -> st
     let mut out = Vec::new();
     encode(version, packet, &mut out);
     stream.write_all(&out).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client_name;
+
+    #[test]
+    fn no_two_clients_have_one_name() {
+        assert_eq!(client_name("prova", "c/1"), "prova/c/1");
+        assert_ne!(client_name("a", "b/c"), client_name("a/b", "c"));
+        assert_ne!(client_name("a/b", "c"), client_name("a%2Fb", "c"));
+    }
 }

@@ -1,5 +1,10 @@
 //! The door over real sockets, packet by packet.
 
+mod crowd;
+mod five;
+mod hostile;
+mod rights;
+
 use super::{Door, DoorSettings};
 use crate::bind::Limits;
 use crate::meters::Meters;
@@ -23,12 +28,18 @@ impl Clock for Fixed {
 struct World {
     store: Store,
     door: std::net::SocketAddr,
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    running: tokio::task::JoinHandle<()>,
 }
 
 impl World {
     async fn new() -> Self {
-        let store = Store::in_memory(Arc::new(Fixed)).expect("a store");
+        Self::with(DoorSettings { connect_timeout: Duration::from_millis(300), max_packet: 4096, ..DoorSettings::default() }).await
+    }
+    async fn with(settings: DoorSettings) -> Self {
+        Self::over(Store::in_memory(Arc::new(Fixed)).expect("a store"), settings).await
+    }
+    async fn over(store: Store, settings: DoorSettings) -> Self {
         let hash = hash_password("prova").expect("a hash");
         let network = format!(
             r#"
@@ -51,25 +62,41 @@ impl World {
             owner = "demo"
             mqtt = {{ user = "prova", password_hash = "{hash}" }}
             feeds = [{{ channel = "level", datastream = "prova-level", unit = "cm" }}]
+            [[device]]
+            id = "ponte"
+            owner = "demo"
+            mqtt = {{ user = "ponte", password_hash = "{hash}", gateway = true }}
+            feeds = []
             "#
         );
         store.apply(&load_embedded("net.toml", &network, &[]).expect("a network")).expect("applied");
         let meters = Meters::default();
-        let settings = DoorSettings { connect_timeout: Duration::from_millis(300), max_packet: 4096, ..DoorSettings::default() };
         let door = Door::bind("127.0.0.1:0".parse().expect("an address"), store.clone(), settings, meters.clone()).await.expect("a door");
         let addr = door.local_addr().expect("an address");
         let (stop, stopping) = watch::channel(false);
-        tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters), stopping));
-        Self { store, door: addr, _stop: stop }
+        let running = tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters), stopping));
+        Self { store, door: addr, stop, running }
     }
     async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.door).await.expect("the door is open") }
     }
     /// A client of 3.1.1 that has come in.
     async fn guest(&self) -> Client {
+        self.guest_named(b"prova").await
+    }
+    async fn guest_named(&self, user: &[u8]) -> Client {
         let mut client = self.client().await;
-        client.send(&connect(4, b"c1", 0xC2, b"prova", b"prova")).await;
+        client.send(&connect(4, b"c1", 0xC2, user, b"prova")).await;
         assert_eq!(client.receive(4).await, [0x20, 2, 0, 0]);
+        client
+    }
+    /// A client of 5 that has come in.
+    async fn guest_of_5(&self) -> Client {
+        let mut client = self.client().await;
+        client.send(&connect(5, b"c5", 0xC2, b"prova", b"prova")).await;
+        let header = client.receive(4).await;
+        assert_eq!((header[0], header[2], header[3]), (0x20, 0, 0), "no session, success");
+        client.receive(usize::from(header[1]) - 2).await;
         client
     }
     fn view(&self) -> View {
@@ -169,11 +196,7 @@ async fn a_publish_is_acknowledged_and_kept_in_every_version() {
         client.send(&publish(0x32, TOPIC, 7, payload.as_bytes(), level)).await;
         assert_eq!(client.receive(4).await, [0x40, 2, 0, 7]);
     }
-    let mut client = world.client().await;
-    client.send(&connect(5, b"c5", 0xC2, b"prova", b"prova")).await;
-    let header = client.receive(5).await;
-    assert_eq!((header[0], header[2], header[3]), (0x20, 0, 0), "no session, success");
-    client.receive(usize::from(header[1]) - 3).await;
+    let mut client = world.guest_of_5().await;
     client.send(&publish(0x32, TOPIC, 9, br#"{"time":"2026-11-23T06:29:00Z","values":{"level":150}}"#, 5)).await;
     let ack = client.receive(4).await;
     assert_eq!((ack[0], ack[3]), (0x40, 9));
@@ -226,7 +249,13 @@ async fn what_may_not_stand_in_a_publish_closes_its_connection_and_no_other() {
         packet(0x32, &vec![b'x'; 5000]),
         packet(0x10, b""),
         vec![0xff, 0xff, 0xff, 0xff, 0xff],
-        publish(0x32, b"pescaia/v1/demo/other", 1, b"1", 4),
+        packet(0x10, &connect(4, b"c2", 0xC2, b"prova", b"prova")[2..]),
+        vec![0xC1, 0],
+        vec![0x20, 2, 0, 0],
+        publish(0x36, TOPIC, 1, b"1", 4),
+        publish(0x32, b"pescaia/v1/demo/\xff", 1, b"1", 4),
+        publish(0x32, b"pescaia/v1/demo/prova/\0", 1, b"1", 4),
+        publish(0x32, &[b'x'; 600], 1, b"1", 4),
     ] {
         let mut client = world.client().await;
         client.send(&connect(4, b"c2", 0xC2, b"prova", b"prova")).await;

@@ -53,9 +53,24 @@ mod tests {
         check("pescaia/v1/demo/prova/level", (true, true));
         check("pescaia/v1/demo/altra/level", (false, true));
         for other in [
-            "", "+", "#", "$SYS/x", "$share/g/pescaia/v1/demo/prova", "pescaia/v1/other/prova", "pescaia/v1/demo/prova/level/more", "pescaia/v1/demo/prova/",
-            "pescaia/v1/demo//level", "pescaia/v1//prova", "pescaia/v2/demo/prova", "pescaia/v1/demo/../prova", "pescaia/v1/demo/prova/+", "pescaia/v1/demo%2fprova",
-            "pescaia/v1/demo", "/pescaia/v1/demo/prova", "pescaia/v1/Demo/prova", "pescaia/v1/dem\u{43e}/prova",
+            "",
+            "+",
+            "#",
+            "$SYS/x",
+            "$share/g/pescaia/v1/demo/prova",
+            "pescaia/v1/other/prova",
+            "pescaia/v1/demo/prova/level/more",
+            "pescaia/v1/demo/prova/",
+            "pescaia/v1/demo//level",
+            "pescaia/v1//prova",
+            "pescaia/v2/demo/prova",
+            "pescaia/v1/demo/../prova",
+            "pescaia/v1/demo/prova/+",
+            "pescaia/v1/demo%2fprova",
+            "pescaia/v1/demo",
+            "/pescaia/v1/demo/prova",
+            "pescaia/v1/Demo/prova",
+            "pescaia/v1/dem\u{43e}/prova",
         ] {
             check(other, (false, false));
         }

@@ -1,0 +1,108 @@
+use super::*;
+use model::{Clock, Unit};
+use std::sync::Arc;
+use store::{Store, load_embedded};
+
+struct Fixed;
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        at("2026-11-23T06:30:00Z")
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("a time")
+}
+
+const NETWORK: &str = r#"
+    [[owner]]
+    id = "demo"
+    name = "demo"
+    [[station]]
+    id = "prova"
+    owner = "demo"
+    name = "Prova"
+    where = [43.9, 11.1]
+    [[datastream]]
+    id = "prova-level"
+    station = "prova"
+    property = "water_level"
+    period_s = 10
+    [[device]]
+    id = "prova"
+    owner = "demo"
+    http = true
+    feeds = [{ channel = "level", datastream = "prova-level", unit = "cm" }]
+"#;
+
+fn registry() -> Arc<Registry> {
+    let store = Store::in_memory(Arc::new(Fixed)).expect("a store");
+    store.apply(&load_embedded("net.toml", NETWORK, &[]).expect("a network")).expect("applied");
+    store.registry()
+}
+
+fn reading(device: &str, channel: &str, time: &str, value: f64, unit: Option<Unit>) -> Reading {
+    Reading { owner: "demo".into(), device: device.into(), channel: channel.into(), phenomenon_time: Some(at(time)), value, unit }
+}
+
+/// `value@time`, or the code of the refusal.
+fn check(reading: &Reading, expected: &str) {
+    let bound = bind(reading, &registry(), Fixed.now(), &Limits::default(), &ArrivalTimes::default());
+    let said = bound.map_or_else(|refusal| refusal.reason.code().to_owned(), |one| format!("{}@{}", one.result, one.phenomenon_time));
+    assert_eq!(said, expected, "{reading:?}");
+}
+
+#[test]
+fn a_reading_becomes_an_observation_in_the_canonical_unit() {
+    let now = "2026-11-23T06:20:00Z";
+    check(&reading("prova", "level", now, 142.0, None), "1.42@2026-11-23T06:20:00Z");
+    check(&reading("prova", "level", now, 1420.0, Some(Unit::Millimetre)), "1.42@2026-11-23T06:20:00Z");
+    check(&reading("prova", "level", now, 1.42, Some(Unit::Metre)), "1.42@2026-11-23T06:20:00Z");
+    check(&reading("prova", "level", now, -0.0, None), "0@2026-11-23T06:20:00Z");
+    check(&reading("prova", "level", now, 1.0, Some(Unit::Bar)), "wrong-unit");
+    check(&reading("prova", "depth", now, 1.0, None), "unknown-channel");
+    check(&reading("altra", "level", now, 1.0, None), "unknown-device");
+}
+
+#[test]
+fn a_time_is_believed_from_2000_to_ten_minutes_ahead() {
+    for (time, expected) in [
+        ("2026-11-23T06:40:00Z", "1@2026-11-23T06:40:00Z"),
+        ("2026-11-23T06:40:00.000001Z", "future-time"),
+        ("2036-01-01T00:00:00Z", "future-time"),
+        ("2000-01-01T00:00:00Z", "1@2000-01-01T00:00:00Z"),
+        ("1999-12-31T23:59:59.999999Z", "ancient-time"),
+        ("1970-01-01T00:00:00Z", "ancient-time"),
+    ] {
+        check(&reading("prova", "level", time, 100.0, None), expected);
+    }
+}
+
+#[test]
+fn bare_numbers_never_share_a_time_even_when_the_clock_goes_back() {
+    let (arrivals, registry) = (ArrivalTimes::default(), registry());
+    let bare = Reading { phenomenon_time: None, ..reading("prova", "level", "2026-11-23T06:20:00Z", 1.0, None) };
+    let given = [0, 0, 5, -3_600_000_000, 6].map(|off| {
+        let arrival = Fixed.now().plus_micros(off);
+        let bound = bind(&bare, &registry, arrival, &Limits::default(), &arrivals).expect("bound");
+        bound.phenomenon_time.micros() - Fixed.now().micros()
+    });
+    assert_eq!(given, [0, 1, 5, 6, 7]);
+}
+
+#[test]
+fn a_refusal_names_the_word_that_was_meant_and_cuts_what_is_long() {
+    let said = |channel: &str| {
+        bind(
+            &reading("prova", channel, "2026-11-23T06:20:00Z", 1.0, None),
+            &registry(),
+            Fixed.now(),
+            &Limits::default(),
+            &ArrivalTimes::default(),
+        )
+        .expect_err("refused")
+        .detail
+    };
+    assert_eq!(said("levle"), "device prova has no channel \"levle\"; did you mean \"level\"?; add a feed to its network file to take it");
+    assert!(said(&"x".repeat(100_000)).len() < 300);
+}

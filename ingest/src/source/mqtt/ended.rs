@@ -1,0 +1,92 @@
+use super::codec::Broken;
+use mqtt_proto::v5::DisconnectReasonCode as Reason;
+
+/// How a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The client said goodbye.
+    Client,
+    /// The wire broke.
+    Lost,
+    /// Nothing came for one and a half times the keep-alive, no CONNECT in time, or our answers were not taken.
+    Slow,
+    Malformed,
+    /// A packet that may not stand here.
+    Protocol,
+    TooLarge,
+    /// A QoS that this door does not speak.
+    Qos,
+    Topic,
+    /// An alias instead of a topic, though we announce that we take none.
+    Alias,
+    NotAuthorized,
+    Credentials,
+    ClientId,
+    /// Came back too soon after it was sent away for trying what it may not.
+    Impatient,
+    TakenOver,
+    /// A commit failed: what was not acknowledged will be sent again.
+    Store,
+    /// The disk is full: as `Store`, and no use before there is room.
+    Full,
+    ShuttingDown,
+}
+
+impl Ended {
+    /// The word in logs and `/metrics`.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Lost => "lost",
+            Self::Slow => "slow",
+            Self::Malformed => "malformed",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too-large",
+            Self::Qos => "qos",
+            Self::Topic => "topic",
+            Self::Alias => "alias",
+            Self::NotAuthorized => "not-authorized",
+            Self::Credentials => "credentials",
+            Self::ClientId => "client-id",
+            Self::Impatient => "impatient",
+            Self::TakenOver => "taken-over",
+            Self::Store => "store",
+            Self::Full => "full",
+            Self::ShuttingDown => "shutting-down",
+        }
+    }
+
+    /// What an MQTT 5 client is told once it has come in.
+    pub(super) const fn goodbye(self) -> Option<Reason> {
+        match self {
+            Self::Client | Self::Lost | Self::Credentials | Self::ClientId | Self::Impatient => None,
+            Self::Slow => Some(Reason::KeepAliveTimeout),
+            Self::Malformed => Some(Reason::MalformedPacket),
+            Self::Protocol => Some(Reason::ProtocolError),
+            Self::TooLarge => Some(Reason::PacketTooLarge),
+            Self::Qos => Some(Reason::QoSNotSupported),
+            Self::Topic => Some(Reason::TopicNameInvalid),
+            Self::Alias => Some(Reason::TopicAliasInvalid),
+            Self::NotAuthorized => Some(Reason::NotAuthorized),
+            Self::TakenOver => Some(Reason::SessionTakenOver),
+            Self::Store => Some(Reason::UnspecifiedError),
+            Self::Full => Some(Reason::QuotaExceeded),
+            Self::ShuttingDown => Some(Reason::ServerShuttingDown),
+        }
+    }
+}
+
+impl From<Broken> for Ended {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TooLarge => Self::TooLarge,
+            Broken::Malformed | Broken::Version => Self::Malformed,
+        }
+    }
+}
+
+impl From<&store::Error> for Ended {
+    fn from(cause: &store::Error) -> Self {
+        if matches!(cause, store::Error::Full) { Self::Full } else { Self::Store }
+    }
+}

@@ -1,0 +1,120 @@
+//! Limits, and clients that mean no good or have gone mad.
+
+use super::*;
+
+fn quick() -> DoorSettings {
+    DoorSettings { connect_timeout: Duration::from_millis(400), max_packet: 4096, ..DoorSettings::default() }
+}
+
+#[tokio::test]
+async fn those_who_never_say_who_they_are_leave_room_again() {
+    let world = World::with(DoorSettings { max_unauthenticated: 3, ..quick() }).await;
+    let _inside = world.guest().await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut client = world.client().await;
+        client.send(&[0x10]).await;
+        silent.push(client);
+    }
+    let mut late = world.client().await;
+    assert_eq!(late.until_closed().await, b"", "one more has no place");
+    for client in &mut silent {
+        assert_eq!(client.until_closed().await, b"");
+    }
+    let _next = world.guest_named(b"ponte").await;
+}
+
+#[tokio::test]
+async fn there_are_never_more_connections_than_the_limit() {
+    let world = World::with(DoorSettings { max_connections: 1, ..quick() }).await;
+    let _inside = world.guest().await;
+    assert_eq!(world.client().await.until_closed().await, b"");
+}
+
+#[tokio::test]
+async fn who_keeps_silent_longer_than_it_said_is_cut() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    let mut hello = connect(4, b"c1", 0xC2, b"prova", b"prova");
+    hello[11] = 1; // keep-alive of 1 s
+    client.send(&hello).await;
+    assert_eq!(client.receive(4).await, [0x20, 2, 0, 0]);
+    let start = std::time::Instant::now();
+    assert_eq!(client.until_closed().await, b"");
+    assert!(start.elapsed() >= Duration::from_millis(1400), "not before one and a half times: {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_packet_that_announces_256_mb_is_cut_at_its_header() {
+    let world = World::new().await;
+    let mut client = world.guest().await;
+    client.send(&[0x32, 0xFF, 0xFF, 0xFF, 0x7F]).await;
+    assert_eq!(client.until_closed().await, b"");
+    let mut stranger = world.client().await;
+    stranger.send(&[0x10, 0xFF, 0xFF, 0xFF, 0x7F]).await;
+    assert_eq!(stranger.until_closed().await, b"");
+}
+
+#[tokio::test]
+async fn packets_in_crumbs_and_packets_in_a_heap_are_the_same() {
+    let world = World::new().await;
+    let heap = [
+        connect(4, b"c1", 0xC2, b"prova", b"prova"),
+        publish(0x32, b"pescaia/v1/demo/prova/level", 1, b"142", 4),
+        publish(0x30, b"pescaia/v1/demo/prova/level", 0, b"143", 4),
+        publish(0x33, b"pescaia/v1/demo/prova/level", 2, b"144", 4),
+        vec![0xE0, 0],
+    ]
+    .concat();
+    let expected = [0x20, 2, 0, 0, 0x40, 2, 0, 1, 0x40, 2, 0, 2];
+    let mut whole = world.client().await;
+    whole.send(&heap).await;
+    assert_eq!(whole.until_closed().await, expected);
+    let mut crumbs = world.client().await;
+    for byte in &heap {
+        crumbs.send(&[*byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(crumbs.until_closed().await, expected);
+    assert_eq!(world.kept().0, [1.42, 1.43, 1.44, 1.42, 1.43, 1.44], "QoS 0 is kept too, unacknowledged");
+}
+
+/// Real conversations with bytes changed, cut and doubled; afterwards the door stands as before.
+#[tokio::test]
+async fn no_bytes_bring_the_door_down() {
+    let world = World::with(DoorSettings { connect_timeout: Duration::from_millis(20), ..quick() }).await;
+    let mut witness = world.guest_named(b"ponte").await;
+    let seed = 20_261_123_u64;
+    eprintln!("seed {seed}");
+    let mut dice = seed;
+    let mut roll = |sides: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(dice >> 33).expect("small") % sides
+    };
+    for round in 0..600 {
+        let level = if round % 2 == 0 { 4 } else { 5 };
+        let mut bytes = [
+            connect(level, b"mad", 0xC2, b"prova", b"prova"),
+            publish(0x32, TOPIC, 1, br#"{"time":"2026-11-23T06:20:00Z","values":{"level":142}}"#, level),
+            publish(0x32, b"pescaia/v1/demo/prova/level", 2, b"142", level),
+            vec![0xC0, 0],
+        ]
+        .concat();
+        // Most leave the CONNECT alone, to get inside.
+        let inside = if roll(4) == 0 { 0 } else { 40 };
+        for _ in 0..1 + roll(5) {
+            let place = inside + roll(bytes.len() - inside);
+            bytes[place] = u8::try_from(roll(256)).expect("a byte");
+        }
+        bytes.truncate(inside + roll(bytes.len() - inside));
+        let mut client = world.client().await;
+        client.send(&bytes).await;
+        let _ = client.stream.shutdown().await;
+        client.until_closed().await;
+    }
+    witness.send(&publish(0x32, b"pescaia/v1/demo/prova/level", 3, b"142", 4)).await;
+    assert_eq!(witness.receive(4).await, [0x40, 2, 0, 3]);
+    let mut next = world.client().await;
+    next.send(&connect(4, b"next", 0xC2, b"ponte", b"prova")).await;
+    assert_eq!(next.receive(4).await, [0x20, 2, 0, 0], "the next client is unaffected");
+}

@@ -1,0 +1,55 @@
+//! Who may speak for whom, and what becomes of who may not.
+
+use super::*;
+
+#[tokio::test]
+async fn a_gateway_speaks_for_every_device_of_its_owner() {
+    let world = World::new().await;
+    let mut client = world.guest_named(b"ponte").await;
+    for (pid, topic) in (1..).zip(["demo/prova/level", "demo/nuova/level", "demo/ponte/level"]) {
+        client.send(&publish(0x32, format!("pescaia/v1/{topic}").as_bytes(), pid, b"142", 4)).await;
+        assert_eq!(client.receive(4).await, [0x40, 2, 0, u8::try_from(pid).expect("small")]);
+    }
+    assert_eq!(world.kept(), (vec![1.42], vec!["unknown-device", "unknown-channel"]));
+    client.send(&publish(0x32, b"pescaia/v1/altri/prova/level", 4, b"142", 4)).await;
+    assert_eq!(client.until_closed().await, b"", "not for those of others");
+}
+
+#[tokio::test]
+async fn who_tries_topics_of_others_has_to_stay_outside_for_a_while() {
+    let world = World::new().await;
+    let mut client = world.guest().await;
+    client.send(&publish(0x32, b"pescaia/v1/demo/prova/level", 1, b"142", 4)).await;
+    client.send(&publish(0x32, b"pescaia/v1/demo/ponte/level", 2, b"1", 4)).await;
+    client.send(&publish(0x32, b"pescaia/v1/demo/prova/level", 3, b"143", 4)).await;
+    assert_eq!(client.until_closed().await, [0x40, 2, 0, 1], "nothing after the refused one is taken");
+    let mut again = world.client().await;
+    again.send(&connect(4, b"another", 0xC2, b"prova", b"prova")).await;
+    assert_eq!(again.until_closed().await, [0x20, 2, 0, 3], "busy for this user, whatever the client id");
+    let mut guess = world.client().await;
+    guess.send(&connect(4, b"another", 0xC2, b"prova", b"wrong")).await;
+    assert_eq!(guess.until_closed().await, [0x20, 2, 0, 5], "who has no password learns nothing of it");
+    let _other = world.guest_named(b"ponte").await;
+    assert_eq!(world.kept().0, [1.42]);
+}
+
+#[tokio::test]
+async fn mqtt_3_1_hears_nothing_of_sessions() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let mut client = world.client().await;
+        client.send(&connect(3, b"old", 0xC0, b"prova", b"prova")).await;
+        assert_eq!(client.receive(4).await, [0x20, 2, 0, 0]);
+    }
+    assert!(world.store.has_session("prova/old"));
+}
+
+#[tokio::test]
+async fn a_client_id_may_be_missing_but_not_endless() {
+    let world = World::new().await;
+    for (id, flags, expected) in [(&b""[..], 0xC2, 0), (b"", 0xC0, 2), (&[b'x'; 256], 0xC0, 0), (&[b'x'; 257], 0xC0, 2)] {
+        let mut client = world.client().await;
+        client.send(&connect(4, id, flags, b"prova", b"prova")).await;
+        assert_eq!(client.receive(4).await, [0x20, 2, 0, expected], "{} bytes", id.len());
+    }
+}

@@ -1,0 +1,5 @@
+//! What goes wrong, and what must hold all the same (numbers of the fault list of reliability).
+
+mod kill;
+mod poison;
+mod sync_error;
