@@ -59,8 +59,18 @@ impl Drop for Server {
 
 fn door(dir: &std::path::Path, publishes: u64) -> (f64, f64) {
     std::fs::write(dir.join("network.toml"), network()).unwrap();
-    std::fs::write(dir.join("pescaia.toml"), "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n").unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pescaia")).arg("run").arg("--config").arg(dir.join("pescaia.toml")).stdout(Stdio::piped()).spawn().unwrap();
+    std::fs::write(
+        dir.join("pescaia.toml"),
+        "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n",
+    )
+    .unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pescaia"))
+        .arg("run")
+        .arg("--config")
+        .arg(dir.join("pescaia.toml"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let server = Server(child);

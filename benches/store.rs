@@ -112,7 +112,9 @@ fn run_store(dir: &Path, points: usize, last: bool) -> (Figures, f64) {
         store.close_blocking();
         println!("  the same with arrival lags of 2 to 20 s: {:.3} B a point on disk", with_lag(dir, points));
     }
-    if std::env::var("KEEP").is_err() { let _ = std::fs::remove_dir_all(dir); }
+    if std::env::var("KEEP").is_err() {
+        let _ = std::fs::remove_dir_all(dir);
+    }
     (figures, disk)
 }
 

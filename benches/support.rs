@@ -100,7 +100,8 @@ impl Workload {
                 gauge.bad_left = 20;
             }
             gauge.bad_left = gauge.bad_left.saturating_sub(1);
-            let quality = if gauge.bad_left > 0 { Quality::GOOD.with(QualityTest::GrossRange, model::Flag::Suspect) } else { Quality::GOOD };
+            let quality =
+                if gauge.bad_left > 0 { Quality::GOOD.with(QualityTest::GrossRange, model::Flag::Suspect) } else { Quality::GOOD };
             let jitter_ms = if index % 4 == 3 { i64::try_from((dice >> 20) % 501).unwrap() - 250 } else { 0 };
             let at = 1_767_225_600_000_000 + self.step * 600_000_000 + jitter_ms * 1000;
             let lag_s = if self.lag { 2 + i64::try_from((dice >> 40) % 19).unwrap() } else { 0 };

@@ -38,7 +38,10 @@ fn from_npm(work: &Path, assets: &Path) -> Result<(), String> {
     run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(work))?;
     let bundle = assets.join("vivo.js");
     let esbuild = work.join("node_modules/.bin/esbuild");
-    run(Command::new(esbuild).args(["src/vivo.ts", "--bundle", "--minify", "--target=es2020", "--format=iife"]).arg(format!("--outfile={}", bundle.display())).current_dir(work))?;
+    run(Command::new(esbuild)
+        .args(["src/vivo.ts", "--bundle", "--minify", "--target=es2020", "--format=iife"])
+        .arg(format!("--outfile={}", bundle.display()))
+        .current_dir(work))?;
     for weight in ["400", "600"] {
         let font = work.join(format!("node_modules/@fontsource/titillium-web/files/titillium-web-latin-{weight}-normal.woff2"));
         copy(&font, &assets.join(format!("titillium-{weight}.woff2")))?;

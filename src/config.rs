@@ -78,7 +78,14 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self, Vec<Complaint>> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|cause| {
-            vec![Complaint { file: name.clone(), line: 0, column: 0, message: format!("can't be read: {cause}; check the path, or start from the defaults that \"pescaia doctor --print-config\" shows") }]
+            vec![Complaint {
+                file: name.clone(),
+                line: 0,
+                column: 0,
+                message: format!(
+                    "can't be read: {cause}; check the path, or start from the defaults that \"pescaia doctor --print-config\" shows"
+                ),
+            }]
         })?;
         Self::parse(&name, &text, path.parent().unwrap_or(Path::new(".")))
     }
@@ -93,7 +100,10 @@ impl Config {
             if let Some(given) = given {
                 match given.get_ref().parse() {
                     Ok(addr) => *place = addr,
-                    Err(_) => complain(given.span().start, format!("\"{}\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"", given.get_ref())),
+                    Err(_) => complain(
+                        given.span().start,
+                        format!("\"{}\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"", given.get_ref()),
+                    ),
                 }
             }
         };
@@ -102,7 +112,13 @@ impl Config {
         let mqtt_at = mqtt.as_ref().map_or(0, |listen| listen.span().start);
         address(mqtt, &mut config.mqtt);
         if !config.mqtt.ip().is_loopback() && allow_plaintext != Some(true) {
-            complain(mqtt_at, format!("MQTT on {} would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]", config.mqtt));
+            complain(
+                mqtt_at,
+                format!(
+                    "MQTT on {} would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]",
+                    config.mqtt
+                ),
+            );
         }
         if let Some(linger) = file.store.and_then(|store| store.linger_ms) {
             if *linger.get_ref() > 1000 {

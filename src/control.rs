@@ -41,7 +41,8 @@ pub(crate) fn carry_out(store: &Store, request: &Request) -> Answer {
             let known = store.registry();
             if known.owner(owner).is_none() {
                 let names: Vec<&str> = known.owners().map(|owner| owner.id.as_str()).collect();
-                let cure = store::nearest(owner, names.iter().copied()).map_or_else(|| format!("there are: {}", names.join(", ")), |near| format!("did you mean \"{near}\"?"));
+                let cure = store::nearest(owner, names.iter().copied())
+                    .map_or_else(|| format!("there are: {}", names.join(", ")), |near| format!("did you mean \"{near}\"?"));
                 return Answer::Wrong(vec![format!("there is no owner \"{owner}\"; {cure}")]);
             }
             let words: Vec<&str> = Scope::ALL.iter().map(|scope| scope.word()).collect();
@@ -78,7 +79,8 @@ pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
         BufReader::new(stream).read_line(&mut answer)?;
         return serde_json::from_str(&answer).context("the running pescaia answered something else; is it another version?");
     }
-    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock)).with_context(|| format!("the store in {} can't be opened", dir.display()))?;
+    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock))
+        .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
     let answer = carry_out(&store, request);
     store.close_blocking();
     Ok(answer)

@@ -73,7 +73,8 @@ async fn open(options: DemoOptions, store: Store, fleet: Option<Fleet>) -> anyho
 fn epoch(dir: &Path, clock: &dyn Clock) -> anyhow::Result<(Timestamp, bool)> {
     let path = dir.join("demo-epoch");
     if let Ok(text) = std::fs::read_to_string(&path) {
-        let epoch = Timestamp::parse(&text).with_context(|| format!("{} is not as it was written; remove the directory to start anew", path.display()))?;
+        let epoch = Timestamp::parse(&text)
+            .with_context(|| format!("{} is not as it was written; remove the directory to start anew", path.display()))?;
         return Ok((epoch, false));
     }
     let epoch = Timestamp::from_seconds(clock.now().seconds());
@@ -90,7 +91,13 @@ fn import_history(store: &Store, fleet: &Fleet, epoch: Timestamp) -> anyhow::Res
         let measured = fleet.history(key, epoch.plus_seconds(-HISTORY_S), epoch, step_s);
         for group in measured.chunks(COMMIT) {
             let observation = |(at, result): &(Timestamp, f64)| {
-                let plain = Observation { datastream: datastream.id, phenomenon_time: *at, received_at: *at, result: *result, quality: Quality::NOT_EVALUATED };
+                let plain = Observation {
+                    datastream: datastream.id,
+                    phenomenon_time: *at,
+                    received_at: *at,
+                    result: *result,
+                    quality: Quality::NOT_EVALUATED,
+                };
                 qualify(plain, datastream)
             };
             store.commit_blocking(Batch { observations: group.iter().map(observation).collect(), ..Batch::default() })?;

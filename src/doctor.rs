@@ -75,7 +75,8 @@ fn port(findings: &mut Findings, what: &str, addr: SocketAddr, running: bool) {
     match TcpListener::bind(addr) {
         Ok(_) => findings.ok(&format!("{what} can listen on {addr}")),
         Err(_) if running => findings.ok(&format!("{what} on {addr} is held by the pescaia that runs on this data directory")),
-        Err(cause) => findings.fail(&format!("{what} can't listen on {addr}: {cause}; stop what holds it, or change [{}] listen", what.to_lowercase())),
+        Err(cause) => findings
+            .fail(&format!("{what} can't listen on {addr}: {cause}; stop what holds it, or change [{}] listen", what.to_lowercase())),
     }
 }
 
@@ -123,7 +124,10 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),
     };
     let health = store.health();
-    findings.ok(&format!("the store opens: {} observations, {} datastreams, {} bytes", health.observations, health.datastreams, health.disk_bytes));
+    findings.ok(&format!(
+        "the store opens: {} observations, {} datastreams, {} bytes",
+        health.observations, health.datastreams, health.disk_bytes
+    ));
     if health.damaged_chunks > 0 {
         findings.warn(&format!("{} damaged records were found; they are not served; restore them from a backup", health.damaged_chunks));
     }
@@ -136,7 +140,8 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         if let Link::ModbusTcp { endpoint, .. } = &device.link {
             match reach(endpoint) {
                 Ok(()) => findings.ok(&format!("device {} answers on {endpoint}", device.id)),
-                Err(cause) => findings.warn(&format!("device {} can't be reached on {endpoint}: {cause}; its gaps will be recorded until it can", device.id)),
+                Err(cause) => findings
+                    .warn(&format!("device {} can't be reached on {endpoint}: {cause}; its gaps will be recorded until it can", device.id)),
             }
         }
     }

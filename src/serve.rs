@@ -38,8 +38,12 @@ impl Doors {
         let mut registry = Registry::default();
         meters.register(&mut registry);
         let intake = Intake::new(store.clone(), limits, meters.clone());
-        let taken = |what: &str, addr: SocketAddr, flag: &str| format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)");
-        let door = Door::bind(mqtt, store.clone(), DoorSettings::default(), meters.clone()).await.with_context(|| taken("MQTT", mqtt, "--mqtt or [mqtt] listen"))?;
+        let taken = |what: &str, addr: SocketAddr, flag: &str| {
+            format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
+        };
+        let door = Door::bind(mqtt, store.clone(), DoorSettings::default(), meters.clone())
+            .await
+            .with_context(|| taken("MQTT", mqtt, "--mqtt or [mqtt] listen"))?;
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
         let addresses = (listener.local_addr()?, door.local_addr()?);
         let (stop, stopping) = watch::channel(false);

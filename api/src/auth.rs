@@ -21,14 +21,22 @@ impl FromRequestParts<Api> for Seen {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let refuse = |status, title, detail: &str| Problem::new(status, title, detail).at(parts.uri.path());
         if parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("token="))) {
-            return Err(refuse(StatusCode::BAD_REQUEST, "Token in the address", "addresses end up in logs; send the token as Authorization: Bearer …"));
+            return Err(refuse(
+                StatusCode::BAD_REQUEST,
+                "Token in the address",
+                "addresses end up in logs; send the token as Authorization: Bearer …",
+            ));
         }
         let viewer = match parts.headers.get(header::AUTHORIZATION) {
             None => Viewer::Public,
             Some(value) => {
                 let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
                 token.and_then(|token| api.store.viewer_of(token.trim())).ok_or_else(|| {
-                    refuse(StatusCode::UNAUTHORIZED, "No valid token", "this token is not known; make one with: pescaia token new --owner … --scope read")
+                    refuse(
+                        StatusCode::UNAUTHORIZED,
+                        "No valid token",
+                        "this token is not known; make one with: pescaia token new --owner … --scope read",
+                    )
                 })?
             }
         };

@@ -31,7 +31,11 @@ impl Problem {
     /// What is private looks as what is not there.
     pub(crate) fn missing(what: &str, id: &str, list: &str) -> Self {
         let shown: String = id.chars().take(80).collect();
-        Self::new(StatusCode::NOT_FOUND, &format!("No such {what}"), format!("there is no {what} {shown:?} that you may see; {list} lists what there is"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            &format!("No such {what}"),
+            format!("there is no {what} {shown:?} that you may see; {list} lists what there is"),
+        )
     }
     pub(crate) fn at(mut self, path: &str) -> Self {
         path.clone_into(&mut self.instance);

@@ -16,7 +16,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = OriginalUri::from_request_parts(parts, state).await.map_or_else(|_| String::new(), |uri| uri.path().to_owned());
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|cause| Problem::bad(format!("the query can't be read: {cause}")).at(&path))?;
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|cause| Problem::bad(format!("the query can't be read: {cause}")).at(&path))?;
         Ok(Self { path, pairs: pairs.0 })
     }
 }
@@ -26,7 +27,8 @@ impl Params {
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         for (place, (name, _)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let cure = store::nearest(name, known.iter().copied()).map_or_else(|| format!("the parameters are {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
+                let cure = store::nearest(name, known.iter().copied())
+                    .map_or_else(|| format!("the parameters are {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
                 return Err(self.bad(format!("unknown parameter {name:?}, {cure}")));
             }
             if self.pairs.iter().skip(place + 1).any(|(other, _)| other == name) {
@@ -44,12 +46,20 @@ impl Params {
     /// One of `known`, the first when it is not given.
     pub(crate) fn choice<'a>(&self, name: &str, known: &[&'a str]) -> Result<&'a str, Problem> {
         let Some(given) = self.get(name) else { return Ok(known.first().copied().unwrap_or("")) };
-        known.iter().find(|word| **word == given).copied().ok_or_else(|| self.bad(format!("{name}={given} is not known; it may be {}", known.join(", "))))
+        known
+            .iter()
+            .find(|word| **word == given)
+            .copied()
+            .ok_or_else(|| self.bad(format!("{name}={given} is not known; it may be {}", known.join(", "))))
     }
     /// `limit`, 1 to `most`.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, Problem> {
         let Some(given) = self.get("limit") else { return Ok(default) };
-        given.parse().ok().filter(|limit| (1..=most).contains(limit)).ok_or_else(|| self.bad(format!("limit={given} can't be; it may be 1 to {most}")))
+        given
+            .parse()
+            .ok()
+            .filter(|limit| (1..=most).contains(limit))
+            .ok_or_else(|| self.bad(format!("limit={given} can't be; it may be 1 to {most}")))
     }
     fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         self.get(name).map(|text| Timestamp::parse(text).map_err(|cause| self.bad(format!("{name}: {cause}")))).transpose()
@@ -60,7 +70,9 @@ impl Params {
         let period = match self.get("period") {
             None => None,
             Some(_) if from.is_some() || to.is_some() => return Err(self.bad("give either period, or from and to")),
-            Some(text) => Some(seconds_of_duration(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H or P7D")))?),
+            Some(text) => Some(
+                seconds_of_duration(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H or P7D")))?,
+            ),
         };
         // Readings may lie a little ahead of our clock: now is not the end.
         let end = to.unwrap_or(now.plus_seconds(3600));

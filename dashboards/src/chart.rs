@@ -67,7 +67,8 @@ impl Chart<'_> {
     pub(crate) fn svg(&self, screen: Screen) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let (low, high) = self.extent();
-        let scale = Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
+        let scale =
+            Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
         let id = screen.word();
         let _ = write!(
             out,
@@ -80,7 +81,11 @@ impl Chart<'_> {
         self.bands(&mut out, &scale);
         self.grid(&mut out, &scale, screen);
         self.gaps(&mut out, &scale);
-        if self.is_rain { self.bars(&mut out, &scale) } else { self.line(&mut out, &scale) }
+        if self.is_rain {
+            self.bars(&mut out, &scale)
+        } else {
+            self.line(&mut out, &scale)
+        }
         self.labels(&mut out, &scale);
         out.push_str("</svg>");
         out
@@ -118,7 +123,12 @@ impl Chart<'_> {
             let top = self.thresholds.get(place + 1).map_or(scale.top, |next| scale.y(next.value));
             let bottom = scale.y(threshold.value);
             let class = if place == 0 { "b1" } else { "b2" };
-            let _ = write!(out, "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>", scale.right - scale.left, (bottom - top).max(0.0));
+            let _ = write!(
+                out,
+                "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                scale.right - scale.left,
+                (bottom - top).max(0.0)
+            );
         }
     }
 
@@ -126,7 +136,13 @@ impl Chart<'_> {
         for (value, decimals) in value_ticks(scale.low, scale.high) {
             let y = if self.is_rain { scale.y_hanging(value) } else { scale.y(value) };
             let _ = write!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>", scale.right);
-            let _ = write!(out, "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, y + 4.0, number(value, decimals, self.words.lang));
+            let _ = write!(
+                out,
+                "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 6.0,
+                y + 4.0,
+                number(value, decimals, self.words.lang)
+            );
         }
         let step = hours_between_ticks(self.interval, screen.ticks());
         for at in time_ticks(self.interval, step) {
@@ -134,10 +150,19 @@ impl Chart<'_> {
             let _ = write!(out, "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>", scale.bottom);
             // A label at the edge would be cut.
             if x > LEFT + 20.0 && x < scale.right - 18.0 {
-                let _ = write!(out, "<text class=\"dim\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", HEIGHT - 10.0, tick_label(at, step, self.words.lang));
+                let _ = write!(
+                    out,
+                    "<text class=\"dim\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                    HEIGHT - 10.0,
+                    tick_label(at, step, self.words.lang)
+                );
             }
         }
-        let _ = write!(out, "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>", scale.right, scale.bottom, scale.bottom);
+        let _ = write!(
+            out,
+            "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>",
+            scale.right, scale.bottom, scale.bottom
+        );
     }
 
     /// Everything longer than the limit without a value, from the start to now.
@@ -148,7 +173,12 @@ impl Chart<'_> {
         for (start, row_end) in ends {
             if start.seconds() - known_to.seconds() > self.gap_s {
                 let (from, to) = (scale.x(known_to), scale.x(start));
-                let _ = write!(out, "<rect class=\"gap\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>", to - from, scale.bottom - TOP);
+                let _ = write!(
+                    out,
+                    "<rect class=\"gap\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                    to - from,
+                    scale.bottom - TOP
+                );
             }
             known_to = known_to.max(row_end);
         }
@@ -178,15 +208,30 @@ impl Chart<'_> {
         for row in self.rows.iter().filter(|row| row.sum > 0.0) {
             let (from, to) = (scale.x(row.start), scale.x(row.end));
             let height = scale.y_hanging(row.sum) - TOP;
-            let _ = write!(out, "<rect class=\"rain\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{height:.1}\"/>", (to - from).max(1.0));
+            let _ = write!(
+                out,
+                "<rect class=\"rain\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+                (to - from).max(1.0)
+            );
         }
     }
 
     fn labels(&self, out: &mut String, scale: &Scale) {
         for (place, threshold) in self.thresholds.iter().enumerate() {
             let (y, class) = (scale.y(threshold.value), (place + 1).min(3));
-            let label = escape(&format!("{} · {} {}", capital(threshold.label.get(self.words.lang)), number(threshold.value, 2, self.words.lang), self.unit));
-            let _ = write!(out, "<line class=\"l{class}\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"x{class}\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>", scale.right, LEFT + 8.0, y - 6.0);
+            let label = escape(&format!(
+                "{} · {} {}",
+                capital(threshold.label.get(self.words.lang)),
+                number(threshold.value, 2, self.words.lang),
+                self.unit
+            ));
+            let _ = write!(
+                out,
+                "<line class=\"l{class}\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"x{class}\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>",
+                scale.right,
+                LEFT + 8.0,
+                y - 6.0
+            );
         }
         if self.interval.contains(self.now) {
             let x = scale.x(self.now);
@@ -212,7 +257,18 @@ mod tests {
 
     fn row(minute: i64, value: f64) -> BucketRow {
         let start = Timestamp::from_seconds(1_795_400_000 + minute * 60);
-        BucketRow { start, end: start.plus_seconds(60), min: value - 0.01, mean: value, max: value + 0.01, max_at: start, first: value, last: value, sum: value, count: 6 }
+        BucketRow {
+            start,
+            end: start.plus_seconds(60),
+            min: value - 0.01,
+            mean: value,
+            max: value + 0.01,
+            max_at: start,
+            first: value,
+            last: value,
+            sum: value,
+            count: 6,
+        }
     }
 
     fn svg(rows: &[BucketRow], title: &str) -> String {
@@ -220,7 +276,17 @@ mod tests {
         let threshold = Threshold { value: 2.0, label: Text::new("soglia <1>", "threshold"), meaning: None, validity: Validity::default() };
         let thresholds = [&threshold];
         let interval = Interval::new(from, from.plus_seconds(7200));
-        let chart = Chart { rows, interval, now: interval.to, gap_s: 180, thresholds: &thresholds, is_rain: false, unit: "m", title, words: Words::of(Lang::It) };
+        let chart = Chart {
+            rows,
+            interval,
+            now: interval.to,
+            gap_s: 180,
+            thresholds: &thresholds,
+            is_rain: false,
+            unit: "m",
+            title,
+            words: Words::of(Lang::It),
+        };
         chart.svg(Screen::Wide)
     }
 
@@ -239,7 +305,9 @@ mod tests {
         rows[50].max = 1.9;
         let top_of = |drawn: &str| {
             let path = drawn.split("class=\"level\" d=\"").nth(1).expect("a line").split('"').next().expect("its path").to_owned();
-            path.split(|letter: char| letter.is_alphabetic()).filter_map(|part| part.split(' ').next_back()?.parse::<f64>().ok()).fold(f64::INFINITY, f64::min)
+            path.split(|letter: char| letter.is_alphabetic())
+                .filter_map(|part| part.split(' ').next_back()?.parse::<f64>().ok())
+                .fold(f64::INFINITY, f64::min)
         };
         let (crest, flat) = (top_of(&svg(&rows, "x")), top_of(&svg(&rows[..40], "x")));
         assert!(crest < flat - 100.0, "{crest} {flat}");

@@ -29,7 +29,8 @@ impl Look {
         match latest.state.level {
             Level::Over(k) => {
                 let thresholds = latest.datastream.thresholds_at(observation.phenomenon_time);
-                let label = thresholds.get(usize::from(k).saturating_sub(1)).map(|threshold| threshold.label.get(words.lang)).unwrap_or_default();
+                let label =
+                    thresholds.get(usize::from(k).saturating_sub(1)).map(|threshold| threshold.label.get(words.lang)).unwrap_or_default();
                 let (class, shape) = if k == 1 { ("t1", "▲") } else { ("t2", "■") };
                 look(class, shape, &format!("{} {label}", words.over), 30_u8.saturating_sub(k))
             }

@@ -28,7 +28,10 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/", get(list))
         .route("/stazioni/{id}", get(one))
-        .layer(set(header::CONTENT_SECURITY_POLICY, "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"))
+        .layer(set(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ))
         .layer(set(header::REFERRER_POLICY, "strict-origin-when-cross-origin"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set(header::VARY, "accept-language, accept-encoding"))
@@ -54,14 +57,25 @@ async fn list(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: 
     made(pages, words, &uri, move |view, frame| home::render(view, frame, &sought).map(Some)).await
 }
 
-async fn one(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, Path(id): Path<String>, asked: Asked, headers: HeaderMap) -> Response {
+async fn one(
+    State(pages): State<Pages>,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+) -> Response {
     let words = Words::of(choose(value(&asked, "lang"), &headers));
     let range = value(&asked, "periodo").unwrap_or("24h").to_owned();
     made(pages, words, &uri, move |view, frame| station::render(view, frame, &id, &range)).await
 }
 
 /// Makes a page where reading may block; `None` is the page that says there is none.
-async fn made(pages: Pages, words: &'static Words, uri: &Uri, render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static) -> Response {
+async fn made(
+    pages: Pages,
+    words: &'static Words,
+    uri: &Uri,
+    render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static,
+) -> Response {
     let here = without_language(uri);
     let work = tokio::task::spawn_blocking(move || {
         let frame = Frame { words, assets: &pages.assets, here };

@@ -5,9 +5,7 @@ use crate::link::Identity;
 use crate::memory::Memory;
 use crate::plant::Plant;
 use crate::recorder::{LostLink, Recorder, Sampling};
-use crate::roster::{
-    self, CONSORTIUM, LOGGERS, PERIOD_S, PLC, RADAR, RAIN_GAUGES, REPLAY, UNIVERSITY, WITH_BATTERY, WITH_LOST_LINK,
-};
+use crate::roster::{self, CONSORTIUM, LOGGERS, PERIOD_S, PLC, RADAR, RAIN_GAUGES, REPLAY, UNIVERSITY, WITH_BATTERY, WITH_LOST_LINK};
 use crate::slave::Slave;
 use crate::wave::Wave;
 use crate::{logger, plc, radar, rain, replay};

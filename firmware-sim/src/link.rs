@@ -30,7 +30,9 @@ impl Identity {
 /// What a connection tells its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
-    Connected { session_present: bool },
+    Connected {
+        session_present: bool,
+    },
     /// A message went out under this packet id.
     Sent(u16),
     /// It is safe.

@@ -109,7 +109,12 @@ impl Recorder {
                 Some(cause) => {
                     failures += 1;
                     let wait = back_off(failures);
-                    tracing::debug!(device = self.identity.device, cause, wait_s = wait.as_secs_f64(), "a simulated device lost its connection");
+                    tracing::debug!(
+                        device = self.identity.device,
+                        cause,
+                        wait_s = wait.as_secs_f64(),
+                        "a simulated device lost its connection"
+                    );
                     self.measure_for(wait).await;
                 }
                 None => failures = 0,

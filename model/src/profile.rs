@@ -67,8 +67,7 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Abcd, "ABCD"), (Self::Cdab, "CDAB"), (Self::Badc, "BADC"), (Self::Dcba, "DCBA")];
+    pub const ALL: [(Self, &'static str); 4] = [(Self::Abcd, "ABCD"), (Self::Cdab, "CDAB"), (Self::Badc, "BADC"), (Self::Dcba, "DCBA")];
 }
 
 /// One number to read: `value = raw × scale + offset`, in `unit`.

@@ -132,12 +132,8 @@ mod tests {
 
     fn check(value: f64, rise: Option<f64>, stale: bool, lang: Lang, expected: &str) {
         let at = Timestamp::parse("2026-11-23T05:20:00Z").expect("a time");
-        let threshold = |value, it: &str, en: &str| Threshold {
-            value,
-            label: Text::new(it, en),
-            meaning: None,
-            validity: Validity::default(),
-        };
+        let threshold =
+            |value, it: &str, en: &str| Threshold { value, label: Text::new(it, en), meaning: None, validity: Validity::default() };
         let (one, two) = (threshold(2.0, "soglia 1", "threshold 1"), threshold(3.0, "soglia 2", "threshold 2"));
         let state = State { level: Level::Below, stale, rise_per_hour: rise };
         let said = sentence(Some((value, at)), &state, &[&one, &two], at.plus_seconds(3 * 3600), lang);
@@ -146,11 +142,29 @@ mod tests {
 
     #[test]
     fn a_level_is_told_in_a_sentence() {
-        check(1.42, Some(0.12), false, Lang::It, "Il livello è 1,42 m, in crescita di 12 cm all'ora; mancano 58 cm alla soglia 1 (2,00 m).");
+        check(
+            1.42,
+            Some(0.12),
+            false,
+            Lang::It,
+            "Il livello è 1,42 m, in crescita di 12 cm all'ora; mancano 58 cm alla soglia 1 (2,00 m).",
+        );
         check(1.42, Some(-0.004), false, Lang::En, "The level is 1.42 m, stable; 58 cm below threshold 1 (2.00 m).");
-        check(2.30, Some(-0.2), false, Lang::It, "Il livello è 2,30 m, in calo di 20 cm all'ora; supera di 30 cm la soglia 1 (2,00 m); mancano 70 cm alla soglia 2 (3,00 m).");
+        check(
+            2.30,
+            Some(-0.2),
+            false,
+            Lang::It,
+            "Il livello è 2,30 m, in calo di 20 cm all'ora; supera di 30 cm la soglia 1 (2,00 m); mancano 70 cm alla soglia 2 (3,00 m).",
+        );
         check(4.10, None, false, Lang::It, "Il livello è 4,10 m; supera di 1,10 m la soglia 2 (3,00 m).");
-        check(1.0, Some(0.5), true, Lang::It, "Dato non aggiornato: l'ultimo livello noto è 1,00 m, 3 h fa. Il livello attuale non è noto.");
+        check(
+            1.0,
+            Some(0.5),
+            true,
+            Lang::It,
+            "Dato non aggiornato: l'ultimo livello noto è 1,00 m, 3 h fa. Il livello attuale non è noto.",
+        );
     }
 
     #[test]

@@ -126,7 +126,8 @@ mod tests {
     }
 
     fn samples(step_s: i64, values: &[f64]) -> Vec<Observation> {
-        (0..).zip(values)
+        (0..)
+            .zip(values)
             .map(|(n, value)| Observation {
                 datastream: DatastreamId(0),
                 phenomenon_time: Timestamp::from_seconds(1_700_000_000 + n * step_s),

@@ -74,11 +74,7 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
     fn jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        })
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX })
     }
     /// The wall clock of Europe/Rome at this instant.
     #[must_use]
@@ -136,19 +132,14 @@ pub fn civil_day(at: Timestamp) -> civil::Date {
 /// The first instant of a civil day of Europe/Rome; a day is 23, 24 or 25 hours long.
 #[must_use]
 pub fn civil_day_start(day: civil::Date) -> Timestamp {
-    day.to_zoned(rome()).map_or_else(
-        |_| Timestamp::MIN,
-        |midnight| Timestamp(midnight.timestamp().as_microsecond()),
-    )
+    day.to_zoned(rome()).map_or_else(|_| Timestamp::MIN, |midnight| Timestamp(midnight.timestamp().as_microsecond()))
 }
 
 /// The instant `length` before `to`, where `length` is an ISO 8601 duration such as `PT36H` or `P7D` (a day is 24 hours).
 #[must_use]
 pub fn seconds_of_duration(text: &str) -> Option<i64> {
     let span: jiff::Span = text.parse().ok()?;
-    let length = SignedDuration::try_from(span)
-        .or_else(|_| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
-        .ok()?;
+    let length = SignedDuration::try_from(span).or_else(|_| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())).ok()?;
     Some(length.as_secs()).filter(|seconds| *seconds > 0)
 }
 

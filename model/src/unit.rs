@@ -51,10 +51,7 @@ const TABLE: [(Unit, &str, &str, f64); 19] = [
 
 impl Unit {
     fn row(self) -> (&'static str, &'static str, f64) {
-        TABLE
-            .iter()
-            .find(|(unit, ..)| *unit == self)
-            .map_or(("1", "count", 1.0), |(_, symbol, kind, per_base)| (symbol, kind, *per_base))
+        TABLE.iter().find(|(unit, ..)| *unit == self).map_or(("1", "count", 1.0), |(_, symbol, kind, per_base)| (symbol, kind, *per_base))
     }
     /// The UCUM symbol.
     #[must_use]

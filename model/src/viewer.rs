@@ -48,9 +48,7 @@ impl Viewer {
             (Visibility::Public, _) => true,
             (_, Self::Public) => false,
             (Visibility::Private, Self::Token { owner: own, .. }) => own == owner && self.may(Scope::Read),
-            (Visibility::Shared(with), Self::Token { owner: own, .. }) => {
-                (own == owner || with.contains(own)) && self.may(Scope::Read)
-            }
+            (Visibility::Shared(with), Self::Token { owner: own, .. }) => (own == owner || with.contains(own)) && self.may(Scope::Read),
         }
     }
 }

@@ -71,12 +71,26 @@ pub(crate) struct Document {
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     /// Replaces a row of the same key.
-    Put { table: Table, row: Row },
-    Delete { table: Table, part: i64, at: i64 },
+    Put {
+        table: Table,
+        row: Row,
+    },
+    Delete {
+        table: Table,
+        part: i64,
+        at: i64,
+    },
     /// Deletes every row of the part up to and with `at`.
-    DropThrough { table: Table, part: i64, at: i64 },
+    DropThrough {
+        table: Table,
+        part: i64,
+        at: i64,
+    },
     PutDocument(Document),
-    DeleteDocument { kind: &'static str, id: String },
+    DeleteDocument {
+        kind: &'static str,
+        id: String,
+    },
 }
 
 /// Which end of a range comes first.

@@ -24,7 +24,9 @@ pub use complaint::Complaint;
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
-pub use network::{Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml};
+pub use network::{
+    Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
+};
 pub use registry::Registry;
 pub use rows::QuarantineEntry;
 pub use store::{Settings, Store};

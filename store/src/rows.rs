@@ -46,10 +46,8 @@ pub(crate) fn put_rejects(rejects: &[Reject], mut number: u64, changes: &mut Vec
             device: first.device.as_ref().map(ToString::to_string),
             reasons: message.iter().map(|reject| (reject.reason.code().to_owned(), reject.detail.clone())).collect(),
         };
-        let mut body = serde_json::to_vec(&label).map_err(|cause| Error::Io {
-            action: "writing a quarantine row".into(),
-            cause: cause.to_string(),
-        })?;
+        let mut body = serde_json::to_vec(&label)
+            .map_err(|cause| Error::Io { action: "writing a quarantine row".into(), cause: cause.to_string() })?;
         body.push(b'\n');
         body.extend_from_slice(&first.bytes);
         changes.push(Change::Put { table: Table::Quarantine, row: Row { part: 0, at: number.cast_signed(), weight: 0, body } });
@@ -59,7 +57,11 @@ pub(crate) fn put_rejects(rejects: &[Reject], mut number: u64, changes: &mut Vec
 }
 
 /// The newest entries that `wanted` lets through, newest first.
-pub(crate) fn quarantine(engine: &dyn Engine, limit: usize, wanted: impl Fn(&QuarantineEntry) -> bool) -> Result<Vec<QuarantineEntry>, Error> {
+pub(crate) fn quarantine(
+    engine: &dyn Engine,
+    limit: usize,
+    wanted: impl Fn(&QuarantineEntry) -> bool,
+) -> Result<Vec<QuarantineEntry>, Error> {
     const FETCH: usize = 64;
     let mut found = Vec::new();
     let mut to = i64::MAX;

@@ -48,9 +48,8 @@ impl View {
     pub fn station(&self, id: &str) -> Option<Arc<Station>> {
         let registry = self.store.registry();
         let station = registry.station(id).filter(|station| !station.retired)?;
-        let visible = registry.datastreams().any(|datastream| {
-            datastream.station == station.id && !datastream.retired && self.sees(datastream)
-        });
+        let visible =
+            registry.datastreams().any(|datastream| datastream.station == station.id && !datastream.retired && self.sees(datastream));
         visible.then(|| station.clone())
     }
     /// By key; only those of `station` if given. Retired ones are left out.
@@ -58,9 +57,7 @@ impl View {
     pub fn datastreams(&self, station: Option<&str>) -> Vec<Arc<Datastream>> {
         let registry = self.store.registry();
         let wanted = |datastream: &&Arc<Datastream>| {
-            !datastream.retired
-                && station.is_none_or(|station| datastream.station.as_str() == station)
-                && self.sees(datastream)
+            !datastream.retired && station.is_none_or(|station| datastream.station.as_str() == station) && self.sees(datastream)
         };
         let mut found: Vec<_> = registry.datastreams().filter(wanted).cloned().collect();
         found.sort_by(|one, other| one.key.cmp(&other.key));

@@ -85,7 +85,8 @@ impl Writer {
     /// Adds what waits to the group, until it is large enough; gives back what can't be part of it.
     fn gather(&self, group: &mut Vec<(Batch, Answer<Receipt>)>, work: &mut mpsc::UnboundedReceiver<Work>) -> Option<Work> {
         let deadline = Instant::now() + self.linger;
-        let (mut points, mut bytes) = group.iter().fold((0, 0), |(points, bytes), (batch, _)| (points + batch.len(), bytes + weight(batch)));
+        let (mut points, mut bytes) =
+            group.iter().fold((0, 0), |(points, bytes), (batch, _)| (points + batch.len(), bytes + weight(batch)));
         while points < GROUP_POINTS && bytes < GROUP_BYTES {
             match work.try_recv() {
                 Ok(Work::Batch(batch, answer)) => {
@@ -216,7 +217,9 @@ impl Writer {
         match cause {
             Error::Full => tracing::error!(event = "disk_full", "the disk is full; nothing is acknowledged until there is room"),
             Error::Poisoned { .. } => (self.shared.on_poison)(cause),
-            other => tracing::error!(event = "commit_failed", cause = %other, "a commit could not be prepared; its senders will send again"),
+            other => {
+                tracing::error!(event = "commit_failed", cause = %other, "a commit could not be prepared; its senders will send again")
+            }
         }
     }
 }

@@ -45,7 +45,10 @@ fn rooms_import_only_what_lies_below_them() {
     for (room, allowed) in WALLS {
         let imported: Vec<String> = dependencies(room).into_iter().filter(|name| rooms.contains(name.as_str())).collect();
         for other in imported {
-            assert!(allowed.contains(&other.as_str()), "{room} imports {other}: data goes down into the store and up from it, never sideways");
+            assert!(
+                allowed.contains(&other.as_str()),
+                "{room} imports {other}: data goes down into the store and up from it, never sideways"
+            );
         }
     }
 }
@@ -69,7 +72,9 @@ fn nothing_in_the_poller_can_write_to_a_device() {
                 continue;
             }
             let text = std::fs::read_to_string(entry.path()).unwrap();
-            for forbidden in ["write_single", "write_multiple", "read_write_multiple", "masked_write", "Request::Write", "client::Writer", "Writer for"] {
+            for forbidden in
+                ["write_single", "write_multiple", "read_write_multiple", "masked_write", "Request::Write", "client::Writer", "Writer for"]
+            {
                 assert!(!text.contains(forbidden), "{}: {forbidden}", entry.path().display());
             }
         }

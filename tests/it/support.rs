@@ -77,7 +77,9 @@ impl World {
         Self::start(pescaia().arg("run").arg("--config").arg(configure(dir, network)))
     }
     pub(crate) fn demo(dir: &Dir, more: &[&str]) -> Self {
-        Self::start(pescaia().args(["demo", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"]).arg(dir.path().join("data")).args(more))
+        Self::start(
+            pescaia().args(["demo", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--data"]).arg(dir.path().join("data")).args(more),
+        )
     }
     pub(crate) fn mqtt_port(&self) -> &str {
         self.mqtt.rsplit(':').next().unwrap()
@@ -155,7 +157,10 @@ fn end(child: &mut Child) {
 /// Writes configuration and network; ports are the system's choice.
 pub(crate) fn configure(dir: &Dir, network: &str) -> PathBuf {
     dir.write("network.toml", network);
-    dir.write("pescaia.toml", "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n")
+    dir.write(
+        "pescaia.toml",
+        "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n",
+    )
 }
 
 /// A token of `owner` of a running instance, through the control socket.
@@ -217,5 +222,5 @@ pub(crate) fn now_s() -> i64 {
 
 /// The interpreter of the virtual environment that `tests/run` makes.
 pub(crate) fn python() -> String {
-    std::env::var("PESCAIA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+    std::env::var("PESCAIA_TEST_PYTHON").unwrap_or_else(|_| root().join("target/venv/bin/python").display().to_string())
 }

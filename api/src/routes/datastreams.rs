@@ -26,7 +26,8 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     responses((status = 200, body = DatastreamOut), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
-    let datastream = seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream =
+        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     Ok(keep(Json(DatastreamOut::of(&datastream, seen.view.extent(&datastream))), seen.is_public, 30))
 }
 
@@ -36,7 +37,8 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
     responses((status = 200, body = Page<GapOut>), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period"])?;
-    let datastream = seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream =
+        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     let interval = params.interval(seen.view.now())?;
     let view = seen.view;
     let gaps = blocking(&params.path, move || Ok(view.gaps(&datastream, interval)?)).await?;

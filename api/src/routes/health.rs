@@ -23,7 +23,13 @@ pub(crate) async fn alive(State(api): State<Api>) -> Response {
     // An empty batch passes the writer without touching the disk.
     match tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await {
         Ok(Ok(_)) => "ok\n".into_response(),
-        _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The writer does not answer", "commits hang; restart the process and look at the disk").at("/healthz").into_response(),
+        _ => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The writer does not answer",
+            "commits hang; restart the process and look at the disk",
+        )
+        .at("/healthz")
+        .into_response(),
     }
 }
 

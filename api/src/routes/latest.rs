@@ -21,7 +21,8 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     let format = params.choice("f", &["json", "geojson"])?;
     let property = params.get("property").map(str::to_owned);
     if let Some(word) = property.as_deref().filter(|word| model::ObservedProperty::from_word(word).is_none()) {
-        let cure = store::nearest(word, model::ObservedProperty::words()).map_or_else(String::new, |near| format!(", did you mean {near:?}?"));
+        let cure =
+            store::nearest(word, model::ObservedProperty::words()).map_or_else(String::new, |near| format!(", did you mean {near:?}?"));
         return Err(params.bad(format!("unknown property {word:?}{cure}")));
     }
     let station = params.get("station").map(str::to_owned);

@@ -45,7 +45,8 @@ struct Question {
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv"])?;
-    let datastream = seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream =
+        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     let asked = params.interval(seen.view.now())?;
     let interval = Interval::new(resume(&params, asked.from)?, asked.to);
     let bucket = match params.choice("agg", &["", "PT15M", "PT1H", "P1D"])? {
@@ -74,7 +75,12 @@ fn plain(question: &Question) -> Result<Response, Problem> {
     let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
     let header = ["phenomenon_time", "result", "quality", "received_at"];
     Ok(answer(question, items, next, &header, |item| {
-        vec![Cell::Text(item.phenomenon_time.clone()), Cell::Number(item.result), Cell::Whole(item.quality.into()), Cell::Text(item.received_at.clone())]
+        vec![
+            Cell::Text(item.phenomenon_time.clone()),
+            Cell::Number(item.result),
+            Cell::Whole(item.quality.into()),
+            Cell::Text(item.received_at.clone()),
+        ]
     }))
 }
 
@@ -87,11 +93,25 @@ fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> 
     let header = ["start", "end", "min", "mean", "max", "max_at", "count"];
     Ok(answer(question, items, next, &header, |item| {
         let text = |text: &String| Cell::Text(text.clone());
-        vec![text(&item.start), text(&item.end), Cell::Number(item.min), Cell::Number(item.mean), Cell::Number(item.max), text(&item.max_at), Cell::Whole(item.count)]
+        vec![
+            text(&item.start),
+            text(&item.end),
+            Cell::Number(item.min),
+            Cell::Number(item.mean),
+            Cell::Number(item.max),
+            text(&item.max_at),
+            Cell::Whole(item.count),
+        ]
     }))
 }
 
-fn answer<T: Serialize>(question: &Question, items: Vec<T>, next: Option<String>, header: &[&str], cells: impl Fn(&T) -> Vec<Cell>) -> Response {
+fn answer<T: Serialize>(
+    question: &Question,
+    items: Vec<T>,
+    next: Option<String>,
+    header: &[&str],
+    cells: impl Fn(&T) -> Vec<Cell>,
+) -> Response {
     let mut response = match question.format {
         "csv" => download(write(question.dialect, header, items.iter().map(cells)), question.datastream.key.as_str()),
         "geojson" => {

@@ -20,7 +20,8 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     let limit = params.limit(100, 1000)?;
     match seen.view.viewer() {
         Viewer::Public => {
-            let detail = "send Authorization: Bearer … with a token of scope audit; make one with: pescaia token new --owner … --scope audit";
+            let detail =
+                "send Authorization: Bearer … with a token of scope audit; make one with: pescaia token new --owner … --scope audit";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "A token is needed", detail).at(&params.path));
         }
         viewer if !viewer.may(Scope::Audit) && !viewer.may(Scope::Manage) => {

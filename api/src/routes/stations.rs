@@ -1,11 +1,11 @@
 //! Places.
 
 use crate::auth::Seen;
+use crate::geo;
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::wire::{DatastreamOut, StationOut};
-use crate::geo;
 use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
@@ -29,7 +29,10 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     params.only(&["f"])?;
     let stations = seen.view.stations();
     let response = match params.choice("f", &["json", "geojson"])? {
-        "geojson" => geo::collection(stations.iter().map(|station| geo::feature(station.place, &StationOut::from(station.as_ref()))).collect(), JsonObject::new()),
+        "geojson" => geo::collection(
+            stations.iter().map(|station| geo::feature(station.place, &StationOut::from(station.as_ref()))).collect(),
+            JsonObject::new(),
+        ),
         _ => Json(Page::whole(stations.iter().map(|station| StationOut::from(station.as_ref())).collect())).into_response(),
     };
     Ok(keep(response, seen.is_public, 60))

@@ -32,7 +32,11 @@ pub(super) fn value_ticks(low: f64, high: f64) -> Vec<(f64, usize)> {
     let rough = (high - low) / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(power);
-    let decimals = if step >= 1.0 { usize::from(step < 5.0) } else { [0.1, 0.01].into_iter().position(|limit| step >= limit * 0.999).map_or(3, |place| place + 1) };
+    let decimals = if step >= 1.0 {
+        usize::from(step < 5.0)
+    } else {
+        [0.1, 0.01].into_iter().position(|limit| step >= limit * 0.999).map_or(3, |place| place + 1)
+    };
     let first = (low / step).ceil();
     (0..12).map(|index| (first + f64::from(index)) * step).take_while(|value| *value <= high).map(|value| (value, decimals)).collect()
 }

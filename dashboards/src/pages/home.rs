@@ -44,8 +44,15 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, sought: &str) -> Result<Str
     let said = said(&lines, frame.words.lang);
     let wanted = sought.trim().to_lowercase();
     if !wanted.is_empty() {
-        let comunes: Vec<String> = view.stations().iter().filter(|station| station.comune.as_deref() == Some(wanted.as_str())).map(|station| station.id.to_string()).collect();
-        lines.retain(|line| line.name.to_lowercase().contains(&wanted) || line.river.to_lowercase().contains(&wanted) || comunes.contains(&line.id));
+        let comunes: Vec<String> = view
+            .stations()
+            .iter()
+            .filter(|station| station.comune.as_deref() == Some(wanted.as_str()))
+            .map(|station| station.id.to_string())
+            .collect();
+        lines.retain(|line| {
+            line.name.to_lowercase().contains(&wanted) || line.river.to_lowercase().contains(&wanted) || comunes.contains(&line.id)
+        });
     }
     Ok(Home { frame, said, sought: sought.to_owned(), lines }.render().unwrap_or_default())
 }

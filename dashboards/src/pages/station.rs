@@ -151,7 +151,15 @@ fn ranges(frame: &Frame<'_>, id: &str, current: &str) -> Vec<Range> {
     RANGES.into_iter().map(range).collect()
 }
 
-fn chart(view: &View, latest: &Latest, thresholds: &[&Threshold], now: Timestamp, seconds: i64, title: &str, frame: &Frame<'_>) -> Result<String, Error> {
+fn chart(
+    view: &View,
+    latest: &Latest,
+    thresholds: &[&Threshold],
+    now: Timestamp,
+    seconds: i64,
+    title: &str,
+    frame: &Frame<'_>,
+) -> Result<String, Error> {
     let datastream = &latest.datastream;
     // A series that ended long ago is shown around its end.
     let end = match latest.observation {
@@ -187,7 +195,9 @@ fn steps(latest: &Latest, thresholds: &[&Threshold], summary: &StationSummary, f
         model::Level::Unknown => None,
     };
     let step = |(place, threshold): (usize, &&Threshold)| {
-        let sea = zero.map_or_else(String::new, |zero| format!(" ({} {})", number(zero.metres_above_sea + threshold.value, 2, lang), words.above_sea));
+        let sea = zero.map_or_else(String::new, |zero| {
+            format!(" ({} {})", number(zero.metres_above_sea + threshold.value, 2, lang), words.above_sea)
+        });
         Step {
             label: capital(threshold.label.get(lang)),
             value: format!("{} {} {}{sea}", words.from_up, number(threshold.value, 2, lang), unit_text(&latest.datastream)),
@@ -201,7 +211,16 @@ fn steps(latest: &Latest, thresholds: &[&Threshold], summary: &StationSummary, f
     };
     let mut steps: Vec<Step> = thresholds.iter().enumerate().map(step).collect();
     if !steps.is_empty() {
-        steps.insert(0, Step { label: words.normal.to_owned(), value: String::new(), meaning: String::new(), since: String::new(), current: over == Some(0) });
+        steps.insert(
+            0,
+            Step {
+                label: words.normal.to_owned(),
+                value: String::new(),
+                meaning: String::new(),
+                since: String::new(),
+                current: over == Some(0),
+            },
+        );
     }
     steps.reverse();
     steps

@@ -24,7 +24,8 @@ async fn fleet() -> Fleet {
 /// The values of a key in every table of the network file that begins with `heading`, read line by line: no parser is ours here.
 fn words(heading: &str, key: &str) -> Vec<String> {
     let tables = NETWORK.split("\n[[").filter(|table| table.starts_with(heading));
-    let line = |table: &str| table.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")).map(|word| word.trim_matches('"').to_owned()));
+    let line =
+        |table: &str| table.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")).map(|word| word.trim_matches('"').to_owned()));
     tables.filter_map(line).collect()
 }
 
@@ -36,7 +37,8 @@ async fn the_network_file_and_the_devices_agree() {
         assert!(datastreams.iter().any(|known| known == key), "{key} is in the network file");
         assert!(!fleet.history(key, epoch().plus_seconds(-3600), epoch(), 300).is_empty());
     }
-    let without: Vec<_> = datastreams.iter().filter(|key| !fleet.keys().any(|known| known == **key) && !key.starts_with("schwingbach-")).collect();
+    let without: Vec<_> =
+        datastreams.iter().filter(|key| !fleet.keys().any(|known| known == **key) && !key.starts_with("schwingbach-")).collect();
     assert_eq!(without, ["prova-level"], "which is the visitor's");
     let mut devices = words("device]]", "id");
     devices.sort();

@@ -15,12 +15,7 @@ impl Flood {
     pub(super) fn share(&self, shape: &Shape, now_s: f64) -> f64 {
         let since = now_s - self.start_s - shape.lag_s;
         let past_crest = (since - shape.rise_s) / shape.recession_s;
-        self.share
-            * if past_crest > 0.0 {
-                (1.0 + past_crest) * (-past_crest).exp()
-            } else {
-                smooth(since / shape.rise_s)
-            }
+        self.share * if past_crest > 0.0 { (1.0 + past_crest) * (-past_crest).exp() } else { smooth(since / shape.rise_s) }
     }
 
     /// Tips of a rain gauge's bucket since before this flood's storm.

@@ -1,14 +1,16 @@
 //! HTTP push: `POST /api/v1/observations`, answered after the commit. The same JSON as over MQTT, each object with its `device`.
 
+mod body;
+
 use crate::commit::Settled;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use body::Unkept;
 use model::{OwnerId, Scope, Viewer};
 use serde::Serialize;
 use store::{Error, Outcome};
@@ -19,7 +21,7 @@ const PATH: &str = "/api/v1/observations";
 
 /// The push door, to be merged with the rest of the API.
 pub fn router(intake: Intake) -> Router {
-    Router::new().route(PATH, post(push).fallback(other_method)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(intake)
+    Router::new().route(PATH, post(push).fallback(other_method)).with_state(intake)
 }
 
 async fn other_method() -> Response {
@@ -42,7 +44,8 @@ struct Answer {
     rejected: Vec<Rejected>,
 }
 
-/// One refused reading; `index` is that of its object in the array that was sent.
+/// One refused reading; `index` is that of its object in the array that was sent, which several values of one object share, and
+/// `detail` names the channel. A `too-many` stands for its object and all behind it.
 #[derive(Debug, Serialize)]
 struct Rejected {
     index: usize,
@@ -86,21 +89,20 @@ fn problem(status: StatusCode, title: &'static str, detail: impl Into<String>, a
 
 /// Who sends is looked at before a byte of what is sent is kept.
 async fn push(State(intake): State<Intake>, request: Request) -> Response {
-    let owner =
-        match sender(&intake, request.uri().query(), request.headers()).and_then(|owner| announced(request.headers()).map(|()| owner)) {
-            Ok(owner) => owner,
-            Err(response) => return *response,
-        };
-    let body = match Bytes::from_request(request, &()).await {
+    let (head, body) = request.into_parts();
+    let owner = match sender(&intake, head.uri.query(), &head.headers).and_then(|owner| announced(&head.headers).map(|()| owner)) {
+        Ok(owner) => owner,
+        Err(response) => {
+            body::refuse(&head.headers, body).await;
+            return *response;
+        }
+    };
+    let body = match body::collect(body, MOST_BYTES).await {
         Ok(body) => body,
-        Err(cause) if cause.status() == StatusCode::PAYLOAD_TOO_LARGE => return too_large(),
-        Err(_) => {
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "Broken request",
-                "the body did not arrive whole; nothing was kept; send it again",
-                None,
-            );
+        Err(Unkept::TooLarge) => return too_large(),
+        Err(Unkept::Broken) => {
+            let detail = "the body did not arrive whole; nothing was kept; send it again";
+            return problem(StatusCode::BAD_REQUEST, "Broken request", detail, None);
         }
     };
     let frame = Frame {

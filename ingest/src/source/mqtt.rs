@@ -1,5 +1,6 @@
 //! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0 and 1. A PUBACK goes out only after the commit that holds the message,
-//! in the order of receipt. It takes what devices publish; it queues nothing for anybody. Rules: docs/decisions/0004-mqtt-door.md.
+//! in the order of receipt. It takes what devices publish; it queues nothing for anybody. A will is accepted and
+//! ignored, a retain flag too. Rules: docs/decisions/0004-mqtt-door.md.
 
 mod answers;
 mod codec;

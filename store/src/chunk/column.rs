@@ -149,7 +149,16 @@ mod tests {
 
     #[test]
     fn decimals_come_back_bit_by_bit_or_not_at_all() {
-        for (value, decimals) in [(1.42, Some(2)), (2.608, Some(3)), (0.0, Some(0)), (-0.255, Some(3)), (1e-7, None), (-0.0, None), (1e300, None), (0.1 + 0.2, None)] {
+        for (value, decimals) in [
+            (1.42, Some(2)),
+            (2.608, Some(3)),
+            (0.0, Some(0)),
+            (-0.255, Some(3)),
+            (1e-7, None),
+            (-0.0, None),
+            (1e300, None),
+            (0.1 + 0.2, None),
+        ] {
             assert_eq!(decimals_of(value, 0), decimals, "{value}");
             if let Some(decimals) = decimals {
                 let whole = as_decimal(value, decimals).expect("just found");

@@ -94,14 +94,8 @@ impl Chunks {
                 }
             }
         }
-        let mut writer = ChunkWriter {
-            stager: Stager::default(),
-            cache,
-            log: VecDeque::new(),
-            log_bytes: 0,
-            log_limit: LOG_LIMIT,
-            next_commit: 1,
-        };
+        let mut writer =
+            ChunkWriter { stager: Stager::default(), cache, log: VecDeque::new(), log_bytes: 0, log_limit: LOG_LIMIT, next_commit: 1 };
         let mut from = i64::MIN;
         loop {
             let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
@@ -212,7 +206,12 @@ impl Chunks {
     }
 
     /// Gives every point of `interval` to `each`, ascending, each time once, until it breaks.
-    pub(crate) fn visit(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Point) -> ControlFlow<()>) -> Result<(), Error> {
+    pub(crate) fn visit(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        mut each: impl FnMut(Point) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let (from, to) = (interval.from.micros(), interval.to.micros());
         // Buffers before chunks: what is sealed in between is seen twice, never missed.
         let buffered = self.buffered(datastream, from, to);

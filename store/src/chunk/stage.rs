@@ -3,9 +3,9 @@
 use super::head::{Head, SHORT_CHUNK, Seal, merge};
 use super::layer::{Cache, Heads};
 use super::{Point, codec, log};
+use crate::Error;
 use crate::batch::Outcome;
 use crate::engine::{Change, Engine, Row, Table};
-use crate::Error;
 use model::Observation;
 use std::collections::HashMap;
 
@@ -67,9 +67,7 @@ impl Stager {
                 continue;
             }
             *staged = (commit, staged_to.max(point.at));
-            let seen = seen.get_or_insert_with(|| {
-                points.iter().enumerate().map(|(place, (id, point))| ((*id, point.at), place)).collect()
-            });
+            let seen = seen.get_or_insert_with(|| points.iter().enumerate().map(|(place, (id, point))| ((*id, point.at), place)).collect());
             let before = match seen.get(&(id, point.at)).and_then(|place| points.get(*place)) {
                 Some((_, staged)) => Some(*staged),
                 None => match head {

@@ -151,8 +151,7 @@ impl Engine for Sqlite {
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error> {
         self.reading(|connection| {
             let mut statement = connection.prepare_cached("SELECT id, body FROM document WHERE kind = ?1 ORDER BY id")?;
-            let rows = statement
-                .query_map([kind], |row| Ok(Document { kind: kind.to_owned(), id: row.get(0)?, body: row.get(1)? }))?;
+            let rows = statement.query_map([kind], |row| Ok(Document { kind: kind.to_owned(), id: row.get(0)?, body: row.get(1)? }))?;
             rows.collect()
         })
     }

@@ -1,12 +1,12 @@
 //! From entries to the words of the model. Every complaint is collected; nothing is guessed.
 
+use super::NetworkFile;
 use super::parse::nearest;
 use super::wire::{DatastreamEntry, DeviceEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
-use super::NetworkFile;
 use crate::Complaint;
 use model::{
-    ByteOrder, Datastream, DatastreamId, Device, Feed, GaugeZero, Link, NumberType, ObservedProperty, OwnerId, Place, Profile,
-    Register, RegisterSpace, SignalClass, Station, Text, Threshold, Timestamp, Unit, Validity, Visibility, civil_day_start,
+    ByteOrder, Datastream, DatastreamId, Device, Feed, GaugeZero, Link, NumberType, ObservedProperty, OwnerId, Place, Profile, Register,
+    RegisterSpace, SignalClass, Station, Text, Threshold, Timestamp, Unit, Validity, Visibility, civil_day_start,
 };
 use std::sync::Arc;
 
@@ -50,10 +50,8 @@ pub(super) fn slug(id: &str, wrong: &mut Vec<Wrong>) {
 
 /// One of `known`, or a complaint that names the nearest.
 fn one_of<'a>(word: &str, kind: &str, key: &'static str, known: impl Iterator<Item = &'a str> + Clone, wrong: &mut Vec<Wrong>) {
-    let cure = nearest(word, known.clone()).map_or_else(
-        || format!("it may be one of {}", known.collect::<Vec<_>>().join(", ")),
-        |near| format!("did you mean \"{near}\"?"),
-    );
+    let cure = nearest(word, known.clone())
+        .map_or_else(|| format!("it may be one of {}", known.collect::<Vec<_>>().join(", ")), |near| format!("did you mean \"{near}\"?"));
     wrong.push((key, format!("unknown {kind} \"{word}\", {cure}")));
 }
 
@@ -83,9 +81,13 @@ pub(super) fn station(entry: &StationEntry, retired: bool, wrong: &mut Vec<Wrong
     slug(&entry.id, wrong);
     let [latitude, longitude] = entry.place;
     if !(-90.0..=90.0).contains(&latitude) || !(-180.0..=180.0).contains(&longitude) {
-        wrong.push(("where", format!("[{latitude}, {longitude}] is no place; write [latitude, longitude] in degrees, e.g. [43.88, 11.10]")));
+        wrong
+            .push(("where", format!("[{latitude}, {longitude}] is no place; write [latitude, longitude] in degrees, e.g. [43.88, 11.10]")));
     } else if (5.0..20.0).contains(&latitude) && (35.0..48.0).contains(&longitude) {
-        wrong.push(("where", format!("[{latitude}, {longitude}] looks like longitude first; write [latitude, longitude]: [{longitude}, {latitude}]")));
+        wrong.push((
+            "where",
+            format!("[{latitude}, {longitude}] looks like longitude first; write [latitude, longitude]: [{longitude}, {latitude}]"),
+        ));
     }
     if let Some(comune) = &entry.comune
         && (comune.len() != 6 || !comune.bytes().all(|digit| digit.is_ascii_digit()))
@@ -120,7 +122,13 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
     });
     if let Some(unit) = entry.unit.as_deref().filter(|unit| *unit != property.unit().symbol()) {
         let symbol = property.unit().symbol();
-        wrong.push(("unit", format!("{} is kept in \"{symbol}\", not \"{unit}\"; write \"{symbol}\" here and the device's unit in its feed", property.word())));
+        wrong.push((
+            "unit",
+            format!(
+                "{} is kept in \"{symbol}\", not \"{unit}\"; write \"{symbol}\" here and the device's unit in its feed",
+                property.word()
+            ),
+        ));
     }
     let class = entry.class.as_ref().map_or(property.class(), |word| {
         SignalClass::from_word(word).unwrap_or_else(|| {
@@ -129,7 +137,10 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         })
     });
     if !(1..=31 * 86_400).contains(&entry.period_s) {
-        wrong.push(("period_s", format!("a period of {} s can't be; write the seconds between two observations, 1 to 2678400", entry.period_s)));
+        wrong.push((
+            "period_s",
+            format!("a period of {} s can't be; write the seconds between two observations, 1 to 2678400", entry.period_s),
+        ));
     }
     let visibility = match &entry.visibility {
         None => Visibility::Private,
@@ -186,14 +197,23 @@ pub(super) fn device(
             wrong.push(("feeds", format!("the channel \"{}\" stands twice", feed.channel)));
         }
         let Some((datastream, canonical)) = datastream_of(&feed.datastream) else {
-            wrong.push(("feeds", format!("there is no datastream \"{}\"; add a [[datastream]] with this id or correct it", feed.datastream)));
+            wrong.push((
+                "feeds",
+                format!("there is no datastream \"{}\"; add a [[datastream]] with this id or correct it", feed.datastream),
+            ));
             continue;
         };
         let of_register = match &link {
             Link::ModbusTcp { profile, .. } => {
                 let register = profile.registers.iter().find(|register| register.channel == feed.channel);
                 if register.is_none() {
-                    one_of(&feed.channel, "channel of the profile", "feeds", profile.registers.iter().map(|register| register.channel.as_str()).collect::<Vec<_>>().into_iter(), wrong);
+                    one_of(
+                        &feed.channel,
+                        "channel of the profile",
+                        "feeds",
+                        profile.registers.iter().map(|register| register.channel.as_str()).collect::<Vec<_>>().into_iter(),
+                        wrong,
+                    );
                 }
                 register.map(|register| register.unit)
             }
@@ -219,7 +239,10 @@ fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&Strin
         (Some(mqtt), None, None) => {
             let hash = mqtt.password_hash.as_ref().or(hash).cloned().unwrap_or_default();
             if argon2::PasswordHash::new(&hash).is_err() {
-                wrong.push(("mqtt", "no usable password: give password_file, or password_hash as \"pescaia password hash\" prints it".into()));
+                wrong.push((
+                    "mqtt",
+                    "no usable password: give password_file, or password_hash as \"pescaia password hash\" prints it".into(),
+                ));
             }
             Link::Mqtt { user: mqtt.user.clone(), password_hash: hash, gateway: mqtt.gateway }
         }
@@ -293,7 +316,15 @@ fn register(entry: &RegisterEntry, wrong: &mut Vec<Wrong>) -> Register {
         Unit::One
     });
     if space.is_bits() != (number == NumberType::Bit) {
-        wrong.push(("type", format!("\"{}\": a {} holds {}", entry.channel, entry.space, if space.is_bits() { "a bit; write type = \"bit\"" } else { "a number, not a bit" })));
+        wrong.push((
+            "type",
+            format!(
+                "\"{}\": a {} holds {}",
+                entry.channel,
+                entry.space,
+                if space.is_bits() { "a bit; write type = \"bit\"" } else { "a number, not a bit" }
+            ),
+        ));
     }
     if entry.address.checked_add(number.width() - 1).is_none() {
         wrong.push(("address", format!("\"{}\" reaches past address 65535", entry.channel)));

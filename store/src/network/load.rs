@@ -23,7 +23,12 @@ pub fn load_network(paths: &[PathBuf]) -> Result<Network, Vec<Complaint>> {
                 Ok(file) => network.files.push(file),
                 Err(more) => complaints.extend(more),
             },
-            Err(cause) => complaints.push(Complaint { file: name, line: 0, column: 0, message: format!("can't be read: {cause}; check the path and its rights") }),
+            Err(cause) => complaints.push(Complaint {
+                file: name,
+                line: 0,
+                column: 0,
+                message: format!("can't be read: {cause}; check the path and its rights"),
+            }),
         }
     }
     if complaints.is_empty() { Ok(network) } else { Err(complaints) }
@@ -53,16 +58,28 @@ fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -
                     Ok(profile) => drop(file.profiles.insert(modbus.profile.clone(), profile)),
                     Err(more) => complaints.extend(more),
                 },
-                Err(cause) => complaints.push(file.complain(placed.at, "profile", format!("the profile \"{}\" can't be read: {cause}", modbus.profile))),
+                Err(cause) => complaints.push(file.complain(
+                    placed.at,
+                    "profile",
+                    format!("the profile \"{}\" can't be read: {cause}", modbus.profile),
+                )),
             }
         }
         if let Some(path) = placed.entry.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()) {
             match read(path).map(|password| password.trim_end_matches(['\r', '\n']).to_owned()) {
                 Ok(password) if password.is_empty() => {
-                    complaints.push(file.complain(placed.at, "password_file", format!("the password file \"{path}\" is empty; put a password into it")));
+                    complaints.push(file.complain(
+                        placed.at,
+                        "password_file",
+                        format!("the password file \"{path}\" is empty; put a password into it"),
+                    ));
                 }
                 Ok(password) => drop(file.passwords.insert(path.clone(), Secret(password))),
-                Err(cause) => complaints.push(file.complain(placed.at, "password_file", format!("the password file \"{path}\" can't be read: {cause}"))),
+                Err(cause) => complaints.push(file.complain(
+                    placed.at,
+                    "password_file",
+                    format!("the password file \"{path}\" can't be read: {cause}"),
+                )),
             }
         }
     }

@@ -71,7 +71,8 @@ fn cure(message: &str) -> String {
     match quoted.split_first() {
         Some((unknown, known)) if message.starts_with("unknown field") => {
             let suggestion = nearest(unknown, known.iter().copied());
-            let suggestion = suggestion.map_or_else(|| format!("it may be one of {}", known.join(", ")), |near| format!("did you mean \"{near}\"?"));
+            let suggestion =
+                suggestion.map_or_else(|| format!("it may be one of {}", known.join(", ")), |near| format!("did you mean \"{near}\"?"));
             format!("unknown key \"{unknown}\", {suggestion}")
         }
         Some((missing, _)) if message.starts_with("missing field") => format!("the key \"{missing}\" is missing here; add it"),

@@ -30,7 +30,11 @@ enum Entry {
     Station(StationEntry),
     Datastream(DatastreamEntry),
     /// With the profile and the password hash that it named, so that the store needs no other file.
-    Device { device: DeviceEntry, profile: Option<ProfileEntry>, hash: Option<String> },
+    Device {
+        device: DeviceEntry,
+        profile: Option<ProfileEntry>,
+        hash: Option<String>,
+    },
 }
 
 /// What to write and what to change, if nothing was wrong.
@@ -142,7 +146,8 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
             if !registry.owners.contains_key(&entry.owner) {
                 wrong.push(("owner", missing("owner", &entry.owner)));
             }
-            if let Some(downstream) = entry.downstream.as_ref().filter(|next| !origins.entries.contains_key(&("station", (*next).clone()))) {
+            if let Some(downstream) = entry.downstream.as_ref().filter(|next| !origins.entries.contains_key(&("station", (*next).clone())))
+            {
                 wrong.push(("downstream", missing("station", downstream)));
             }
             registry.stations.insert(id.clone(), Arc::new(check::station(entry, origin.retired, &mut wrong)));
@@ -204,7 +209,8 @@ fn property_stays(current: &OriginMap, origins: &OriginMap, places: &Places<'_>,
             (current.entries.get(key), origins.entries.get(key))
             && before.property != now.property
         {
-            let message = format!("{} was {} and can't become {}; make a new datastream with another id", key.1, before.property, now.property);
+            let message =
+                format!("{} was {} and can't become {}; make a new datastream with another id", key.1, before.property, now.property);
             complaints.push(file.complain(*at, "property", message));
         }
     }
@@ -222,7 +228,14 @@ fn differences(current: &OriginMap, origins: &OriginMap) -> (Vec<Change>, Vec<Do
         };
         changes.push(Change { kind, what, id: id.clone() });
         if let Ok(body) = serde_json::to_string(&origin.entry) {
-            documents.push(Document { kind: what, id: id.clone(), number: origin.number, file: origin.file.clone(), retired: origin.retired, body });
+            documents.push(Document {
+                kind: what,
+                id: id.clone(),
+                number: origin.number,
+                file: origin.file.clone(),
+                retired: origin.retired,
+                body,
+            });
         }
     }
     (changes, documents)

@@ -70,16 +70,36 @@ fn each_mistake_is_named_with_its_place_and_cure() {
     check("period_s = 300", "perid_s = 300", &["net.toml:22:1  unknown key \"perid_s\", did you mean \"period_s\"?"]);
     check("period_s = 300\n", "", &["net.toml:17:1  the key \"period_s\" is missing here; add it"]);
     check("\"water_level\"", "\"water_levl\"", &["net.toml:20:1  unknown property \"water_levl\", did you mean \"water_level\"?"]);
-    check("unit = \"m\"\n", "unit = \"cm\"\n", &["net.toml:21:1  water_level is kept in \"m\", not \"cm\"; write \"m\" here and the device's unit in its feed"]);
-    check("station = \"ponte\"", "station = \"pont\"", &["net.toml:19:1  there is no station \"pont\"; add a [[station]] with this id or correct it"]);
-    check("[43.95, 11.12]", "[11.12, 43.95]", &["net.toml:10:1  [11.12, 43.95] looks like longitude first; write [latitude, longitude]: [43.95, 11.12]"]);
+    check(
+        "unit = \"m\"\n",
+        "unit = \"cm\"\n",
+        &["net.toml:21:1  water_level is kept in \"m\", not \"cm\"; write \"m\" here and the device's unit in its feed"],
+    );
+    check(
+        "station = \"ponte\"",
+        "station = \"pont\"",
+        &["net.toml:19:1  there is no station \"pont\"; add a [[station]] with this id or correct it"],
+    );
+    check(
+        "[43.95, 11.12]",
+        "[11.12, 43.95]",
+        &["net.toml:10:1  [11.12, 43.95] looks like longitude first; write [latitude, longitude]: [43.95, 11.12]"],
+    );
     check("\"100006\"", "\"Prato\"", &["net.toml:11:1  \"Prato\" is no ISTAT code; write its six digits as a text, e.g. \"048006\""]);
-    check("channel = \"level\",", "channel = \"levl\",", &["net.toml:32:1  unknown channel of the profile \"levl\", did you mean \"level\"?"]);
+    check(
+        "channel = \"level\",",
+        "channel = \"levl\",",
+        &["net.toml:32:1  unknown channel of the profile \"levl\", did you mean \"level\"?"],
+    );
     check("radar.toml", "radr.toml", &["net.toml:31:1  the profile \"radr.toml\" can't be read: not part of this pescaia"]);
-    check("id = \"ponte\"", "id = \"Il Ponte\"", &[
-        "net.toml:7:1  \"Il Ponte\" can't be an id; use a-z, 0-9 and -, 1 to 64 long, no - at the ends",
-        "net.toml:19:1  there is no station \"ponte\"; add a [[station]] with this id or correct it",
-    ]);
+    check(
+        "id = \"ponte\"",
+        "id = \"Il Ponte\"",
+        &[
+            "net.toml:7:1  \"Il Ponte\" can't be an id; use a-z, 0-9 and -, 1 to 64 long, no - at the ends",
+            "net.toml:19:1  there is no station \"ponte\"; add a [[station]] with this id or correct it",
+        ],
+    );
 }
 
 #[test]
@@ -91,7 +111,10 @@ fn a_network_applied_twice_changes_nothing_and_what_disappears_is_retired() {
     assert!(again.changes.is_empty() && again.documents.is_empty());
     let device = GOOD.find("[[device]]").expect("there");
     let without = plan(&first.origins, &load(&GOOD[..device]).expect("good")).ok().expect("good");
-    assert_eq!(without.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["- device medio/radar (retired; what it measured stays)"]);
+    assert_eq!(
+        without.changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["- device medio/radar (retired; what it measured stays)"]
+    );
     let back = plan(&without.origins, &network).ok().expect("good");
     assert_eq!(back.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["+ device medio/radar (back in service)"]);
     let (registry, origins) = restore(first.documents).expect("kept");
@@ -110,8 +133,8 @@ fn what_a_datastream_measures_never_changes() {
 #[test]
 fn a_profile_is_checked_register_by_register() {
     let said = parse_profile("p.toml", &PROFILE.replace("\"CDAB\"", "\"CADB\"").replace("\"cm\"", "\"centimetre\"")).expect_err("wrong");
-    assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>(), [
-        "p.toml  unknown order \"CADB\", did you mean \"CDAB\"?",
-        "p.toml  unknown unit \"centimetre\", did you mean \"cm\"?",
-    ]);
+    assert_eq!(
+        said.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["p.toml  unknown order \"CADB\", did you mean \"CDAB\"?", "p.toml  unknown unit \"centimetre\", did you mean \"cm\"?",]
+    );
 }

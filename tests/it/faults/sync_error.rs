@@ -21,7 +21,8 @@ fn a_failed_sync_ends_the_process_and_nothing_acknowledged_is_lost() {
         let trace = dir.path().join("trace");
         let mut strace = Command::new("strace");
         strace.args(["-f", "-q", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when=60+"), "-o"]).arg(&trace);
-        let mut world = World::start(strace.arg(env!("CARGO_BIN_EXE_pescaia")).env("PESCAIA_LOG", "error").arg("run").arg("--config").arg(&config));
+        let mut world =
+            World::start(strace.arg(env!("CARGO_BIN_EXE_pescaia")).env("PESCAIA_LOG", "error").arg("run").arg("--config").arg(&config));
         let mut publisher = Publisher::new("p", "prova", "pescaia/v1/demo/prova", 4, payload);
         // Only the call that SQLite uses on this system fires; the other never fails, and the run must end well.
         let lost = publisher.publish(&world.mqtt.clone(), &|now| now.acked >= 2000);

@@ -25,7 +25,8 @@ fn a_network_is_previewed_applied_to_a_running_instance_and_applied_again() {
     let dir = Dir::new("apply");
     let world = World::run(&dir, &one_gauge());
     let file = dir.path().join("network.toml");
-    let more = one_gauge().replace("name = \"Prova\"", "name = \"Nuova\"") + "[[datastream]]\nid = \"prova-flow\"\nstation = \"prova\"\nproperty = \"flow\"\nperiod_s = 60\nvisibility = \"public\"\n";
+    let more = one_gauge().replace("name = \"Prova\"", "name = \"Nuova\"")
+        + "[[datastream]]\nid = \"prova-flow\"\nstation = \"prova\"\nproperty = \"flow\"\nperiod_s = 60\nvisibility = \"public\"\n";
     std::fs::write(&file, more).unwrap();
     let apply = |dry: bool| {
         let mut command = pescaia();

@@ -8,7 +8,8 @@ fn the_lines_that_the_demonstration_prints_work_when_pasted() {
     let dir = Dir::new("demo");
     let world = World::demo(&dir, &["--no-field"]);
     let pasted = |begin: &str| {
-        let line = world.said.iter().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("no {begin} in {:?}", world.said));
+        let line =
+            world.said.iter().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("no {begin} in {:?}", world.said));
         let done = Command::new("bash").args(["-c", line]).output().expect("bash");
         assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).into_owned()
@@ -16,7 +17,11 @@ fn the_lines_that_the_demonstration_prints_work_when_pasted() {
     pasted("mosquitto_pub");
     assert!(pasted("curl -s 'http").contains("\"result\":1.42"));
     assert!(pasted("curl -s -X POST").contains("\"accepted\":1"));
-    assert_eq!(world.get("/api/v1/datastreams/castelletti-level-up/observations?period=P1D")["items"].as_array().map(Vec::len), Some(0), "no field, no values");
+    assert_eq!(
+        world.get("/api/v1/datastreams/castelletti-level-up/observations?period=P1D")["items"].as_array().map(Vec::len),
+        Some(0),
+        "no field, no values"
+    );
 }
 
 #[test]

@@ -11,7 +11,12 @@ struct Slave {
 
 impl Slave {
     fn start(port: &str) -> Self {
-        let mut child = Command::new(python()).arg(root().join("tests/python/modbus_slave.py")).arg(port).stdout(Stdio::piped()).spawn().expect("python");
+        let mut child = Command::new(python())
+            .arg(root().join("tests/python/modbus_slave.py"))
+            .arg(port)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).expect("it says its port");
         Self { child, port: line.trim().to_owned() }
@@ -87,14 +92,20 @@ unit = "m"
 const CHANNELS: [&str; 8] = ["abcd", "cdab", "badc", "dcba", "int16", "uint32", "pump", "beyond"];
 
 fn network(port: &str) -> String {
-    let mut text = String::from("[[owner]]\nid = \"o\"\nname = \"o\"\n[[station]]\nid = \"s\"\nowner = \"o\"\nname = \"s\"\nwhere = [43.9, 11.1]\n");
+    let mut text =
+        String::from("[[owner]]\nid = \"o\"\nname = \"o\"\n[[station]]\nid = \"s\"\nowner = \"o\"\nname = \"s\"\nwhere = [43.9, 11.1]\n");
     let mut feeds = Vec::new();
     for channel in CHANNELS {
         let property = if channel == "pump" { "pump_run" } else { "water_level" };
-        text += &format!("[[datastream]]\nid = \"{channel}\"\nstation = \"s\"\nproperty = \"{property}\"\nperiod_s = 1\nvisibility = \"public\"\n");
+        text += &format!(
+            "[[datastream]]\nid = \"{channel}\"\nstation = \"s\"\nproperty = \"{property}\"\nperiod_s = 1\nvisibility = \"public\"\n"
+        );
         feeds.push(format!("{{ channel = \"{channel}\", datastream = \"{channel}\" }}"));
     }
-    text + &format!("[[device]]\nid = \"plc\"\nowner = \"o\"\nmodbus = {{ tcp = \"127.0.0.1:{port}\", unit = 1, poll_s = 0.5, timeout_s = 0.5, profile = \"zoo.toml\" }}\nfeeds = [{}]\n", feeds.join(", "))
+    text + &format!(
+        "[[device]]\nid = \"plc\"\nowner = \"o\"\nmodbus = {{ tcp = \"127.0.0.1:{port}\", unit = 1, poll_s = 0.5, timeout_s = 0.5, profile = \"zoo.toml\" }}\nfeeds = [{}]\n",
+        feeds.join(", ")
+    )
 }
 
 #[test]

@@ -22,8 +22,14 @@ fn what_mosquitto_pub_sends_is_answered_by_the_api() {
     assert_eq!(values, [1.42, 1.43, 1.44, 1.45]);
     let latest = world.get("/api/v1/latest");
     let item = &latest["items"][0];
-    assert_eq!((item["datastream"].as_str(), item["result"].as_f64(), item["stale"].as_bool(), item["state"].as_str()), (Some("prova-level"), Some(1.45), Some(false), Some("below")));
-    assert!(!publish(&world, &["-P", "wrong", "-q", "1", "-t", "pescaia/v1/demo/prova/level", "-m", "1"]).status.success(), "a wrong password");
+    assert_eq!(
+        (item["datastream"].as_str(), item["result"].as_f64(), item["stale"].as_bool(), item["state"].as_str()),
+        (Some("prova-level"), Some(1.45), Some(false), Some("below"))
+    );
+    assert!(
+        !publish(&world, &["-P", "wrong", "-q", "1", "-t", "pescaia/v1/demo/prova/level", "-m", "1"]).status.success(),
+        "a wrong password"
+    );
     let foreign = publish(&world, &["-P", "prova", "-V", "mqttv5", "-q", "1", "-t", "pescaia/v1/demo/other/level", "-m", "1"]);
     assert!(String::from_utf8_lossy(&foreign.stderr).contains("Not authorized"), "{}", String::from_utf8_lossy(&foreign.stderr));
     assert_eq!(world.observations("prova-level", "period=PT1H").len(), 4);
@@ -34,7 +40,11 @@ fn paho_is_cut_off_and_nothing_that_it_was_told_is_kept_is_lost() {
     let dir = Dir::new("paho");
     let world = World::run(&dir, &one_gauge());
     let start = now_s() - 5000;
-    let done = Command::new(python()).arg(root().join("tests/python/paho_cut.py")).args([world.mqtt_port(), &start.to_string(), "600"]).output().expect("python");
+    let done = Command::new(python())
+        .arg(root().join("tests/python/paho_cut.py"))
+        .args([world.mqtt_port(), &start.to_string(), "600"])
+        .output()
+        .expect("python");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let acked: usize = String::from_utf8_lossy(&done.stdout).trim().parse().expect("a count");
     assert_eq!(acked, 600);

@@ -13,11 +13,19 @@ fn a_pushed_batch_is_answered_reading_by_reading() {
     let path = "/api/v1/observations";
     let (status, answer) = world.post(path, &token, json, &reading(now - 60, "1.42"));
     assert_eq!((status, &answer["accepted"], &answer["duplicates"]), (200, &1.into(), &0.into()), "{answer}");
-    let batch = format!("[{},{},{},{},{}]", reading(now - 60, "1.42"), reading(now - 60, "1.50"), reading(now - 50, "\"high\""), reading(now - 40, "1.6"), reading(0, "1"));
+    let batch = format!(
+        "[{},{},{},{},{}]",
+        reading(now - 60, "1.42"),
+        reading(now - 60, "1.50"),
+        reading(now - 50, "\"high\""),
+        reading(now - 40, "1.6"),
+        reading(0, "1")
+    );
     let (status, answer) = world.post(path, &token, json, &batch);
     assert_eq!(status, 200, "{answer}");
     assert_eq!((&answer["accepted"], &answer["duplicates"], &answer["revised"]), (&1.into(), &1.into(), &1.into()), "{answer}");
-    let rejected: Vec<_> = answer["rejected"].as_array().unwrap().iter().map(|one| (one["index"].as_u64().unwrap(), one["code"].as_str().unwrap())).collect();
+    let rejected: Vec<_> =
+        answer["rejected"].as_array().unwrap().iter().map(|one| (one["index"].as_u64().unwrap(), one["code"].as_str().unwrap())).collect();
     assert_eq!(rejected, [(2, "not-a-number"), (4, "ancient-time")]);
     assert_eq!(world.observations("prova-level", "period=PT1H").iter().map(|(_, value)| *value).collect::<Vec<_>>(), [1.5, 1.6]);
     for (expected, token, content_type, body) in [

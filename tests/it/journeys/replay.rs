@@ -4,7 +4,8 @@ use crate::support::{Dir, World, eventually, root};
 use std::collections::BTreeMap;
 
 /// Columns of the file and the datastreams that they end in.
-const COLUMNS: [(usize, &str); 4] = [(2, "schwingbach-air-pressure"), (5, "schwingbach-air-temperature"), (6, "schwingbach-wind-speed"), (7, "schwingbach-groundwater")];
+const COLUMNS: [(usize, &str); 4] =
+    [(2, "schwingbach-air-pressure"), (5, "schwingbach-air-temperature"), (6, "schwingbach-wind-speed"), (7, "schwingbach-groundwater")];
 
 #[test]
 fn every_value_of_the_recorded_year_comes_back_and_the_gaps_are_gaps() {

@@ -30,7 +30,18 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(crate) fn new(client: &str, user: &str, topic: &str, window: usize, payload: fn(u64) -> String) -> Self {
         let text = str::to_owned;
-        Self { client: text(client), user: text(user), topic: text(topic), window, payload, owed: VecDeque::new(), next: 0, acked: 0, resent: 0, out_of_order: 0 }
+        Self {
+            client: text(client),
+            user: text(user),
+            topic: text(topic),
+            window,
+            payload,
+            owed: VecDeque::new(),
+            next: 0,
+            acked: 0,
+            resent: 0,
+            out_of_order: 0,
+        }
     }
 
     /// Publishes until `stop` says so or the link is lost; true if the link was lost.

@@ -45,11 +45,7 @@ pub enum PlanError {
 ///
 /// # Errors
 /// [`PlanError`] names the channel in the way.
-pub fn blocks<'a>(
-    registers: impl IntoIterator<Item = &'a Register>,
-    max_batch: u16,
-    max_hole: u16,
-) -> Result<Vec<Block>, PlanError> {
+pub fn blocks<'a>(registers: impl IntoIterator<Item = &'a Register>, max_batch: u16, max_hole: u16) -> Result<Vec<Block>, PlanError> {
     let mut sorted: Vec<&Register> = registers.into_iter().collect();
     sorted.sort_by(|one, other| match one.space.cmp(&other.space) {
         Ordering::Equal => span(one).cmp(&span(other)),
@@ -68,9 +64,7 @@ pub fn blocks<'a>(
         }
         match runs.last_mut() {
             Some((space, start, reached))
-                if *space == register.space
-                    && first <= *reached + u32::from(max_hole)
-                    && end.max(*reached) - *start <= most =>
+                if *space == register.space && first <= *reached + u32::from(max_hole) && end.max(*reached) - *start <= most =>
             {
                 *reached = end.max(*reached);
             }

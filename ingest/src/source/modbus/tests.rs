@@ -5,8 +5,8 @@ use super::unit::{Said, Unit};
 use crate::decode::Decoder;
 use crate::decode::registers::Registers;
 use model::{
-    ByteOrder, DatastreamId, Device, DeviceId, Feed, GapReason, Link, NumberType, OwnerId, Profile, Register, RegisterSpace,
-    Timestamp, Unit as Measure,
+    ByteOrder, DatastreamId, Device, DeviceId, Feed, GapReason, Link, NumberType, OwnerId, Profile, Register, RegisterSpace, Timestamp,
+    Unit as Measure,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

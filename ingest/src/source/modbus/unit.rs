@@ -126,7 +126,15 @@ impl Unit {
         let (device, unit) = (self.device.id.as_str(), self.address);
         match failed {
             Some(Failure { reason, cause }) => {
-                tracing::warn!(event = "poll_failed", device, endpoint, unit, reason = reason.code(), cause, "a device can't be read; its polls are gaps until it answers");
+                tracing::warn!(
+                    event = "poll_failed",
+                    device,
+                    endpoint,
+                    unit,
+                    reason = reason.code(),
+                    cause,
+                    "a device can't be read; its polls are gaps until it answers"
+                );
             }
             None => tracing::info!(event = "poll_recovered", device, endpoint, unit, "the device answers again"),
         }

@@ -69,7 +69,9 @@ impl Clock for Wall {
 
 fn network(live: &str, dead: &str, interval: f64) -> String {
     let datastream = |id: &str, property: &str| {
-        format!("[[datastream]]\nid = \"{id}\"\nstation = \"castelletti\"\nproperty = \"{property}\"\nperiod_s = 10\nvisibility = \"public\"\n")
+        format!(
+            "[[datastream]]\nid = \"{id}\"\nstation = \"castelletti\"\nproperty = \"{property}\"\nperiod_s = 10\nvisibility = \"public\"\n"
+        )
     };
     let device = |id: &str, endpoint: &str, feeds: &str| {
         format!(
