@@ -5,7 +5,7 @@ use model::{Clock, DatastreamId, Observation, Quality, QualityTest, Timestamp};
 use std::time::{Instant, SystemTime};
 
 /// The machine's clock.
-pub struct Wall;
+pub(crate) struct Wall;
 impl Clock for Wall {
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Timestamp {
@@ -15,22 +15,22 @@ impl Clock for Wall {
 }
 
 /// CPU time and bytes written of this process since the start of the meter.
-pub struct Meter {
+pub(crate) struct Meter {
     cpu: f64,
     written: u64,
-    pub started: Instant,
+    pub(crate) started: Instant,
 }
 
 impl Meter {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { cpu: cpu_s(), written: written(), started: Instant::now() }
     }
     /// User and system seconds of all threads.
-    pub fn cpu_s(&self) -> f64 {
+    pub(crate) fn cpu_s(&self) -> f64 {
         cpu_s() - self.cpu
     }
     /// Bytes handed to the block layer.
-    pub fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         written() - self.written
     }
 }
@@ -46,13 +46,13 @@ fn written() -> u64 {
     io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().trim().parse().unwrap()
 }
 
-pub fn resident_mb() -> f64 {
+pub(crate) fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap() / 1024.0
 }
 
-pub fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
@@ -60,7 +60,7 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// Level gauges every 10 minutes: a random walk (1 mm a step) with noise (1 mm), in whole millimetres; three quarters on an
 /// exact grid, one quarter with ±250 ms of uniform jitter; quality mostly good, with bursts.
-pub struct Workload {
+pub(crate) struct Workload {
     gauges: Vec<Gauge>,
     next: usize,
     step: i64,
@@ -75,7 +75,7 @@ struct Gauge {
 }
 
 impl Workload {
-    pub fn new(gauges: u32, lag: bool) -> Self {
+    pub(crate) fn new(gauges: u32, lag: bool) -> Self {
         Self { gauges: vec![Gauge { level_mm: 1500.0, bad_left: 0 }; gauges as usize], next: 0, step: 0, lag, dice: 42 }
     }
     fn roll(&mut self) -> u64 {
@@ -89,7 +89,7 @@ impl Workload {
         let sum: u32 = self.roll().to_le_bytes().iter().map(|byte| u32::from(*byte)).sum();
         (f64::from(sum) - 1020.0) / 209.0
     }
-    pub fn next_batch(&mut self, points: usize) -> Vec<Observation> {
+    pub(crate) fn next_batch(&mut self, points: usize) -> Vec<Observation> {
         let mut batch = Vec::with_capacity(points);
         for _ in 0..points {
             let index = self.next;

@@ -7,7 +7,7 @@ use model::Lang;
 pub(crate) struct Words {
     pub(crate) lang: Lang,
     pub(crate) product: &'static str,
-    pub(crate) demo: &'static str,
+    pub(crate) raw: &'static str,
     pub(crate) skip: &'static str,
     pub(crate) language: &'static str,
     pub(crate) main_nav: &'static str,
@@ -86,7 +86,7 @@ impl Words {
 const ITALIAN: Words = Words {
     lang: Lang::It,
     product: "Acque della Toscana",
-    demo: "Ambiente dimostrativo · dati non validati",
+    raw: "Dati grezzi, non validati",
     skip: "Vai al contenuto",
     language: "Lingua",
     main_nav: "Principale",
@@ -156,7 +156,7 @@ const ITALIAN: Words = Words {
 const ENGLISH: Words = Words {
     lang: Lang::En,
     product: "Waters of Tuscany",
-    demo: "Demonstration · data not validated",
+    raw: "Raw data, not validated",
     skip: "Skip to content",
     language: "Language",
     main_nav: "Main",

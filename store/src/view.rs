@@ -2,6 +2,8 @@
 
 mod bucket;
 mod latest;
+#[cfg(test)]
+mod tests;
 
 pub use bucket::{Bucket, BucketRow};
 pub use latest::{Latest, StationSummary};

@@ -265,7 +265,7 @@ fn facts(summary: &StationSummary, primary: &Latest, now: Timestamp, frame: &Fra
         facts.push((words.zero, format!("{} {} · {}", number(zero.metres_above_sea, 2, lang), words.above_sea, zero.datum)));
     }
     let seconds = primary.datastream.period_s;
-    facts.push((words.period, if seconds % 60 == 0 { format!("{} min", seconds / 60) } else { format!("{seconds} s") }));
+    facts.push((words.period, if seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }));
     let visibility = match (&primary.datastream.visibility, lang) {
         (Visibility::Public, Lang::It) => "pubblica",
         (Visibility::Public, Lang::En) => "public",

@@ -1,4 +1,4 @@
-use super::plan::{OriginMap, plan, restore};
+use super::plan::{OriginMap, Plan, plan, restore};
 use super::{Network, load_embedded, parse_profile};
 
 const PROFILE: &str = r#"
@@ -50,6 +50,10 @@ feeds = [{ channel = "level", datastream = "ponte-level" }]
 fn load(text: &str) -> Result<Network, Vec<String>> {
     let complaints = |found: Vec<crate::Complaint>| found.iter().map(ToString::to_string).collect();
     load_embedded("net.toml", text, &[("radar.toml", PROFILE)]).map_err(complaints)
+}
+
+fn planned(origins: &OriginMap, network: &Network) -> Plan {
+    plan(origins, network).unwrap_or_else(|said| panic!("{said:?}"))
 }
 
 /// What is said of [`GOOD`] with one text replaced by another.
@@ -107,24 +111,24 @@ fn a_network_applied_twice_changes_nothing_and_what_disappears_is_retired() {
     let network = load(GOOD).expect("good");
     let first = plan(&OriginMap::default(), &network).map_err(|said| said[0].to_string()).expect("good");
     assert_eq!(first.changes.len(), 4);
-    let again = plan(&first.origins, &network).ok().expect("good");
+    let again = planned(&first.origins, &network);
     assert!(again.changes.is_empty() && again.documents.is_empty());
     let device = GOOD.find("[[device]]").expect("there");
-    let without = plan(&first.origins, &load(&GOOD[..device]).expect("good")).ok().expect("good");
+    let without = planned(&first.origins, &load(&GOOD[..device]).expect("good"));
     assert_eq!(
         without.changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["- device medio/radar (retired; what it measured stays)"]
     );
-    let back = plan(&without.origins, &network).ok().expect("good");
+    let back = planned(&without.origins, &network);
     assert_eq!(back.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["+ device medio/radar (back in service)"]);
     let (registry, origins) = restore(first.documents).expect("kept");
     assert!(registry.device("medio", "radar").is_some());
-    assert!(plan(&origins, &network).ok().expect("good").changes.is_empty());
+    assert!(planned(&origins, &network).changes.is_empty());
 }
 
 #[test]
 fn what_a_datastream_measures_never_changes() {
-    let first = plan(&OriginMap::default(), &load(GOOD).expect("good")).ok().expect("good");
+    let first = planned(&OriginMap::default(), &load(GOOD).expect("good"));
     let other = GOOD.replacen("\"water_level\"", "\"level_up\"", 1);
     let said = plan(&first.origins, &load(&other).expect("good")).err().expect("refused");
     assert_eq!(said[0].message, "ponte-level was water_level and can't become level_up; make a new datastream with another id");

@@ -1,0 +1,120 @@
+use super::Bucket;
+use crate::{Batch, Store, load_embedded};
+use model::{Clock, Interval, Level, Observation, Quality, Timestamp, Viewer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A clock that stands where it is put.
+struct Put(AtomicI64);
+impl Clock for Put {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
+const NETWORK: &str = r#"
+[[owner]]
+id = "o"
+name = "o"
+[[station]]
+id = "s"
+owner = "o"
+name = "s"
+where = [43.9, 11.1]
+[[datastream]]
+id = "open"
+station = "s"
+property = "water_level"
+period_s = 900
+visibility = "public"
+[[datastream.threshold]]
+value = 2.0
+label = "soglia 1"
+[[datastream]]
+id = "own"
+station = "s"
+property = "water_level"
+period_s = 900
+"#;
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect(text)
+}
+
+fn world(now: &str) -> (Store, Arc<Put>) {
+    let clock = Arc::new(Put(AtomicI64::new(at(now).seconds())));
+    let store = Store::in_memory(clock.clone()).expect("a store");
+    store.apply(&load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+    (store, clock)
+}
+
+/// One value each quarter of an hour from `from`.
+fn measure(store: &Store, datastream: &str, from: &str, values: &[f64]) {
+    let id = store.registry().datastream_by_key(datastream).expect("there").id;
+    let observation = |(quarter, result): (i64, &f64)| {
+        let time = at(from).plus_seconds(quarter * 900);
+        Observation { datastream: id, phenomenon_time: time, received_at: time, result: *result, quality: Quality::GOOD }
+    };
+    let observations = (0..).zip(values).map(observation).collect();
+    store.commit_blocking(Batch { observations, ..Batch::default() }).expect("committed");
+}
+
+#[test]
+fn a_civil_day_has_as_many_quarters_as_the_clock_change_leaves_it() {
+    let (store, _) = world("2026-11-23T00:00:00Z");
+    measure(&store, "open", "2026-10-23T22:00:00Z", &[1.0; 400]);
+    measure(&store, "own", "2026-03-27T23:00:00Z", &[1.0; 300]);
+    let view = store.seen_by(&Viewer::Token { owner: "o".into(), scopes: vec![model::Scope::Read] });
+    let days = |datastream: &str| {
+        let datastream = view.datastream(datastream).expect("seen");
+        let rows = view.buckets(&datastream, Interval::ALL, Bucket::CivilDay, 9).expect("rows");
+        rows.iter().map(|row| (row.start.to_string(), row.count)).collect::<Vec<_>>()
+    };
+    let autumn = days("open");
+    assert_eq!(autumn[..2], [("2026-10-23T22:00:00Z".to_owned(), 96), ("2026-10-24T22:00:00Z".to_owned(), 100)]);
+    let spring = days("own");
+    assert_eq!(spring[..2], [("2026-03-27T23:00:00Z".to_owned(), 96), ("2026-03-28T23:00:00Z".to_owned(), 92)]);
+}
+
+#[test]
+fn a_state_follows_the_clock_without_anything_arriving() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    let state = || {
+        let view = store.seen_by(&Viewer::Public);
+        let latest = view.latest().expect("latest");
+        assert_eq!(latest.len(), 1, "what is private is not there");
+        (latest[0].state.level, latest[0].state.stale)
+    };
+    assert_eq!(state(), (Level::Unknown, true));
+    measure(&store, "open", "2026-11-23T05:15:00Z", &[1.9, 2.0, 2.05]);
+    assert_eq!(state(), (Level::Over(1), false));
+    clock.0.store(at("2026-11-23T06:31:00Z").seconds(), Ordering::Relaxed);
+    assert_eq!(state(), (Level::Unknown, true), "three periods later nobody knows");
+    measure(&store, "open", "2026-11-23T06:00:00Z", &[1.97, 1.97]);
+    assert_eq!(state(), (Level::Over(1), false), "not yet under the clearing level");
+}
+
+#[test]
+fn what_a_viewer_may_not_see_is_nowhere() {
+    let (store, _) = world("2026-11-23T06:00:00Z");
+    measure(&store, "own", "2026-11-23T05:00:00Z", &[1.0; 4]);
+    let own = store.registry().datastream_by_key("own").expect("there").clone();
+    for (viewer, seen) in [
+        (Viewer::Public, 0),
+        (Viewer::Token { owner: "other".into(), scopes: model::Scope::ALL.to_vec() }, 0),
+        (Viewer::Token { owner: "o".into(), scopes: vec![model::Scope::Ingest] }, 0),
+        (Viewer::Token { owner: "o".into(), scopes: vec![model::Scope::Read] }, 4),
+    ] {
+        let view = store.seen_by(&viewer);
+        assert_eq!(view.datastream("own").is_some(), seen > 0, "{viewer:?}");
+        assert_eq!(view.observations(&own, Interval::ALL, 9).expect("read").len(), seen, "{viewer:?}");
+        assert_eq!(view.observations_before(&own, Timestamp::MAX, 9).expect("read").len(), seen);
+        assert_eq!(view.buckets(&own, Interval::ALL, Bucket::Seconds(900), 9).expect("read").len(), seen);
+        assert_eq!(view.extent(&own).map_or(0, |(count, ..)| count), seen as u64);
+        assert_eq!(
+            view.latest().expect("read").iter().filter(|latest| latest.datastream.key.as_str() == "own").count(),
+            usize::from(seen > 0)
+        );
+        assert!(view.gaps(&own, Interval::ALL).expect("read").is_empty());
+    }
+}
