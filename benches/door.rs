@@ -100,7 +100,19 @@ fn door(dir: &std::path::Path, publishes: u64) -> (f64, f64) {
         .collect();
     let acked: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
     let seconds = start.elapsed().as_secs_f64();
+    // Everything acknowledged is there: the warm-up's one and these.
+    assert_eq!(observations(&line), acked + 1);
     (acked as f64 / seconds, (cpu() - cpu_before) / acked as f64 * 1e6)
+}
+
+/// How many observations the server says that it keeps.
+fn observations(ready: &str) -> u64 {
+    let http = ready.split("http=").nth(1).unwrap().split(' ').next().unwrap();
+    let mut stream = std::net::TcpStream::connect(http).unwrap();
+    stream.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    answer.split("\"observations\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap()
 }
 
 fn network() -> String {
