@@ -1,7 +1,7 @@
 //! On whose behalf a request is made: nobody's, or that of a token's owner.
 
+use crate::api::Api;
 use crate::problem::Problem;
-use crate::router::Api;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};

@@ -1,6 +1,7 @@
 //! Durable to HTTP for programs: stations, datastreams, observations, the latest of everything, health. Typed JSON, CSV and
 //! GeoJSON, problems as RFC 9457; what a viewer may not see does not exist.
 
+mod api;
 mod auth;
 mod csv;
 mod geo;

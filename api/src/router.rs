@@ -1,5 +1,6 @@
 //! Every route, in one table.
 
+use crate::api::Api;
 use crate::problem::Problem;
 use crate::routes::{datastreams, health, latest, observations, push, quarantine, stations};
 use axum::Router;
@@ -15,14 +16,6 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-
-/// What every handler may ask.
-#[derive(Clone)]
-pub(crate) struct Api {
-    pub(crate) store: Store,
-    pub(crate) metrics: Arc<Registry>,
-    pub(crate) started: Timestamp,
-}
 
 #[derive(OpenApi)]
 #[openapi(

@@ -2,6 +2,7 @@
 //! one or two thousand points when it is full; late points have a buffer of their own and are folded into the chunks they touch.
 //! Design and measurements: `docs/decisions/0003-store.md`.
 
+mod cache;
 mod codec;
 mod column;
 mod head;

@@ -3,14 +3,16 @@
 
 mod check;
 mod load;
+mod nearest;
 mod parse;
 mod plan;
 mod wire;
 
 pub(crate) use plan::{OriginMap, plan, restore};
 
-pub use load::{hash_password, load_embedded, load_network};
-pub use parse::{nearest, parse_network, parse_profile, parse_toml};
+pub use load::{hash_password, load_embedded, load_network, parse_profile};
+pub use nearest::nearest;
+pub use parse::{parse_network, parse_toml};
 
 use std::collections::BTreeMap;
 use std::fmt;

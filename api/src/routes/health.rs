@@ -1,7 +1,7 @@
 //! Is it alive, is it ready, how is it, and the meters.
 
+use crate::api::Api;
 use crate::problem::Problem;
-use crate::router::Api;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};

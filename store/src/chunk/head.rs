@@ -18,6 +18,9 @@ fn fitting_points(points: usize, bytes: usize) -> usize {
 /// Late points that are worth rewriting the chunks they touch.
 const LATE_POINTS: usize = 128;
 
+/// Heads by the number of their datastream.
+pub(crate) type Heads = Vec<Head>;
+
 /// What is held in memory of one datastream: what is not yet in chunks, and where its chunks begin.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {

@@ -1,20 +1,16 @@
-use super::head::{Head, merge};
+use super::cache::Cache;
+use super::head::{Head, Heads, merge};
 use super::stage::{Staged, Stager, existing, put_log, seal};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
 use model::{DatastreamId, Interval, Observation};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// Heads by the number of their datastream.
-pub(crate) type Heads = Vec<Head>;
-
 /// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
 const LOG_LIMIT: usize = 48 << 20;
-/// Points that the cache of decoded chunks holds, 24 bytes each.
-const CACHE_POINTS: usize = 1 << 20;
 /// Chunks fetched at once while reading on.
 const FETCH: usize = 32;
 
@@ -33,37 +29,6 @@ pub(crate) struct ChunkWriter {
     log_bytes: usize,
     log_limit: usize,
     pub(crate) next_commit: u64,
-}
-
-/// Decoded chunks that late and repeated points are compared with.
-#[derive(Default)]
-pub(crate) struct Cache {
-    chunks: HashMap<(u32, i64), Arc<[Point]>>,
-    points: usize,
-}
-
-impl Cache {
-    pub(crate) fn chunk(&mut self, engine: &dyn Engine, id: u32, start: i64) -> Result<Arc<[Point]>, Error> {
-        if let Some(points) = self.chunks.get(&(id, start)) {
-            return Ok(points.clone());
-        }
-        let span = Span { part: i64::from(id), from: start, to: start };
-        let rows = engine.range(Table::Chunk, span, Order::Ascending, 1)?;
-        let missing = || Error::Damaged { what: format!("the chunk of datastream {id} from {start} µs is missing") };
-        let points: Arc<[Point]> = codec::decode(&rows.first().ok_or_else(missing)?.body)?.into();
-        if self.points + points.len() > CACHE_POINTS {
-            self.chunks.clear();
-            self.points = 0;
-        }
-        self.points += points.len();
-        self.chunks.insert((id, start), points.clone());
-        Ok(points)
-    }
-    pub(crate) fn forget(&mut self, id: u32, start: i64) {
-        if let Some(points) = self.chunks.remove(&(id, start)) {
-            self.points -= points.len();
-        }
-    }
 }
 
 impl Chunks {
@@ -139,7 +104,14 @@ impl Chunks {
         }
         for id in wanted {
             if let Some(head) = heads.get(id as usize) {
-                staged.seals.push(seal(head, id, engine, &mut writer.cache, changes)?);
+                match seal(head, id, engine, &mut writer.cache, changes) {
+                    Ok(seal) => staged.seals.push(seal),
+                    // The log keeps the points; the damage is named, and others go on.
+                    Err(cause @ Error::Damaged { .. }) => {
+                        tracing::error!(event = "damaged", datastream = id, %cause, "a datastream can't be sealed; its points stay in the log")
+                    }
+                    Err(cause) => return Err(cause),
+                }
             }
         }
         put_log(&mut staged, changes);

@@ -1,7 +1,7 @@
 //! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
 
-use super::head::{Head, SHORT_CHUNK, Seal, merge};
-use super::layer::{Cache, Heads};
+use super::cache::Cache;
+use super::head::{Head, Heads, SHORT_CHUNK, Seal, merge};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
@@ -71,7 +71,7 @@ impl Stager {
             let before = match seen.get(&(id, point.at)).and_then(|place| points.get(*place)) {
                 Some((_, staged)) => Some(*staged),
                 None => match head {
-                    Some(head) => existing(head, id, point.at, engine, cache)?,
+                    Some(head) => undamaged(existing(head, id, point.at, engine, cache), id)?,
                     None => None,
                 },
             };
@@ -94,6 +94,17 @@ impl Stager {
             changes.push(put_superseded(id, commit, replaced)?);
         }
         Ok(Staged { commit, points, outcomes, seals: Vec::new(), log_bytes: 0, freed: None })
+    }
+}
+
+/// What can't be read can't be compared with: the point counts as new, and nothing else waits for the repair.
+fn undamaged(found: Result<Option<Point>, Error>, id: u32) -> Result<Option<Point>, Error> {
+    match found {
+        Err(cause @ Error::Damaged { .. }) => {
+            tracing::error!(event = "damaged", datastream = id, %cause, "a late point could not be compared with what is kept");
+            Ok(None)
+        }
+        other => other,
     }
 }
 

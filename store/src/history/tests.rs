@@ -175,3 +175,24 @@ fn a_second_process_is_refused_by_the_lock() {
     drop(store);
     drop(dir.open());
 }
+
+#[test]
+fn damage_is_named_never_served_and_holds_nothing_else_up() {
+    let dir = Dir::new("damage");
+    let store = dir.open();
+    let many: Vec<Observation> = (0..3000).map(|minute| observation(0, minute, minute, minute)).collect();
+    store.append(&many).expect("append");
+    store.seal_all().expect("seal");
+    store.close_blocking();
+    drop(store);
+    let raw = rusqlite::Connection::open(dir.0.join("store.db")).expect("raw");
+    let hit = raw.execute("UPDATE chunk SET body = zeroblob(length(body)) WHERE at = (SELECT min(at) FROM chunk)", []);
+    assert_eq!(hit.expect("update"), 1);
+    drop(raw);
+    let store = dir.open();
+    assert!(matches!(store.scan(DatastreamId(0), Interval::ALL, 10), Err(Error::Damaged { .. })));
+    let end = Timestamp::from_seconds(START + 2990 * 60);
+    assert_eq!(store.scan(DatastreamId(0), Interval::new(end, Timestamp::MAX), 99).expect("another chunk").len(), 10);
+    let mixed = [observation(0, 5, 1, 1), observation(1, 1, 1, 1)];
+    assert_eq!(store.append(&mixed).expect("goes on"), [Outcome::Accepted, Outcome::Accepted]);
+}

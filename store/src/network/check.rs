@@ -1,7 +1,7 @@
 //! From entries to the words of the model. Every complaint is collected; nothing is guessed.
 
 use super::NetworkFile;
-use super::parse::nearest;
+use super::nearest::nearest;
 use super::wire::{DatastreamEntry, DeviceEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
 use crate::Complaint;
 use model::{

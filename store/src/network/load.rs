@@ -1,5 +1,6 @@
 //! Network files with the profiles and password files that they name.
 
+use super::check::profile;
 use super::parse::{parse_network, read_profile};
 use super::{Network, NetworkFile, Secret};
 use crate::Complaint;
@@ -44,6 +45,15 @@ pub fn load_embedded(name: &str, text: &str, profiles: &[(&str, &str)]) -> Resul
         found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "not part of this pescaia".to_owned())
     };
     Ok(Network { files: vec![file(name, text, read)?] })
+}
+
+/// Reads and checks a device profile.
+///
+/// # Errors
+/// What is wrong, with its line and the cure.
+pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Complaint>> {
+    profile(&read_profile(name, text)?)
+        .map_err(|messages| messages.into_iter().map(|message| Complaint { file: name.into(), line: 0, column: 0, message }).collect())
 }
 
 fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<NetworkFile, Vec<Complaint>> {

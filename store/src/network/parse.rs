@@ -1,5 +1,6 @@
 //! From text to entries. What the text can't be is said with its place and the nearest thing that it could.
 
+use super::nearest::nearest;
 use super::wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{NetworkFile, Placed};
 use crate::Complaint;
@@ -41,15 +42,6 @@ fn placed<T>(entries: Vec<Spanned<T>>) -> Vec<Placed<T>> {
     entries.into_iter().map(|spanned| Placed { at: spanned.span().start, entry: spanned.into_inner() }).collect()
 }
 
-/// Reads and checks a device profile.
-///
-/// # Errors
-/// What is wrong, with its line and the cure.
-pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Complaint>> {
-    super::check::profile(&read_profile(name, text)?)
-        .map_err(|messages| messages.into_iter().map(|message| Complaint { file: name.into(), line: 0, column: 0, message }).collect())
-}
-
 pub(super) fn read_profile(name: &str, text: &str) -> Result<ProfileEntry, Vec<Complaint>> {
     parse_toml(name, text)
 }
@@ -78,11 +70,4 @@ fn cure(message: &str) -> String {
         Some((missing, _)) if message.starts_with("missing field") => format!("the key \"{missing}\" is missing here; add it"),
         _ => message.replace('`', "\"").replace('\n', "; "),
     }
-}
-
-/// The word of `known` that `word` was most likely meant to be.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
-    scored.filter(|(score, _)| *score > 0.75).max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, candidate)| candidate)
 }
