@@ -86,7 +86,7 @@ async fn made(
     match work.await {
         Ok(Ok((found, page))) => {
             let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
-            let cache = if found { "public, max-age=5, stale-while-revalidate=30" } else { "no-store" };
+            let cache = if found { "public, max-age=5" } else { "no-store" };
             (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page).into_response()
         }
         Ok(Err(cause)) => {

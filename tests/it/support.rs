@@ -128,6 +128,10 @@ impl World {
     pub(crate) fn kill(&mut self) {
         end(&mut self.child);
     }
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
     /// As systemd does; its exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");

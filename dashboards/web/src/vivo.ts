@@ -44,7 +44,7 @@ async function refresh(): Promise<void> {
   if (active && active !== document.body && main.contains(active)) return;
   if (!document.getSelection()?.isCollapsed) return;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { cache: "no-store", headers: { accept: "text/html" } });
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("main");
@@ -68,4 +68,9 @@ if (main) {
   setInterval(countOn, 1_000);
   setInterval(() => void refresh(), saving ? QUIET_MS : EVERY_MS);
   document.addEventListener("visibilitychange", () => void refresh());
+  // A page from the browser's cache or history is older than it says: ask at once.
+  window.addEventListener("pageshow", (event) => {
+    const [loaded] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+    if (event.persisted || loaded?.transferSize === 0) void refresh();
+  });
 }
