@@ -28,7 +28,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
-    let (epoch, is_new) = epoch(&options.data, clock.as_ref())?;
+    let epoch = epoch(&options.data, clock.as_ref())?;
     let memory_dir = Some(options.data.join("field"));
     let fleet = Fleet::new(FieldSettings { seed: SEED, epoch, memory_dir, clock }).await.context("the simulated devices can't start")?;
     let mut network = load_embedded("demo/network.toml", NETWORK, &PROFILES).map_err(Complaints)?;
@@ -36,19 +36,28 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         network.set_modbus_endpoint(device, &endpoint.to_string());
     }
     store.apply(&network).map_err(Complaints)?;
-    if is_new && !options.no_field {
-        say::line("measuring 30 days of history …");
-        let importing = (store.clone(), fleet);
-        let fleet = tokio::task::spawn_blocking(move || import_history(&importing.0, &importing.1, epoch).map(|()| importing.1)).await??;
-        return open(options, store, Some(fleet)).await;
-    }
-    open(options, store, Some(fleet)).await
+    let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
+    open(options, store, fleet).await
 }
 
-async fn open(options: DemoOptions, store: Store, fleet: Option<Fleet>) -> anyhow::Result<()> {
+/// Puts the history before the epoch into the store, once; a start that was interrupted does it again, which changes nothing.
+async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp) -> anyhow::Result<Fleet> {
+    let done = dir.join("demo-history");
+    if done.exists() {
+        return Ok(fleet);
+    }
+    say::line("measuring 30 days of history …");
+    let store = store.clone();
+    let fleet = tokio::task::spawn_blocking(move || import_history(&store, &fleet, epoch).map(|()| fleet)).await??;
+    std::fs::write(&done, "the thirty days before demo-epoch are in the store\n")
+        .with_context(|| format!("{} can't be written", done.display()))?;
+    Ok(fleet)
+}
+
+async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<()> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
     let doors = Doors::open(store, &options.data, options.http, options.mqtt, Limits::default()).await?;
-    if let (Some(fleet), false) = (fleet, options.no_field) {
+    if !options.no_field {
         tokio::spawn(fleet.run(doors.mqtt, doors.stopping()));
     }
     let (http, mqtt) = (doors.http, doors.mqtt);
@@ -70,16 +79,15 @@ async fn open(options: DemoOptions, store: Store, fleet: Option<Fleet>) -> anyho
 }
 
 /// When this demonstration was first started; the file beside the store says so, that its wave goes on after a restart.
-fn epoch(dir: &Path, clock: &dyn Clock) -> anyhow::Result<(Timestamp, bool)> {
+fn epoch(dir: &Path, clock: &dyn Clock) -> anyhow::Result<Timestamp> {
     let path = dir.join("demo-epoch");
     if let Ok(text) = std::fs::read_to_string(&path) {
-        let epoch = Timestamp::parse(&text)
-            .with_context(|| format!("{} is not as it was written; remove the directory to start anew", path.display()))?;
-        return Ok((epoch, false));
+        return Timestamp::parse(&text)
+            .with_context(|| format!("{} is not as it was written; remove the directory to start anew", path.display()));
     }
     let epoch = Timestamp::from_seconds(clock.now().seconds());
     std::fs::write(&path, epoch.to_string()).with_context(|| format!("{} can't be written", path.display()))?;
-    Ok((epoch, true))
+    Ok(epoch)
 }
 
 /// Puts what the devices measured before the epoch into the store, as if it had arrived at its time.
