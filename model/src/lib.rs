@@ -25,7 +25,7 @@ pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
 pub use reject::{Reject, RejectReason};
 pub use sentence::{Trend, age_words, local_time, number, sentence};
-pub use state::{Level, State, level, rise_per_hour, stale_after};
+pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, seconds_of_duration};
 pub use unit::Unit;

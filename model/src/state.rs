@@ -46,6 +46,15 @@ const CLEAR_OVERSHOOT: f64 = 0.10;
 /// All samples of this long must lie under the clearing level to step down. Seconds.
 const CLEAR_HOLD_S: i64 = 30 * 60;
 
+/// How far under a threshold the water must lie to step down from it: 5 % of T2 − T1, at least 0.05 m.
+#[must_use]
+pub fn hysteresis(thresholds: &[&Threshold]) -> f64 {
+    match thresholds {
+        [first, second, ..] => (0.05 * (second.value - first.value)).max(0.05),
+        _ => 0.05,
+    }
+}
+
 /// The level after the samples of `recent` (ascending in time), with `thresholds` lowest first.
 ///
 /// Steps up to k when two valid samples in a row are at or over T_k, or one is 0.10 m over it; steps down from k when
@@ -53,10 +62,7 @@ const CLEAR_HOLD_S: i64 = 30 * 60;
 /// Give it as many hours as there are: what lies before the first sample is taken as below.
 #[must_use]
 pub fn level(recent: &[Observation], thresholds: &[&Threshold]) -> Level {
-    let hysteresis = match thresholds {
-        [first, second, ..] => (0.05 * (second.value - first.value)).max(0.05),
-        _ => 0.05,
-    };
+    let hysteresis = hysteresis(thresholds);
     let mut reached = 0_usize;
     let mut before: Option<f64> = None;
     let mut judged = false;

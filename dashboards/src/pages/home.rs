@@ -32,26 +32,16 @@ struct Home<'a> {
 /// # Errors
 /// The store's.
 pub(crate) fn render(view: &View, frame: &Frame<'_>, sought: &str) -> Result<String, Error> {
-    let mut lines = Vec::new();
-    for station in view.stations() {
-        if let Some(summary) = view.summary(station.id.as_str())?
-            && let Some(primary) = summary.datastreams.first()
-        {
-            lines.push(line(primary, frame));
-        }
-    }
+    let primaries = view.primaries()?;
+    let mut lines: Vec<Line> = primaries.iter().map(|primary| line(primary, frame)).collect();
     lines.sort_by(|one, other| (one.look.severity, &one.river, &one.name).cmp(&(other.look.severity, &other.river, &other.name)));
     let said = said(&lines, frame.words.lang);
     let wanted = sought.trim().to_lowercase();
     if !wanted.is_empty() {
-        let comunes: Vec<String> = view
-            .stations()
-            .iter()
-            .filter(|station| station.comune.as_deref() == Some(wanted.as_str()))
-            .map(|station| station.id.to_string())
-            .collect();
+        let in_comune =
+            |id: &str| primaries.iter().any(|one| one.station.id.as_str() == id && one.station.comune.as_deref() == Some(wanted.as_str()));
         lines.retain(|line| {
-            line.name.to_lowercase().contains(&wanted) || line.river.to_lowercase().contains(&wanted) || comunes.contains(&line.id)
+            line.name.to_lowercase().contains(&wanted) || line.river.to_lowercase().contains(&wanted) || in_comune(&line.id)
         });
     }
     Ok(Home { frame, said, sought: sought.to_owned(), lines }.render().unwrap_or_default())

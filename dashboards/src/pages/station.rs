@@ -4,7 +4,7 @@ use super::{Frame, unit_text, value_text};
 use crate::chart::{COLUMNS, Chart, Screen, capital};
 use crate::look::{Look, quality_word};
 use askama::Template;
-use model::{Interval, Lang, State, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
+use model::{Interval, Lang, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
 use store::{Bucket, Error, Latest, StationSummary, View};
 
 /// How far back a chart goes: word of the address, seconds, title in both languages.
@@ -90,7 +90,6 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
     let thresholds = datastream.thresholds_at(now);
     let (range, seconds, ..) = RANGES.into_iter().find(|(word, ..)| *word == asked_range).unwrap_or(RANGES[1]);
     let title = match &summary.station.river {
-        Some(river) if lang == Lang::It => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
         Some(river) => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
         None => summary.station.name.clone(),
     };
@@ -127,8 +126,7 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
     let lang = frame.words.lang;
     let last = latest.observation.map(|last| (last.result, last.phenomenon_time));
     if latest.datastream.property.is_level() {
-        let state = State { rise_per_hour: latest.state.rise_per_hour, ..latest.state };
-        return sentence(last, &state, thresholds, now, lang);
+        return sentence(last, &latest.state, thresholds, now, lang);
     }
     let Some((value, at)) = last else { return frame.words.nothing_yet.to_owned() };
     let what = latest.datastream.property.title();

@@ -2,7 +2,10 @@
 
 use super::View;
 use crate::Error;
-use model::{Datastream, Interval, Level, Observation, State, Station, Threshold, Timestamp, level, rise_per_hour, stale_after};
+use model::{
+    Datastream, DatastreamKey, Interval, Level, Observation, State, Station, Threshold, Timestamp, hysteresis, level, rise_per_hour,
+    stale_after,
+};
 use std::sync::Arc;
 
 /// Steps down and slopes are judged over this long.
@@ -87,6 +90,18 @@ impl View {
         self.observations(datastream, Interval::new(end.plus_seconds(-seconds), end), usize::MAX)
     }
 
+    /// The datastream that stands for each visible station, by station.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn primaries(&self) -> Result<Vec<Latest>, Error> {
+        let mut all = self.latest()?;
+        all.retain(|latest| !latest.station.retired);
+        all.sort_by_cached_key(|latest| (latest.station.id.clone(), rank(latest)));
+        all.dedup_by(|next, first| next.station.id == first.station.id);
+        Ok(all)
+    }
+
     /// A station with its neighbours along the river and the last of each of its datastreams.
     ///
     /// # Errors
@@ -94,10 +109,7 @@ impl View {
     pub fn summary(&self, station: &str) -> Result<Option<StationSummary>, Error> {
         let Some(station) = self.station(station) else { return Ok(None) };
         let mut datastreams = self.latest_of_all(&self.datastreams(Some(station.id.as_str())))?;
-        datastreams.sort_by_key(|latest| {
-            let property = latest.datastream.property;
-            (!property.is_level(), !property.is_rain(), latest.datastream.key.clone())
-        });
+        datastreams.sort_by_key(rank);
         let visible = self.stations();
         let upstream = visible.iter().filter(|other| other.downstream.as_ref() == Some(&station.id)).cloned();
         let mut upstream: Vec<_> = upstream.collect();
@@ -107,13 +119,16 @@ impl View {
     }
 }
 
+/// Levels first, then rain, then the rest: the first of a station stands for it.
+fn rank(latest: &Latest) -> (bool, bool, DatastreamKey) {
+    let property = latest.datastream.property;
+    (!property.is_level(), !property.is_rain(), latest.datastream.key.clone())
+}
+
 /// Every usable sample lies so far under the lowest threshold that no history could make it anything but below.
 fn clearly_below(recent: &[Observation], thresholds: &[&Threshold]) -> bool {
     let Some(lowest) = thresholds.first() else { return false };
-    let clearing = match thresholds.get(1) {
-        Some(second) => lowest.value - (0.05 * (second.value - lowest.value)).max(0.05),
-        None => lowest.value - 0.05,
-    };
+    let clearing = lowest.value - hysteresis(thresholds);
     let long_enough = match (recent.first(), recent.last()) {
         (Some(first), Some(last)) => last.phenomenon_time.seconds_since(first.phenomenon_time) >= 0.9 * 1800.0,
         _ => false,

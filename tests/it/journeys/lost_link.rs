@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const COUNT: usize = 500;
+const WINDOW: usize = 10;
 
 /// Passes bytes both ways until it is told to cut.
 struct Proxy {
@@ -67,13 +68,19 @@ fn rumqttc_is_cut_off_ten_times_and_every_reading_arrives_once() {
     });
     let start = now_s() - 3000;
     for number in 0..COUNT {
+        // Fewer wait for their acknowledgement than rumqttc has packet ids: at a cut, 0.25.1 sends what its queue holds past its own
+        // flow control, and of two that meet on one packet id it keeps only the later.
+        let end = Instant::now() + Duration::from_secs(30);
+        while number - acked.load(Ordering::Relaxed) >= WINDOW {
+            assert!(Instant::now() < end, "no acknowledgement in 30 s, {number} sent");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let payload = format!("{{\"time\":{},\"values\":{{\"level\":{}}}}}", start + i64::try_from(number).unwrap(), number % 10);
         client.publish("pescaia/v1/demo/prova", QoS::AtLeastOnce, false, payload).unwrap();
         if number % 50 == 25 {
-            std::thread::sleep(Duration::from_millis(40));
             proxy.cut();
         }
     }
     eventually("every reading is there", 30, || world.observations("prova-level", "period=PT1H").len() == COUNT);
-    eprintln!("{} acknowledgements for {COUNT} readings", acked.load(Ordering::Relaxed));
+    eventually("every reading is acknowledged", 30, || acked.load(Ordering::Relaxed) == COUNT);
 }
