@@ -20,7 +20,7 @@ pub(crate) fn tell(answer: Answer) -> anyhow::Result<()> {
             Ok(())
         }
         Answer::Wrong(lines) => {
-            let complaint = |message: &String| Complaint { file: "pescaia".into(), line: 0, column: 0, message: message.clone() };
+            let complaint = |message: &String| Complaint { file: String::new(), line: 0, column: 0, message: message.clone() };
             Err(say::Complaints(lines.iter().map(complaint).collect()).into())
         }
     }

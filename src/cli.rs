@@ -39,6 +39,48 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: NetworkCommand,
     },
+    /// History from a CSV file; what can't be taken is listed with its line, the rest goes in
+    #[command(after_help = "Examples:\n  pescaia import 2014.csv --pattern 2014.toml --config pescaia.toml --dry-run\n  \
+                            pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n\n\
+                            A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.")]
+    Import {
+        file: PathBuf,
+        /// What the file looks like
+        #[arg(long, required_unless_present = "datastream", conflicts_with = "datastream")]
+        pattern: Option<PathBuf>,
+        /// The file is one that pescaia export wrote, of this datastream
+        #[arg(long)]
+        datastream: Option<String>,
+        /// Shows what it understood, and writes nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Where refused rows are kept with their reasons; beside the file when left out
+        #[arg(long)]
+        refused: Option<PathBuf>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Observations of a datastream as CSV
+    #[command(
+        after_help = "Example:\n  pescaia export empoli-level --from 2014-01-01T00:00:00+01:00 --out empoli.csv --config pescaia.toml"
+    )]
+    Export {
+        datastream: String,
+        /// RFC 3339 with an offset, included; from the first one when left out
+        #[arg(long)]
+        from: Option<String>,
+        /// RFC 3339 with an offset, excluded; to the last one when left out
+        #[arg(long)]
+        to: Option<String>,
+        /// Semicolons and decimal commas, for Italian spreadsheets
+        #[arg(long)]
+        italian: bool,
+        /// The standard output when left out
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        at: At,
+    },
     /// Tokens for programs
     Token {
         #[command(subcommand)]

@@ -1,17 +1,23 @@
-//! Commands beside a running instance: a Unix socket in the data directory, for its owner only; one line of JSON each way.
+//! Commands beside a running instance: a Unix socket in the data directory, for its owner only. One line of JSON asks, the bytes of
+//! an import follow it; lines of JSON answer, the last of them says how it ended.
 
+use crate::import::{ExportOrder, ImportOrder};
 use anyhow::Context;
 use model::Scope;
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Complaint, Settings, Store, load_network};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+
+/// Bytes; a pattern is a part of it.
+const LONGEST_REQUEST: u64 = 1 << 20;
 
 /// What a command asks of the store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +25,8 @@ use tokio::sync::watch;
 pub(crate) enum Request {
     TokenNew { owner: String, scopes: Vec<String> },
     NetworkApply { files: Vec<PathBuf>, dry_run: bool },
+    Import(ImportOrder),
+    Export(ExportOrder),
 }
 
 /// Lines for the terminal, or what is wrong.
@@ -66,24 +74,99 @@ pub(crate) fn carry_out(store: &Store, request: &Request) -> Answer {
                 Err(complaints) => wrong(complaints),
             }
         }
+        Request::Import(_) | Request::Export(_) => Answer::Wrong(vec!["this command carries a file".into()]),
     }
+}
+
+/// What an instance says while it works; the last line is always [`Line::Done`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    Progress {
+        rows: u64,
+        bytes: u64,
+    },
+    /// Without a complaint: the header.
+    Refused {
+        cells: Vec<String>,
+        complaint: String,
+    },
+    /// A piece of a file.
+    Text(String),
+    Done(Answer),
 }
 
 /// Asks the instance that runs on `dir`, or opens the store itself when none does.
 pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
-    if let Ok(mut stream) = Blocking::connect(socket(dir)) {
-        let mut line = serde_json::to_string(request)?;
-        line.push('\n');
-        stream.write_all(line.as_bytes())?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer)?;
-        return serde_json::from_str(&answer).context("the running pescaia answered something else; is it another version?");
-    }
+    let Ok(stream) = Blocking::connect(socket(dir)) else {
+        return on_store(dir, |store| Ok(carry_out(store, request)));
+    };
+    send(&stream, request)?;
+    replies(stream, &mut |_| Ok(()))
+}
+
+/// As [`ask`], for an import: the bytes of `source` go along.
+pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
+    let Ok(stream) = Blocking::connect(socket(dir)) else {
+        return on_store(dir, |store| Ok(answer(crate::import::carry_out(store, &order, source, line))));
+    };
+    send(&stream, &Request::Import(order))?;
+    let mut sending = stream.try_clone()?;
+    // The instance may stop reading at a wrong header: what it says then is the answer.
+    let sender = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut source, &mut sending);
+        let _ = sending.shutdown(Shutdown::Write);
+    });
+    let outcome = replies(stream, &mut |said| {
+        line(said);
+        Ok(())
+    });
+    let _ = sender.join();
+    outcome
+}
+
+/// As [`ask`], for an export into `out`.
+pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> anyhow::Result<Answer> {
+    let Ok(stream) = Blocking::connect(socket(dir)) else {
+        return on_store(dir, |store| crate::import::export(store, &order, out).map(|()| Answer::Lines(Vec::new())));
+    };
+    send(&stream, &Request::Export(order))?;
+    replies(stream, &mut |said| match said {
+        Line::Text(text) => Ok(out.write_all(text.as_bytes())?),
+        _ => Ok(()),
+    })
+}
+
+fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock))
         .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
-    let answer = carry_out(&store, request);
+    let outcome = work(&store);
     store.close_blocking();
-    Ok(answer)
+    outcome
+}
+
+fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    Ok(stream.write_all(line.as_bytes())?)
+}
+
+fn replies(stream: Blocking, each: &mut dyn FnMut(Line) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
+    for line in BufReader::new(stream).lines() {
+        let line = serde_json::from_str(&line?).context("the running pescaia answered something else; is it another version?")?;
+        match line {
+            Line::Done(answer) => return Ok(answer),
+            other => each(other)?,
+        }
+    }
+    anyhow::bail!("the running pescaia ended before it had answered; what it had acknowledged is on disk, try again")
+}
+
+fn answer(outcome: Result<Vec<String>, Vec<Complaint>>) -> Answer {
+    match outcome {
+        Ok(lines) => Answer::Lines(lines),
+        Err(complaints) => Answer::Wrong(complaints.iter().map(ToString::to_string).collect()),
+    }
 }
 
 /// The socket of a running instance.
@@ -121,15 +204,44 @@ impl Control {
 }
 
 async fn one(store: Store, stream: UnixStream) -> anyhow::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    tokio::io::BufReader::new(read.take(1 << 20)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str::<Request>(&line) {
-        Ok(request) => tokio::task::spawn_blocking(move || carry_out(&store, &request)).await?,
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    tokio::task::spawn_blocking(move || serve_one(&store, &stream)).await?
+}
+
+fn serve_one(store: &Store, stream: &Blocking) -> anyhow::Result<()> {
+    let mut source = BufReader::new(stream.try_clone()?);
+    let mut text = String::new();
+    source.by_ref().take(LONGEST_REQUEST).read_line(&mut text)?;
+    let mut out = BufWriter::new(stream);
+    let mut say = |line: &Line| -> anyhow::Result<()> {
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    };
+    let done = match serde_json::from_str::<Request>(&text) {
+        // A command that is gone does not stop what it began: importing again changes nothing.
+        Ok(Request::Import(order)) => answer(crate::import::carry_out(store, &order, source, &mut |line| drop(say(&line)))),
+        Ok(Request::Export(order)) => match crate::import::export(store, &order, &mut Pieces(&mut say)) {
+            Ok(()) => Answer::Lines(Vec::new()),
+            Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
+        },
+        Ok(request) => carry_out(store, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };
-    let mut line = serde_json::to_string(&answer)?;
-    line.push('\n');
-    write.write_all(line.as_bytes()).await?;
-    Ok(())
+    say(&Line::Done(done))
+}
+
+/// A file that goes out in pieces.
+struct Pieces<'a>(&'a mut dyn FnMut(&Line) -> anyhow::Result<()>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        (self.0)(&Line::Text(text.to_owned())).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod demo;
 mod doctor;
+mod import;
 mod logs;
 mod run;
 mod say;
@@ -44,6 +45,13 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => async_main(run::run(&config))?,
         Command::Doctor { config, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, at } } => apply::apply(&files, dry_run, &at)?,
+        Command::Import { file, pattern, datastream, dry_run, refused, at } => {
+            let (pattern, datastream) = (pattern.as_deref(), datastream.as_deref());
+            import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run()?;
+        }
+        Command::Export { datastream, from, to, italian, out, at } => {
+            import::export_command(import::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
+        }
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,
     }

@@ -1,5 +1,6 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::meters::Meters;
@@ -37,6 +38,8 @@ impl Doors {
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
+        let keeper_meters = analytics::keeper::Meters::default();
+        keeper_meters.register(&mut registry);
         let intake = Intake::new(store.clone(), limits, meters.clone());
         let taken = |what: &str, addr: SocketAddr, flag: &str| {
             format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
@@ -49,10 +52,11 @@ impl Doors {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(door.run(intake.clone(), stopping.clone()));
+        running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
         running.spawn(Poller::new(meters).run(intake.clone(), stopping.clone()));
         let started = store.clock().now();
         let app = axum::Router::new()
-            .merge(api::router(store.clone(), registry, started))
+            .merge(api::router(store.clone(), registry, started, stopping.clone()))
             .merge(http::router(intake))
             .merge(dashboards::router(store.clone()))
             .fallback(api::not_found)

@@ -1,7 +1,9 @@
+use crate::live::Public;
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use store::Store;
+use tokio::sync::watch;
 
 /// What every handler may ask.
 #[derive(Clone)]
@@ -9,4 +11,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Registry>,
     pub(crate) started: Timestamp,
+    pub(crate) live: Public,
+    /// True when the house closes: then nobody is kept waiting.
+    pub(crate) stop: watch::Receiver<bool>,
 }

@@ -1,12 +1,16 @@
 //! CSV that a spreadsheet opens and a program reads: UTF-8, RFC 3339 times in UTC; `csv=it` writes `;` and decimal commas with
 //! a byte order mark. A text cell that a spreadsheet would run as a formula is made harmless; numbers stay numbers.
 
+use crate::wire::ObservationOut;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use model::{Datastream, Interval};
+use std::io::Write;
+use store::View;
 
 /// How numbers and columns are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub enum Dialect {
     Plain,
     Italian,
 }
@@ -19,17 +23,55 @@ pub(crate) enum Cell {
 }
 
 pub(crate) fn write(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
+    write_rows(dialect, header, rows)
+}
+
+/// Without a header it is the middle of a file.
+fn write_rows(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
     let delimiter = if dialect == Dialect::Italian { b';' } else { b',' };
-    let mut out = if dialect == Dialect::Italian { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+    let is_start = !header.is_empty();
+    let mut out = if dialect == Dialect::Italian && is_start { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
     let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(&mut out);
     // Writing to memory does not fail.
-    let _ = writer.write_record(header);
+    if is_start {
+        let _ = writer.write_record(header);
+    }
     for row in rows {
         let _ = writer.write_record(row.into_iter().map(|cell| text_of(cell, dialect)));
     }
     let _ = writer.flush();
     drop(writer);
     out
+}
+
+/// Observations read at once while a long interval is written.
+const READ: usize = 50_000;
+
+/// Every observation of `[from, to)` as CSV: `phenomenon_time, result, quality, received_at`.
+///
+/// # Errors
+/// When the store can't be read, or `out` can't be written.
+pub fn stream(view: &View, datastream: &Datastream, interval: Interval, dialect: Dialect, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut header: &[&str] = &OBSERVATION;
+    let mut from = interval.from;
+    loop {
+        let found = view.observations(datastream, Interval::new(from, interval.to), READ).map_err(std::io::Error::other)?;
+        let written = write_rows(dialect, header, found.iter().map(|one| observation(&one.into())));
+        out.write_all(&written)?;
+        header = &[];
+        match found.last() {
+            Some(last) if found.len() == READ => from = last.phenomenon_time.plus_micros(1),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The columns of an observation.
+pub(crate) const OBSERVATION: [&str; 4] = ["phenomenon_time", "result", "quality", "received_at"];
+
+pub(crate) fn observation(one: &ObservationOut) -> Vec<Cell> {
+    let time = |text: &String| Cell::Text(text.clone());
+    vec![time(&one.phenomenon_time), Cell::Number(one.result), Cell::Whole(one.quality.into()), time(&one.received_at)]
 }
 
 fn text_of(cell: Cell, dialect: Dialect) -> String {

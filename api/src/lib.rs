@@ -3,8 +3,9 @@
 
 mod api;
 mod auth;
-mod csv;
+pub mod csv;
 mod geo;
+mod live;
 mod page;
 mod problem;
 mod query;

@@ -1,8 +1,9 @@
 //! Every route, in one table.
 
 use crate::api::Api;
+use crate::live::Public;
 use crate::problem::Problem;
-use crate::routes::{datastreams, health, latest, observations, push, quarantine, stations};
+use crate::routes::{datasets, datastreams, health, latest, live, observations, push, quarantine, stations};
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -12,6 +13,7 @@ use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use store::Store;
+use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -20,7 +22,7 @@ use utoipa::{Modify, OpenApi};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
-    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, latest::list, quarantine::list,
+    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list,
         push::push, health::alive, health::ready, health::status, health::metrics),
     components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
     modifiers(&Tokens)
@@ -44,9 +46,11 @@ pub fn openapi() -> String {
 }
 
 /// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
-pub fn router(store: Store, mut metrics: Registry, started: Timestamp) -> Router {
+///
+/// Must be called within a runtime: it begins to watch what is committed.
+pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
-    let api = Api { store, metrics: Arc::new(metrics), started };
+    let api = Api { live: Public::start(&store), store, metrics: Arc::new(metrics), started, stop };
     let open = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
     let data = Router::new()
         .route("/api/v1/stations", get(stations::list))
@@ -56,6 +60,10 @@ pub fn router(store: Store, mut metrics: Registry, started: Timestamp) -> Router
         .route("/api/v1/datastreams/{id}/gaps", get(datastreams::gaps))
         .route("/api/v1/datastreams/{id}/observations", get(observations::list))
         .route("/api/v1/latest", get(latest::list))
+        .route("/api/v1/live", get(live::live))
+        .route("/api/v1/datasets", get(datasets::list))
+        .route("/api/v1/datasets/{id}", get(datasets::one))
+        .route("/api/v1/datasets/{id}/files/{name}", get(datasets::file))
         .route("/api/v1/quarantine", get(quarantine::list))
         .layer(open)
         .layer(SetResponseHeaderLayer::overriding(header::LINK, HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"")));

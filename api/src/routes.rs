@@ -1,8 +1,10 @@
 //! One file a noun.
 
+pub(crate) mod datasets;
 pub(crate) mod datastreams;
 pub(crate) mod health;
 pub(crate) mod latest;
+pub(crate) mod live;
 pub(crate) mod observations;
 pub(crate) mod push;
 pub(crate) mod quarantine;

@@ -1,5 +1,9 @@
 //! What answers look like. Made here from the model's words, which know nothing of JSON.
 
+mod dataset;
+
+pub(crate) use dataset::{DatasetOut, DatasetWhole};
+
 use model::{Datastream, Gap, Lang, Observation, Station, Threshold, Timestamp, Visibility};
 use serde::Serialize;
 use store::{BucketRow, Latest, QuarantineEntry};

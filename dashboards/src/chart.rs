@@ -1,7 +1,10 @@
 //! The hydrograph as SVG: threshold bands, a line that never crosses a gap, gaps hatched, an accessible name. A crest survives
 //! every width, for each column of pixels keeps the least and the greatest value.
 
+mod rain;
 mod scale;
+
+pub(crate) use rain::Rain;
 
 use crate::words::Words;
 use model::{Interval, Lang, Threshold, Timestamp, number};
@@ -12,6 +15,8 @@ use store::BucketRow;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
+/// Room for the millimetres of the rain.
+const RIGHT_OF_RAIN: f64 = 44.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 34.0;
 
@@ -56,6 +61,8 @@ pub(crate) struct Chart<'a> {
     /// Longer without a value is a gap, seconds.
     pub(crate) gap_s: i64,
     pub(crate) thresholds: &'a [&'a Threshold],
+    /// What fell near a level, hung from the top of its chart.
+    pub(crate) rain: Option<Rain<'a>>,
     /// Sums hang from the top, as rain does.
     pub(crate) is_rain: bool,
     pub(crate) unit: &'a str,
@@ -68,7 +75,7 @@ impl Chart<'_> {
         let mut out = String::with_capacity(16 * 1024);
         let (low, high) = self.extent();
         let scale =
-            Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - RIGHT, top: TOP, bottom: HEIGHT - BOTTOM };
+            Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - if self.rain.is_some() { RIGHT_OF_RAIN } else { RIGHT }, top: TOP, bottom: HEIGHT - BOTTOM };
         let id = screen.word();
         let _ = write!(
             out,
@@ -81,6 +88,9 @@ impl Chart<'_> {
         self.bands(&mut out, &scale);
         self.grid(&mut out, &scale, screen);
         self.gaps(&mut out, &scale);
+        if let Some(rain) = &self.rain {
+            rain.draw(&mut out, &scale, self.words.lang);
+        }
         if self.is_rain {
             self.bars(&mut out, &scale)
         } else {
@@ -100,10 +110,11 @@ impl Chart<'_> {
             return self.words.no_chart.to_owned();
         };
         let least = self.rows.iter().map(|row| row.min).fold(f64::INFINITY, f64::min);
+        let rain = self.rain.as_ref().map_or_else(String::new, |rain| format!(" {}", rain.summary(self.words)));
         let (least, greatest) = (number(least, decimals, lang), number(greatest, decimals, lang));
         match lang {
-            Lang::It => format!("Minimo {least}, massimo {greatest} {}.", self.unit),
-            Lang::En => format!("Minimum {least}, maximum {greatest} {}.", self.unit),
+            Lang::It => format!("Minimo {least}, massimo {greatest} {}.{rain}", self.unit),
+            Lang::En => format!("Minimum {least}, maximum {greatest} {}.{rain}", self.unit),
         }
     }
 
@@ -282,6 +293,7 @@ mod tests {
             now: interval.to,
             gap_s: 180,
             thresholds: &thresholds,
+            rain: None,
             is_rain: false,
             unit: "m",
             title,

@@ -7,6 +7,7 @@ mod language;
 mod look;
 mod pages;
 mod router;
+mod spark;
 mod words;
 
 pub use router::router;

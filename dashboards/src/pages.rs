@@ -1,6 +1,8 @@
 //! One file a page.
 
+pub(crate) mod datasets;
 pub(crate) mod home;
+pub(crate) mod levels;
 pub(crate) mod missing;
 pub(crate) mod station;
 
@@ -25,16 +27,36 @@ impl Frame<'_> {
         let mark = if self.here.contains('?') { '&' } else { '?' };
         format!("{}{mark}lang={code}", self.here)
     }
+    /// Whether this page lies under a path.
+    pub(crate) fn is_in(&self, path: &str) -> bool {
+        self.here.split('?').next().is_some_and(|here| here == path || here.starts_with(&format!("{path}/")))
+    }
     pub(crate) fn station(&self, id: &str) -> String {
         self.to(&format!("/stazioni/{id}"))
     }
+    pub(crate) fn dataset(&self, id: &str) -> String {
+        self.to(&format!("/dati/{id}"))
+    }
     pub(crate) fn search(&self, text: &str) -> String {
-        self.to(&format!("/?q={}", text.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace(' ', "+")))
+        self.to(&format!("/?q={}", in_query(text)))
     }
     /// Another page in this one's language.
     pub(crate) fn to(&self, path: &str) -> String {
         if self.words.lang == Lang::It { path.to_owned() } else { format!("{path}{}lang=en", if path.contains('?') { '&' } else { '?' }) }
     }
+}
+
+/// A text as a value in an address.
+pub(crate) fn in_query(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
 }
 
 /// A value in its unit, as people write it.

@@ -2,7 +2,7 @@
 
 use crate::assets::Assets;
 use crate::language::choose;
-use crate::pages::{Frame, home, missing, station};
+use crate::pages::{Frame, datasets, home, levels, missing, station};
 use crate::words::Words;
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Query, State};
@@ -27,7 +27,10 @@ pub fn router(store: Store) -> Router {
     let set = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(list))
+        .route("/livelli", get(all_levels))
         .route("/stazioni/{id}", get(one))
+        .route("/dati", get(catalogue))
+        .route("/dati/{id}", get(dataset))
         .layer(set(
             header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -67,6 +70,29 @@ async fn one(
     let words = Words::of(choose(value(&asked, "lang"), &headers));
     let range = value(&asked, "periodo").unwrap_or("24h").to_owned();
     made(pages, words, &uri, move |view, frame| station::render(view, frame, &id, &range)).await
+}
+
+async fn all_levels(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
+    let words = Words::of(choose(value(&asked, "lang"), &headers));
+    let text = |name| value(&asked, name).unwrap_or("").to_owned();
+    let wanted = levels::Asked { order: text("ordina"), river: text("fiume") };
+    made(pages, words, &uri, move |view, frame| levels::render(view, frame, &wanted).map(Some)).await
+}
+
+async fn catalogue(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
+    let words = Words::of(choose(value(&asked, "lang"), &headers));
+    made(pages, words, &uri, move |view, frame| Ok(Some(datasets::list(view, frame)))).await
+}
+
+async fn dataset(
+    State(pages): State<Pages>,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+) -> Response {
+    let words = Words::of(choose(value(&asked, "lang"), &headers));
+    made(pages, words, &uri, move |view, frame| datasets::one(view, frame, &id)).await
 }
 
 /// Makes a page where reading may block; `None` is the page that says there is none.

@@ -4,6 +4,7 @@ pub mod bind;
 pub mod commit;
 pub mod decode;
 pub mod frame;
+pub mod import;
 pub mod meters;
 pub mod pipeline;
 pub mod qualify;

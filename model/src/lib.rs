@@ -1,6 +1,7 @@
 //! The words of the house: what is measured, where, when, how well, and how we say it to people.
 //! Types, units, time, quality, states and sentences; no input or output, no async, no clock, no wire format.
 
+mod dataset;
 mod gap;
 mod id;
 mod network;
@@ -16,6 +17,7 @@ mod time;
 mod unit;
 mod viewer;
 
+pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use network::{Channel, Datastream, Device, Feed, GaugeZero, Link, Owner, Place, Station, Threshold, Validity, Visibility};
@@ -27,6 +29,6 @@ pub use reject::{Reject, RejectReason};
 pub use sentence::{Trend, age_words, local_time, number, sentence};
 pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
-pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, seconds_of_duration};
+pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, day_of_epoch, epoch_day, seconds_of_duration};
 pub use unit::Unit;
 pub use viewer::{Scope, Viewer};

@@ -16,6 +16,17 @@ pub struct Place {
     pub longitude: f64,
 }
 
+impl Place {
+    /// Along the surface of a sphere of 6371 km.
+    #[must_use]
+    pub fn kilometres_to(self, other: Self) -> f64 {
+        let (north, other_north) = (self.latitude.to_radians(), other.latitude.to_radians());
+        let half = |difference: f64| (difference.to_radians() / 2.0).sin().powi(2);
+        let chord = half(other.latitude - self.latitude) + north.cos() * other_north.cos() * half(other.longitude - self.longitude);
+        2.0 * 6371.0 * chord.sqrt().min(1.0).asin()
+    }
+}
+
 /// When something agreed holds: `[from, to)`, open at either end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Validity {

@@ -76,6 +76,11 @@ impl Timestamp {
     fn jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX })
     }
+    /// As HTTP headers write it: `Mon, 23 Nov 2026 06:20:00 GMT`.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        self.jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
     /// The wall clock of Europe/Rome at this instant.
     #[must_use]
     pub fn in_rome(self) -> jiff::Zoned {
@@ -133,6 +138,19 @@ pub fn civil_day(at: Timestamp) -> civil::Date {
 #[must_use]
 pub fn civil_day_start(day: civil::Date) -> Timestamp {
     day.to_zoned(rome()).map_or_else(|_| Timestamp::MIN, |midnight| Timestamp(midnight.timestamp().as_microsecond()))
+}
+
+/// Whole days from 1970-01-01 to a civil date.
+#[must_use]
+pub fn epoch_day(day: civil::Date) -> i32 {
+    let noon = day.at(12, 0, 0, 0).to_zoned(TimeZone::UTC).map_or(0, |noon| noon.timestamp().as_second());
+    i32::try_from(noon.div_euclid(86_400)).unwrap_or(0)
+}
+
+/// The civil date that lies so many days after 1970-01-01.
+#[must_use]
+pub fn day_of_epoch(days: i32) -> civil::Date {
+    Timestamp::from_seconds(i64::from(days) * 86_400).jiff().to_zoned(TimeZone::UTC).date()
 }
 
 /// The instant `length` before `to`, where `length` is an ISO 8601 duration such as `PT36H` or `P7D` (a day is 24 hours).

@@ -21,10 +21,14 @@ pub(crate) enum Table {
     Quarantine,
     /// Failed polls; part = datastream, at = first time in µs.
     Gap,
+    /// Civil days that were over when something of them was committed; part 0, at = commit.
+    Late,
+    /// Published files; part 0, at = number.
+    File,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 5] = [Self::Log, Self::Chunk, Self::Superseded, Self::Quarantine, Self::Gap];
+    pub(crate) const ALL: [Self; 7] = [Self::Log, Self::Chunk, Self::Superseded, Self::Quarantine, Self::Gap, Self::Late, Self::File];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -33,11 +37,13 @@ impl Table {
             Self::Superseded => "superseded",
             Self::Quarantine => "quarantine",
             Self::Gap => "gap",
+            Self::Late => "late",
+            Self::File => "file",
         }
     }
     /// Every row has part 0.
     pub(crate) const fn is_single_part(self) -> bool {
-        matches!(self, Self::Log | Self::Quarantine)
+        matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File)
     }
 }
 

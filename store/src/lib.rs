@@ -11,7 +11,9 @@ mod engine;
 mod error;
 mod health;
 mod history;
+mod late;
 mod network;
+mod published;
 mod registry;
 mod rows;
 mod store;
@@ -24,13 +26,15 @@ pub use complaint::Complaint;
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
+pub use late::{LateDay, civil_day_around};
 pub use network::{
     Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
 };
+pub use published::{Edition, Format, Published, PublishedFile};
 pub use registry::Registry;
 pub use rows::QuarantineEntry;
 pub use store::{Settings, Store};
-pub use view::{Bucket, BucketRow, Latest, StationSummary, View};
+pub use view::{Bucket, BucketRow, CHANGES_H, Latest, LevelRow, StationSummary, View};
 
 /// The log record of these observations alone, for benches that measure what the disk allows.
 #[must_use]

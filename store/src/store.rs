@@ -2,8 +2,10 @@
 
 use crate::access::{self, NewToken, Tokens};
 use crate::chunk::Chunks;
-use crate::engine::{Engine, Memory, Sqlite};
+use crate::engine::{Change, Engine, Memory, Sqlite, Table};
 use crate::history::History;
+use crate::late::{LateDay, last_late, late_days};
+use crate::published::Shelf;
 use crate::registry::Registry;
 use crate::writer::{Shared, Work, Writer};
 use crate::{Batch, Error, Health, Outcome, Receipt, View};
@@ -40,6 +42,7 @@ struct Inner {
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     clock: Arc<dyn Clock>,
     networks: Networks,
+    shelf: Shelf,
     tokens: RwLock<Tokens>,
     /// Held as long as the store is open.
     _lock: Option<File>,
@@ -79,6 +82,7 @@ impl Store {
         on_poison: fn(&Error),
     ) -> Result<Self, Error> {
         let networks = Networks::restore(engine.as_ref())?;
+        let shelf = Shelf::restore(engine.as_ref())?;
         let tokens = Tokens::restore(&engine.documents("token")?);
         let sessions = engine.documents("session")?.into_iter().map(|document| document.id).collect();
         let (chunks, writer_chunks, damage) = Chunks::recover(engine.clone())?;
@@ -86,6 +90,7 @@ impl Store {
             tracing::error!(event = "damaged", cause = %cause, "damaged bytes were found while opening; they are not served");
         }
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
+        let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
             engine,
             chunks,
@@ -93,6 +98,7 @@ impl Store {
             health: Mutex::new(health),
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
+            late,
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, settings.linger)?;
@@ -106,6 +112,7 @@ impl Store {
                 writer: Mutex::new(Some(thread)),
                 clock,
                 networks,
+                shelf,
                 tokens: RwLock::new(tokens),
                 _lock: lock,
             }),
@@ -151,7 +158,7 @@ impl Store {
         self.submit(batch).blocking_recv().unwrap_or(Err(Error::Closed))
     }
 
-    fn ask(&self, work: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Work) -> Result<(), Error> {
+    pub(crate) fn ask(&self, work: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Work) -> Result<(), Error> {
         let (answer, receiver) = oneshot::channel();
         self.send(work(answer));
         // The writer answers within a commit; short enough to wait for even on an async thread.
@@ -194,6 +201,29 @@ impl Store {
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<[Observation]>> {
         self.inner.shared.committed.subscribe()
+    }
+
+    /// Civil days that were over when something of them was committed and that [`Store::forget_late`] has not yet struck off.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn late_days(&self) -> Result<Vec<LateDay>, Error> {
+        late_days(self.inner.shared.engine.as_ref())
+    }
+
+    /// The last commit with something of a day that was over: what it and those before it hold is seen by every read from now on.
+    #[must_use]
+    pub fn late_changes(&self) -> watch::Receiver<u64> {
+        self.inner.shared.late.subscribe()
+    }
+
+    /// Strikes off the marks up to and with a commit: all that is derived from them is on disk.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn forget_late(&self, through: u64) -> Result<(), Error> {
+        let change = Change::DropThrough { table: Table::Late, part: 0, at: through.cast_signed() };
+        self.ask(|answer| Work::Documents(vec![change], answer))
     }
 
     /// Makes a token, durably; its text is shown this once and only its SHA-256 is kept.
@@ -244,6 +274,10 @@ impl Store {
         if let Some(writer) = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
         }
+    }
+
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.inner.shelf
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -2,17 +2,20 @@
 
 mod bucket;
 mod latest;
+mod levels;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::{Bucket, BucketRow};
 pub use latest::{Latest, StationSummary};
+pub use levels::{CHANGES_H, LevelRow};
 
 use crate::Error;
 use crate::engine::{Span, Table};
 use crate::rows::{QuarantineEntry, gap_of, quarantine};
 use model::{Datastream, DatastreamId, Gap, Interval, Observation, Scope, Station, Timestamp, Viewer};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The store as one viewer sees it. What is not visible does not exist here.
@@ -70,6 +73,10 @@ impl View {
     pub fn datastream(&self, key: &str) -> Option<Arc<Datastream>> {
         self.store.registry().datastream_by_key(key).filter(|datastream| self.sees(datastream)).cloned()
     }
+    #[must_use]
+    pub fn datastream_by_id(&self, id: DatastreamId) -> Option<Arc<Datastream>> {
+        self.store.registry().datastream(id).filter(|datastream| self.sees(datastream)).cloned()
+    }
     /// The number, if this viewer sees the datastream: the one gate to what is kept of it.
     fn gate(&self, datastream: &Datastream) -> Option<DatastreamId> {
         self.datastream(datastream.key.as_str()).map(|found| found.id)
@@ -83,6 +90,17 @@ impl View {
             Some(id) => self.store.shared().chunks.scan(id, interval, limit),
             None => Ok(Vec::new()),
         }
+    }
+    /// Gives every observation of `interval` to `each`, ascending in phenomenon time, without keeping them.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn each_observation(&self, datastream: &Datastream, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
+        let Some(id) = self.gate(datastream) else { return Ok(()) };
+        self.store.shared().chunks.visit(id, interval, |point| {
+            each(point.observation(id));
+            ControlFlow::Continue(())
+        })
     }
     /// The last `limit` observations before `to`, ascending.
     ///

@@ -3,6 +3,7 @@
 use crate::batch::{Batch, Outcome, Receipt};
 use crate::chunk::{ChunkWriter, Chunks};
 use crate::engine::{Change, Document, Engine};
+use crate::late::LateMarks;
 use crate::rows::{OpenGaps, next_number, put_rejects};
 use crate::{Error, Health};
 use model::Observation;
@@ -10,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// A group holds at most this many points, so that no commit takes long …
 const GROUP_POINTS: usize = 5000;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) health: Mutex<Health>,
     pub(crate) waiting: AtomicU64,
     pub(crate) committed: broadcast::Sender<Arc<[Observation]>>,
+    /// The last commit with something of a day that was over.
+    pub(crate) late: watch::Sender<u64>,
     /// What is done when a commit fails for good, after everybody who waited was told.
     pub(crate) on_poison: fn(&Error),
 }
@@ -44,6 +47,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     chunks: ChunkWriter,
     gaps: OpenGaps,
+    late: LateMarks,
     next_reject: u64,
     linger: Duration,
 }
@@ -51,7 +55,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, chunks: ChunkWriter, linger: Duration) -> Result<Self, Error> {
         let next_reject = next_number(shared.engine.as_ref())?;
-        Ok(Self { shared, chunks, gaps: OpenGaps::default(), next_reject, linger })
+        Ok(Self { shared, chunks, gaps: OpenGaps::default(), late: LateMarks::default(), next_reject, linger })
     }
 
     /// Runs until it is told to stop or nobody can ask any more.
@@ -146,6 +150,7 @@ impl Writer {
                 }
             }));
         }
+        let has_late = self.late.put(staged.commit, observations, &staged.outcomes, &mut changes);
         // Nothing but repetitions: all of it is on disk already.
         if !changes.is_empty() {
             self.commit(&changes)?;
@@ -153,6 +158,9 @@ impl Writer {
         self.next_reject = next_reject;
         self.shared.chunks.publish(&mut self.chunks, &staged);
         self.remember_sessions(group);
+        if has_late {
+            self.shared.late.send_replace(staged.commit);
+        }
         if self.shared.committed.receiver_count() > 0 {
             let kept = observations.iter().zip(&staged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
             let kept: Arc<[Observation]> = kept.map(|(observation, _)| *observation).collect();

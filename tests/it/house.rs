@@ -4,21 +4,23 @@ use crate::support::root;
 use std::collections::BTreeSet;
 
 /// Room, the rooms that it may import.
-const WALLS: [(&str, &[&str]); 6] = [
+const WALLS: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("store", &["model"]),
     ("ingest", &["model", "store"]),
+    ("analytics", &["model", "store"]),
     ("api", &["model", "store"]),
     ("dashboards", &["model", "store"]),
     ("firmware-sim", &["model"]),
 ];
 
 /// Crate, the rooms where it may live.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("rusqlite", &["store"]),
     ("pco", &["store"]),
     ("influxdb2", &["store"]),
     ("polars", &["analytics"]),
+    ("polars-io", &["analytics"]),
     ("axum", &["api", "dashboards", "ingest"]),
     ("rumqttc", &["ingest", "firmware-sim"]),
     ("tokio-modbus", &["ingest", "firmware-sim"]),

@@ -1,7 +1,7 @@
 //! Values over time, as they are or in buckets.
 
 use crate::auth::Seen;
-use crate::csv::{Cell, Dialect, download, write};
+use crate::csv::{self, Cell, Dialect, download, write};
 use crate::geo;
 use crate::page::{Page, cursor, keep, resume};
 use crate::problem::Problem;
@@ -73,15 +73,7 @@ fn plain(question: &Question) -> Result<Response, Problem> {
     let next = found.get(*limit).map(|first| cursor(first.phenomenon_time));
     found.truncate(*limit);
     let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
-    let header = ["phenomenon_time", "result", "quality", "received_at"];
-    Ok(answer(question, items, next, &header, |item| {
-        vec![
-            Cell::Text(item.phenomenon_time.clone()),
-            Cell::Number(item.result),
-            Cell::Whole(item.quality.into()),
-            Cell::Text(item.received_at.clone()),
-        ]
-    }))
+    Ok(answer(question, items, next, &csv::OBSERVATION, csv::observation))
 }
 
 fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> {

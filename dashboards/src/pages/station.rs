@@ -1,19 +1,24 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
 use super::{Frame, unit_text, value_text};
-use crate::chart::{COLUMNS, Chart, Screen, capital};
+use crate::chart::{COLUMNS, Chart, Rain, Screen, capital};
 use crate::look::{Look, quality_word};
 use askama::Template;
 use model::{Interval, Lang, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
-use store::{Bucket, Error, Latest, StationSummary, View};
+use store::{Bucket, BucketRow, Error, Latest, StationSummary, View};
 
 /// How far back a chart goes: word of the address, seconds, title in both languages.
-const RANGES: [(&str, i64, &str, &str); 4] = [
+const RANGES: [(&str, i64, &str, &str); 5] = [
     ("6h", 6 * 3600, "6 ore", "6 hours"),
     ("24h", 24 * 3600, "24 ore", "24 hours"),
     ("7g", 7 * 86_400, "7 giorni", "7 days"),
     ("30g", 30 * 86_400, "30 giorni", "30 days"),
+    ("1a", 365 * 86_400, "1 anno", "1 year"),
 ];
+/// Rain gauges further away say little about a river.
+const RAIN_WITHIN_KM: f64 = 25.0;
+const RAIN_BARS: i64 = 96;
+const RAIN_STEPS_S: [i64; 8] = [300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400];
 /// Rows of the table of values.
 const ROWS: usize = 24;
 
@@ -69,6 +74,7 @@ struct Page<'a> {
     downstream: Option<(String, String)>,
     ranges: Vec<Range>,
     chart: String,
+    rain: Option<String>,
     chart_title: &'static str,
     steps: Vec<Step>,
     rows: Vec<Row>,
@@ -93,6 +99,7 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         Some(river) => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
         None => summary.station.name.clone(),
     };
+    let (chart, rain) = chart(view, primary, &thresholds, now, seconds, &title, frame)?;
     let page = Page {
         frame,
         name: summary.station.name.clone(),
@@ -110,7 +117,8 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         upstream: summary.upstream.iter().map(|station| (frame.station(station.id.as_str()), station.name.clone())).collect(),
         downstream: summary.downstream.as_ref().map(|station| (frame.station(station.id.as_str()), station.name.clone())),
         ranges: ranges(frame, id, range),
-        chart: chart(view, primary, &thresholds, now, seconds, &title, frame)?,
+        chart,
+        rain,
         chart_title: if datastream.property.is_level() { words.hydrograph } else { words.series_title },
         steps: steps(primary, &thresholds, &summary, frame),
         rows: rows(view, primary, frame)?,
@@ -157,7 +165,7 @@ fn chart(
     seconds: i64,
     title: &str,
     frame: &Frame<'_>,
-) -> Result<String, Error> {
+) -> Result<(String, Option<String>), Error> {
     let datastream = &latest.datastream;
     // A series that ended long ago is shown around its end.
     let end = match latest.observation {
@@ -168,18 +176,38 @@ fn chart(
     let width = (seconds / COLUMNS).max(i64::from(datastream.period_s)).max(1);
     let width = if datastream.property.is_rain() { width.max(seconds / 120) } else { width };
     let rows = view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?;
+    let rain = rain(view, latest, interval, frame)?;
     let chart = Chart {
         rows: &rows,
         interval,
         now: end,
         gap_s: stale_after(datastream.period_s).max(width),
         thresholds,
+        rain: rain.as_ref().map(|(rows, title)| Rain { rows, title }),
         is_rain: datastream.property.is_rain(),
         unit: unit_text(datastream),
         title,
         words: frame.words,
     };
-    Ok(chart.svg(Screen::Wide) + &chart.svg(Screen::Phone))
+    Ok((chart.svg(Screen::Wide) + &chart.svg(Screen::Phone), rain.as_ref().map(|(_, title)| format!("{}{title}.", frame.words.rain_of))))
+}
+
+/// What fell near a level: sums of the nearest gauge, and its name with the distance.
+fn rain(view: &View, latest: &Latest, interval: Interval, frame: &Frame<'_>) -> Result<Option<(Vec<BucketRow>, String)>, Error> {
+    if !latest.datastream.property.is_level() {
+        return Ok(None);
+    }
+    let Some((gauge, km)) = view.rain_near(latest.station.place, RAIN_WITHIN_KM) else { return Ok(None) };
+    let seconds = interval.to.seconds() - interval.from.seconds();
+    let wanted = (seconds / RAIN_BARS).max(i64::from(gauge.period_s));
+    let width = RAIN_STEPS_S.into_iter().find(|step| *step >= wanted).unwrap_or(7 * 86_400);
+    let rows = view.buckets(&gauge, interval, Bucket::Seconds(width), usize::MAX)?;
+    let name = view.station(gauge.station.as_str()).map_or_else(String::new, |station| station.name.clone());
+    let each = match (width / 3600, width % 3600 / 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, _) => format!("{hours} h"),
+    };
+    Ok((!rows.is_empty()).then(|| (rows, format!("{name} ({} km, mm/{each})", number(km, 0, frame.words.lang)))))
 }
 
 /// The levels in words, highest first, with the one where the water stands now marked.

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// "Pesc", so that `file store.db` can tell whose it is.
 const APPLICATION_ID: i64 = 0x5065_7363;
 /// The format of the tables. Grows when an older pescaia could not read them.
-const FORMAT: i64 = 1;
+/// 2: tables `late` and `file`.
+const FORMAT: i64 = 2;
 /// Pages in the write-ahead log after which the writer moves them into the database, between two commits.
 const CHECKPOINT_PAGES: i64 = 2000;
 
@@ -218,11 +219,8 @@ fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()
     for change in changes {
         match change {
             Change::Put { table, row } if table.is_single_part() => {
-                let sql = match table {
-                    Table::Log => "INSERT OR REPLACE INTO log(at, body) VALUES(?1, ?2)",
-                    _ => "INSERT OR REPLACE INTO quarantine(at, body) VALUES(?1, ?2)",
-                };
-                transaction.prepare_cached(sql)?.execute(params![row.at, row.body])?;
+                let sql = format!("INSERT OR REPLACE INTO {}(at, body) VALUES(?1, ?2)", table.name());
+                transaction.prepare_cached(&sql)?.execute(params![row.at, row.body])?;
             }
             Change::Put { table, row } => {
                 // The weight is part of the index, so that counting reads no body: replace by hand.

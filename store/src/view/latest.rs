@@ -42,17 +42,21 @@ impl View {
     /// # Errors
     /// As [`View::observations`].
     pub fn latest(&self) -> Result<Vec<Latest>, Error> {
-        self.latest_of_all(&self.datastreams(None))
+        self.latest_of_these(&self.datastreams(None))
     }
 
     /// # Errors
     /// As [`View::observations`].
     pub fn latest_of(&self, datastream: &Arc<Datastream>) -> Result<Latest, Error> {
-        let found = self.latest_of_all(std::slice::from_ref(datastream))?;
+        let found = self.latest_of_these(std::slice::from_ref(datastream))?;
         found.into_iter().next().ok_or_else(|| Error::Damaged { what: format!("the station of {}", datastream.key) })
     }
 
-    fn latest_of_all(&self, datastreams: &[Arc<Datastream>]) -> Result<Vec<Latest>, Error> {
+    /// The last of each of `datastreams`, in their order; those without a station are left out.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn latest_of_these(&self, datastreams: &[Arc<Datastream>]) -> Result<Vec<Latest>, Error> {
         let registry = self.store.registry();
         let now = self.now();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
@@ -108,7 +112,7 @@ impl View {
     /// As [`View::observations`].
     pub fn summary(&self, station: &str) -> Result<Option<StationSummary>, Error> {
         let Some(station) = self.station(station) else { return Ok(None) };
-        let mut datastreams = self.latest_of_all(&self.datastreams(Some(station.id.as_str())))?;
+        let mut datastreams = self.latest_of_these(&self.datastreams(Some(station.id.as_str())))?;
         datastreams.sort_by_key(rank);
         let visible = self.stations();
         let upstream = visible.iter().filter(|other| other.downstream.as_ref() == Some(&station.id)).cloned();

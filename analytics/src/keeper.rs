@@ -1,0 +1,116 @@
+//! Who decides which days are made again, and when. Days that are over are published; what comes late for them is healed at once.
+
+mod refresh;
+#[cfg(test)]
+mod tests;
+
+pub use refresh::{Refreshed, refresh};
+
+use crate::job::Job;
+use model::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use store::{Store, civil_day_around};
+use tokio::sync::watch;
+
+/// What comes late rarely comes alone: this long is waited for company, so that many late readings are healed by one publication.
+const GATHER: Duration = Duration::from_millis(300);
+/// After midnight devices still send what they measured before it.
+const AFTER_MIDNIGHT_S: i64 = 120;
+/// A dataset that could not be made is tried again after this long.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Keeps every dataset as the observations say.
+pub struct Keeper {
+    store: Store,
+    jobs: Arc<[Box<dyn Job>]>,
+    meters: Meters,
+}
+
+/// What it counts.
+#[derive(Clone, Default)]
+pub struct Meters {
+    published: Counter,
+    failed: Counter,
+    last_seconds: Gauge<f64, AtomicU64>,
+}
+
+impl Meters {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("pescaia_datasets_published", "Versions of datasets that were published", self.published.clone());
+        registry.register("pescaia_datasets_failed", "Versions of datasets that could not be made", self.failed.clone());
+        registry.register("pescaia_dataset_last_seconds", "How long the last one took, s", self.last_seconds.clone());
+    }
+}
+
+impl Keeper {
+    #[must_use]
+    pub fn new(store: Store, jobs: Vec<Box<dyn Job>>, meters: Meters) -> Self {
+        Self { store, jobs: jobs.into(), meters }
+    }
+
+    /// Runs until it is told to stop; a version that is being made then is given up, the published one holds.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut late = self.store.late_changes();
+        let mut registry = self.store.registry_changes();
+        loop {
+            late.mark_unchanged();
+            registry.mark_unchanged();
+            let all_made = self.make_all().await;
+            let wait = if all_made { until_next_day(self.store.clock().now()) } else { RETRY };
+            tokio::select! {
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
+                () = async { drop(late.changed().await) } => tokio::time::sleep(GATHER).await,
+                () = async { drop(registry.changed().await) } => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn make_all(&self) -> bool {
+        let (store, jobs, meters) = (self.store.clone(), self.jobs.clone(), self.meters.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let through = *store.late_changes().borrow();
+            let mut all = true;
+            for job in jobs.iter() {
+                all &= make(&store, job.as_ref(), through, &meters);
+            }
+            if all && through > 0 && store.late_days().is_ok_and(|days| days.first().is_some_and(|day| day.commit <= through)) {
+                all = store.forget_late(through).is_ok();
+            }
+            all
+        });
+        made.await.unwrap_or(false)
+    }
+}
+
+fn make(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
+    let start = std::time::Instant::now();
+    match refresh(store, job, through) {
+        Ok(Some(Refreshed { published, days })) => {
+            meters.published.inc();
+            meters.last_seconds.set(start.elapsed().as_secs_f64());
+            let (dataset, edition) = (&published.dataset.id, published.edition);
+            let seconds = start.elapsed().as_secs_f64();
+            tracing::info!(event = "published", dataset, edition, days, seconds, "a dataset was published");
+            true
+        }
+        Ok(None) => true,
+        Err(cause) => {
+            meters.failed.inc();
+            let dataset = job.about().id;
+            tracing::error!(event = "dataset_failed", dataset, %cause, "a dataset could not be made; the one published before holds, and it is tried again");
+            false
+        }
+    }
+}
+
+/// To shortly after the next civil day begins.
+fn until_next_day(now: Timestamp) -> Duration {
+    let next = civil_day_around(now).to.plus_seconds(AFTER_MIDNIGHT_S);
+    Duration::from_secs_f64(next.seconds_since(now).clamp(1.0, 90_000.0))
+}

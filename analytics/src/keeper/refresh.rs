@@ -1,0 +1,216 @@
+//! From the version that holds to the one that should.
+
+use crate::Error;
+use crate::file;
+use crate::frames::Frames;
+use crate::job::Job;
+use crate::month::{CivilMonth, healed, in_order, read};
+use model::{Dataset, Datastream, DatastreamId, Interval, Timestamp, Viewer, epoch_day};
+use polars::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use store::{Edition, Format, Published, PublishedFile, Store, View, civil_day_around};
+
+/// At most about so many observations are in memory at once.
+const ROWS_AT_ONCE: u64 = 4_000_000;
+
+/// A version that was published.
+pub struct Refreshed {
+    pub published: Arc<Published>,
+    /// Days of datastreams that were made again.
+    pub days: usize,
+}
+
+/// Days to be made again, by their first instant: of which datastreams.
+type Dirty = BTreeMap<Timestamp, BTreeSet<DatastreamId>>;
+
+/// Publishes what has changed since the last version: days that are over by now, days with late observations of commits up to
+/// `through`, everything when the network or the job changed. `None` when nothing has.
+///
+/// # Errors
+/// Nothing was published then.
+pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refreshed>, Error> {
+    let view = store.seen_by(&Viewer::Public);
+    let about = job.about();
+    let wanted: Vec<_> = view.datastreams(None).into_iter().filter(|datastream| job.wants(datastream)).collect();
+    let frames = Frames::new(view.clone(), &wanted);
+    let basis = basis(job, &frames);
+    let today = civil_day_around(view.now()).from;
+    let last = view.dataset(&about.id);
+    let dirty = match &last {
+        Some(last) if last.basis == basis => changed(store, &view, &wanted, last, today, through)?,
+        _ => everything(&view, &wanted, today),
+    };
+    let goes_on = last.as_ref().filter(|last| last.basis == basis);
+    if dirty.is_empty() && goes_on.is_some_and(|last| last.complete_to == today) {
+        return Ok(None);
+    }
+    let mut files = goes_on.map_or_else(Vec::new, |last| last.files.clone());
+    let mut by_month: BTreeMap<CivilMonth, Dirty> = BTreeMap::new();
+    for (day, datastreams) in &dirty {
+        by_month.entry(CivilMonth::around(*day)).or_default().insert(*day, datastreams.clone());
+    }
+    for (month, days) in &by_month {
+        let old = match goes_on {
+            Some(_) => old_rows(&view, &about, month)?,
+            None => None,
+        };
+        let rows = rows(job, &view, &wanted, days, old)?;
+        files.retain(|file| file.month != month.name);
+        files.extend(staged(store, &about, month, &rows, &frames)?);
+    }
+    let watermark = through.max(last.map_or(0, |last| last.watermark));
+    let published = store.publish(Edition { dataset: about, complete_to: today, watermark, basis, files })?;
+    Ok(Some(Refreshed { published, days: dirty.values().map(BTreeSet::len).sum() }))
+}
+
+/// What the rows come from besides observations: a change here makes all of them again.
+fn basis(job: &dyn Job, frames: &Frames) -> String {
+    let mut text = format!("{:?} {}", job.about(), job.revision());
+    for (datastream, station) in frames.datastreams() {
+        text += &format!(
+            "\n{} {} {} {} {} {:?} {:?} {:?}",
+            datastream.id.0,
+            datastream.key,
+            datastream.property.word(),
+            datastream.period_s,
+            station.id,
+            station.name,
+            station.river,
+            station.place
+        );
+    }
+    let hash = fnv1a(text.as_bytes());
+    format!("{hash:016x}")
+}
+
+/// FNV-1a: the same on every machine and in every version.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Every day that is over from each datastream's first observation on.
+fn everything(view: &View, wanted: &[Arc<Datastream>], today: Timestamp) -> Dirty {
+    let mut dirty = Dirty::new();
+    for datastream in wanted {
+        if let Some((_, first, _)) = view.extent(datastream) {
+            add(&mut dirty, Interval::new(first, today), datastream.id);
+        }
+    }
+    dirty
+}
+
+/// What is over since the last version, and what came late.
+fn changed(
+    store: &Store,
+    view: &View,
+    wanted: &[Arc<Datastream>],
+    last: &Published,
+    today: Timestamp,
+    through: u64,
+) -> Result<Dirty, Error> {
+    let mut dirty = Dirty::new();
+    for datastream in wanted {
+        if let Some((_, first, _)) = view.extent(datastream) {
+            add(&mut dirty, Interval::new(first.max(last.complete_to), today), datastream.id);
+        }
+    }
+    for late in store.late_days()?.into_iter().filter(|late| late.commit <= through && late.commit > last.watermark) {
+        if late.start < today && wanted.iter().any(|datastream| datastream.id == late.datastream) {
+            dirty.entry(late.start).or_default().insert(late.datastream);
+        }
+    }
+    Ok(dirty)
+}
+
+fn add(dirty: &mut Dirty, interval: Interval, datastream: DatastreamId) {
+    let mut at = interval.from;
+    while at < interval.to {
+        let day = civil_day_around(at);
+        dirty.entry(day.from).or_default().insert(datastream);
+        at = day.to;
+    }
+}
+
+fn old_rows(view: &View, about: &Dataset, month: &CivilMonth) -> Result<Option<DataFrame>, Error> {
+    let name = format!("{}-{}.{}", about.id, month.name, Format::Parquet.extension());
+    view.dataset_file(&about.id, &name)?.map(|(_, bytes)| read(bytes)).transpose()
+}
+
+/// The rows of a month: those that stay and those that are made again.
+fn rows(job: &dyn Job, view: &View, wanted: &[Arc<Datastream>], days: &Dirty, old: Option<DataFrame>) -> Result<DataFrame, Error> {
+    let mut parts = Vec::new();
+    let (mut again_datastream, mut again_day) = (Vec::new(), Vec::new());
+    for (interval, numbers) in stretches(days) {
+        let inside: Vec<_> = wanted.iter().filter(|datastream| numbers.contains(&datastream.id)).cloned().collect();
+        for day in days_of(interval) {
+            again_datastream.extend(inside.iter().map(|datastream| datastream.key.to_string()));
+            again_day.extend(inside.iter().map(|_| day));
+        }
+        for group in groups(&inside, interval) {
+            parts.push(job.build(&Frames::new(view.clone(), group), interval)?);
+        }
+    }
+    let mut parts = parts.into_iter();
+    match (old, parts.next()) {
+        (Some(old), first) => {
+            let day = Column::new("day".into(), again_day).cast(&DataType::Date)?;
+            let again = DataFrame::new_infer_height(vec![Column::new("datastream".into(), again_datastream), day])?;
+            healed(old, again, first.into_iter().chain(parts).collect())
+        }
+        (None, Some(first)) => in_order(parts.try_fold(first, |all, part| all.vstack(&part))?),
+        (None, None) => Ok(DataFrame::empty()),
+    }
+}
+
+/// Days in a row with the same datastreams are made in one go.
+fn stretches(days: &Dirty) -> Vec<(Interval, &BTreeSet<DatastreamId>)> {
+    let mut found: Vec<(Interval, &BTreeSet<DatastreamId>)> = Vec::new();
+    for (start, datastreams) in days {
+        let day = civil_day_around(*start);
+        match found.last_mut() {
+            Some((interval, same)) if interval.to == day.from && *same == datastreams => interval.to = day.to,
+            _ => found.push((day, datastreams)),
+        }
+    }
+    found
+}
+
+fn days_of(interval: Interval) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut at = interval.from;
+    while at < interval.to {
+        found.push(epoch_day(model::civil_day(at)));
+        at = civil_day_around(at).to;
+    }
+    found
+}
+
+/// So many datastreams at once as memory allows.
+fn groups(datastreams: &[Arc<Datastream>], interval: Interval) -> Vec<&[Arc<Datastream>]> {
+    let seconds = interval.to.seconds().abs_diff(interval.from.seconds());
+    let mut found = Vec::new();
+    let mut rest = datastreams;
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fit = rest.iter().take_while(|datastream| {
+            rows += seconds / u64::from(datastream.period_s.max(1));
+            rows <= ROWS_AT_ONCE
+        });
+        let (group, later) = rest.split_at(fit.count().max(1));
+        found.push(group);
+        rest = later;
+    }
+    found
+}
+
+fn staged(store: &Store, about: &Dataset, month: &CivilMonth, rows: &DataFrame, frames: &Frames) -> Result<Vec<PublishedFile>, Error> {
+    if rows.height() == 0 {
+        return Ok(Vec::new());
+    }
+    let stage = |format| {
+        let bytes = file::write(format, rows, &about.columns, frames)?;
+        Ok(store.stage_file(&about.id, &month.name, format, rows.height() as u64, bytes)?)
+    };
+    Format::ALL.into_iter().map(stage).collect()
+}

@@ -1,0 +1,104 @@
+//! What has just been committed, for those who watch: gathered for a moment, judged once, said to all.
+
+use crate::wire::LatestOut;
+use model::{DatastreamId, Observation, Viewer};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Store, View};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// Commits of so long are said together: a screen needs no more, and a burst costs each watcher one message.
+const GATHER: Duration = Duration::from_millis(200);
+/// Messages that a slow watcher may lag behind before it is given everything anew.
+const LAG: usize = 64;
+
+/// The newest of one datastream, as it is said.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) station: Arc<str>,
+    /// A [`LatestOut`] in JSON.
+    pub(crate) json: Arc<str>,
+}
+
+/// What one viewer's eyes see change.
+pub(crate) struct Watching {
+    view: View,
+    committed: broadcast::Receiver<Arc<[Observation]>>,
+}
+
+impl Watching {
+    pub(crate) fn of(store: &Store, viewer: &Viewer) -> Self {
+        Self { view: store.seen_by(viewer), committed: store.follow() }
+    }
+
+    /// Waits for the next commits and says what is newest now. Empty when nothing that the viewer sees has changed; `None` when the
+    /// store is closed.
+    pub(crate) async fn next(&mut self) -> Option<Vec<Change>> {
+        let mut changed = BTreeSet::new();
+        self.gather(&mut changed).await?;
+        let until = tokio::time::Instant::now() + GATHER;
+        while let Ok(going_on) = tokio::time::timeout_at(until, self.gather(&mut changed)).await {
+            going_on?;
+        }
+        let view = self.view.clone();
+        let said = tokio::task::spawn_blocking(move || changes(&view, changed.into_iter())).await;
+        Some(said.unwrap_or_default())
+    }
+
+    async fn gather(&mut self, changed: &mut BTreeSet<DatastreamId>) -> Option<()> {
+        match self.committed.recv().await {
+            Ok(commit) => changed.extend(commit.iter().map(|observation| observation.datastream)),
+            // Some were missed: then each may have changed.
+            Err(RecvError::Lagged(_)) => changed.extend(self.view.datastreams(None).iter().map(|datastream| datastream.id)),
+            Err(RecvError::Closed) => return None,
+        }
+        Some(())
+    }
+}
+
+/// The newest of everything, as a watcher is told first.
+pub(crate) fn all(view: &View) -> Vec<Change> {
+    changes(view, view.datastreams(None).iter().map(|datastream| datastream.id))
+}
+
+fn changes(view: &View, datastreams: impl Iterator<Item = DatastreamId>) -> Vec<Change> {
+    let seen: Vec<_> = datastreams.filter_map(|id| view.datastream_by_id(id)).filter(|datastream| !datastream.retired).collect();
+    let latest = view.latest_of_these(&seen).unwrap_or_else(|cause| {
+        tracing::error!(event = "live_failed", %cause, "the live feed could not read the newest values");
+        Vec::new()
+    });
+    let said = latest.iter().map(|one| Change {
+        station: one.station.id.as_str().into(),
+        json: serde_json::to_string(&LatestOut::from(one)).unwrap_or_default().into(),
+    });
+    said.collect()
+}
+
+/// What the public sees change, said once for all who watch.
+#[derive(Clone)]
+pub(crate) struct Public {
+    said: broadcast::Sender<Arc<[Change]>>,
+}
+
+impl Public {
+    /// Begins to watch; ends with the store.
+    pub(crate) fn start(store: &Store) -> Self {
+        let (said, _) = broadcast::channel(LAG);
+        let (mut watching, sender) = (Watching::of(store, &Viewer::Public), said.clone());
+        tokio::spawn(async move {
+            while let Some(changes) = watching.next().await {
+                if !changes.is_empty() {
+                    let _ = sender.send(changes.into());
+                }
+            }
+        });
+        Self { said }
+    }
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<[Change]>> {
+        self.said.subscribe()
+    }
+    pub(crate) fn watchers(&self) -> usize {
+        self.said.receiver_count()
+    }
+}

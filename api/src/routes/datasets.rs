@@ -1,0 +1,63 @@
+//! Datasets: what is shared as files, whole months at a time.
+
+use crate::auth::Seen;
+use crate::page::{Page, keep};
+use crate::problem::Problem;
+use crate::query::Params;
+use crate::routes::blocking;
+use crate::wire::{DatasetOut, DatasetWhole};
+use axum::Json;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Every dataset, with when it last changed.
+#[utoipa::path(get, path = "/api/v1/datasets", tag = "datasets",
+    responses((status = 200, description = "By id", body = Page<DatasetOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let datasets = seen.view.datasets().iter().map(|one| DatasetOut::from(one.as_ref())).collect();
+    Ok(keep(Json(Page::<DatasetOut>::whole(datasets)), seen.is_public, 60))
+}
+
+/// One dataset: its columns, and the manifest of its files.
+#[utoipa::path(get, path = "/api/v1/datasets/{id}", tag = "datasets", params(("id" = String, Path, example = "livelli-giornalieri")),
+    responses((status = 200, body = DatasetWhole), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let found = seen.view.dataset(&id).ok_or_else(|| Problem::missing("dataset", &id, "/api/v1/datasets").at(&params.path))?;
+    Ok(keep(Json(DatasetWhole::from(found.as_ref())), seen.is_public, 30))
+}
+
+/// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check.
+#[utoipa::path(get, path = "/api/v1/datasets/{id}/files/{name}", tag = "datasets",
+    params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv")),
+    responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
+        (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn file(
+    seen: Seen,
+    Path((id, name)): Path<(String, String)>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    params.only(&[])?;
+    let (view, wanted) = (seen.view.clone(), (id.clone(), name.clone()));
+    let found = blocking(&params.path, move || Ok(view.dataset_file(&wanted.0, &wanted.1)?)).await?;
+    let (file, bytes) = found.ok_or_else(|| Problem::missing("file", &name, &format!("/api/v1/datasets/{id}")).at(&params.path))?;
+    let etag = format!("\"{}\"", file.sha256);
+    let is_known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|known| known.to_str().ok())
+        .is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag));
+    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { bytes.into_response() };
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set(header::CONTENT_TYPE, file.format.media_type());
+    set(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{}\"", file.name));
+    set(header::ETAG, &etag);
+    set(header::LAST_MODIFIED, &file.changed_at.http_date());
+    Ok(keep(response, seen.is_public, 30))
+}

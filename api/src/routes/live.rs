@@ -1,0 +1,98 @@
+//! The newest of everything as it is committed, over server-sent events.
+
+use crate::api::Api;
+use crate::auth::Seen;
+use crate::live::{Change, Watching, all};
+use crate::problem::Problem;
+use crate::query::Params;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
+
+/// A connection that says nothing for so long is taken for dead by proxies.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Who comes when so many watch is asked to come again, and polls meanwhile.
+const MOST: usize = 2000;
+
+/// The newest of every datastream that you may see, then each time it changes: events `latest` with the fields of `/api/v1/latest`. A
+/// connection begins with all of them, so that who was away has missed nothing that still holds. Several changes within 0.2 s are one.
+#[utoipa::path(get, path = "/api/v1/live", tag = "observations",
+    params(("stations" = Option<String>, Query, description = "Only those of these stations, with commas between", example = "bisenzio-gamberame")),
+    responses((status = 200, description = "text/event-stream; a comment every 15 s when nothing changes", content_type = "text/event-stream"),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many watch; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> Result<Response, Problem> {
+    params.only(&["stations"])?;
+    if api.live.watchers() >= MOST {
+        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many watch", "ask /api/v1/latest meanwhile, and come again");
+        let mut response = busy.at(&params.path).into_response();
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        return Ok(response);
+    }
+    let stations: Option<BTreeSet<String>> =
+        params.get("stations").map(|list| list.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect());
+    if let Some(unknown) = stations.iter().flatten().find(|id| seen.view.station(id).is_none()) {
+        return Err(Problem::missing("station", unknown, "/api/v1/stations").at(&params.path));
+    }
+    // Subscribed before the first look: nothing falls in between.
+    let going_on = if seen.is_public {
+        Either::Public(api.live.subscribe())
+    } else {
+        Either::Own(Box::new(Watching::of(&api.store, seen.view.viewer())))
+    };
+    let view = seen.view;
+    let first = crate::routes::blocking(&params.path, { let view = view.clone(); move || Ok(all(&view)) }).await?;
+    let later = stream::unfold((going_on, view, api.stop.clone()), |(mut going_on, view, mut stop)| async move {
+        let changes = going_on.next(&view, &mut stop).await?;
+        Some((changes, (going_on, view, stop)))
+    });
+    let events = stream::once(async move { first }).chain(later);
+    Ok(Sse::new(said(events, stations)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+}
+
+/// One watcher's source.
+enum Either {
+    Public(broadcast::Receiver<Arc<[Change]>>),
+    Own(Box<Watching>),
+}
+
+impl Either {
+    /// `None` when the house closes.
+    async fn next(&mut self, view: &store::View, stop: &mut watch::Receiver<bool>) -> Option<Vec<Change>> {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => None,
+            changes = async {
+                match self {
+                    Self::Own(watching) => watching.next().await,
+                    Self::Public(said) => match said.recv().await {
+                        Ok(changes) => Some(changes.to_vec()),
+                        Err(RecvError::Lagged(_)) => {
+                            let view = view.clone();
+                            tokio::task::spawn_blocking(move || all(&view)).await.ok()
+                        }
+                        Err(RecvError::Closed) => None,
+                    },
+                }
+            } => changes,
+        }
+    }
+}
+
+fn said(
+    changes: impl Stream<Item = Vec<Change>> + Send,
+    stations: Option<BTreeSet<String>>,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+    let is_wanted = move |change: &Change| stations.as_ref().is_none_or(|wanted| wanted.contains(change.station.as_ref()));
+    changes
+        .map(move |changes| changes.into_iter().filter(|change| is_wanted(change)).collect::<Vec<_>>())
+        .flat_map(stream::iter)
+        .map(|change| Ok(Event::default().event("latest").data(change.json.as_ref())))
+}

@@ -1,0 +1,253 @@
+//! `pescaia import` and `pescaia export`: history in from a file, and out into one.
+
+use crate::cli::At;
+use crate::control::{self, Line};
+use crate::say;
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use ingest::import::{Mode, Pattern, Report, Told};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use store::{Complaint, Store};
+
+/// Refused rows that are shown; all of them go into the file beside.
+const SHOWN: u64 = 20;
+/// Where nobody watches a bar, a line this often.
+const SPEAK: Duration = Duration::from_secs(10);
+
+/// What is imported and how, without its bytes, which follow on the socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ImportOrder {
+    /// As it stands in complaints.
+    file: String,
+    pattern: String,
+    pattern_name: String,
+    /// Instead of a pattern: the file is one of `pescaia export`, of this datastream.
+    own: Option<String>,
+    dry_run: bool,
+}
+
+impl ImportOrder {
+    fn pattern(&self) -> Result<Pattern, Vec<Complaint>> {
+        match &self.own {
+            Some(datastream) => Pattern::own(datastream),
+            None => Pattern::parse(&self.pattern_name, &self.pattern),
+        }
+    }
+}
+
+/// Does an import on an open store, and tells `line` how it goes.
+pub(crate) fn carry_out(
+    store: &Store,
+    order: &ImportOrder,
+    source: impl Read,
+    line: &mut dyn FnMut(Line),
+) -> Result<Vec<String>, Vec<Complaint>> {
+    let mode = if order.dry_run { Mode::DryRun } else { Mode::Write };
+    let mut tell = |told: Told<'_>| {
+        line(match told {
+            Told::Progress { rows, bytes } => Line::Progress { rows, bytes },
+            Told::Header(cells) => Line::Refused { cells: cells.to_vec(), complaint: String::new() },
+            Told::Refused { cells, complaint } => Line::Refused { cells: cells.to_vec(), complaint: complaint.to_string() },
+        });
+    };
+    let report = ingest::import::import(store, source, &order.file, &order.pattern()?, mode, &mut tell)?;
+    Ok(words(&report, order.dry_run))
+}
+
+/// The report, a line each.
+fn words(report: &Report, dry_run: bool) -> Vec<String> {
+    let mut lines: Vec<_> = report
+        .columns
+        .iter()
+        .map(|column| {
+            let end =
+                |end: Option<(model::Timestamp, f64)>| end.map_or_else(|| "nothing".to_owned(), |(at, value)| format!("{value} at {at}"));
+            format!(
+                "  {} → {} ({}): {} values, {} without; first {}, last {}",
+                column.column,
+                column.datastream,
+                column.unit,
+                column.values,
+                column.missing,
+                end(column.first),
+                end(column.last)
+            )
+        })
+        .collect();
+    let Report { rows, accepted, duplicates, revised, refused, failed_range, .. } = report;
+    lines.push(match dry_run {
+        true => format!("{rows} rows understood, {refused} refused; nothing was written, because this was a dry run"),
+        false => {
+            format!("{rows} rows: {accepted} observations accepted, {duplicates} there already, {revised} revised; {refused} rows refused")
+        }
+    });
+    if *failed_range > 0 {
+        lines.push(format!(
+            "{failed_range} values lie outside what any sensor of their property can mean; they are kept with quality 4 (fail)"
+        ));
+    }
+    lines
+}
+
+/// The command line's `import`.
+#[derive(Debug)]
+pub(crate) struct Import<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) pattern: Option<&'a Path>,
+    pub(crate) datastream: Option<&'a str>,
+    pub(crate) refused: Option<PathBuf>,
+    pub(crate) dry_run: bool,
+    pub(crate) at: &'a At,
+}
+
+impl Import<'_> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let name = self.file.display().to_string();
+        let (pattern_name, pattern) = match self.pattern {
+            None => (String::new(), String::new()),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("the pattern {} can't be read", path.display()))?;
+                (path.display().to_string(), text)
+            }
+        };
+        let source = File::open(self.file).with_context(|| format!("{name} can't be read"))?;
+        let bytes = source.metadata()?.len();
+        let order =
+            ImportOrder { file: name.clone(), pattern, pattern_name, own: self.datastream.map(str::to_owned), dry_run: self.dry_run };
+        let mut told = Telling::new(self.refused.unwrap_or_else(|| PathBuf::from(format!("{name}.refused.csv"))), bytes);
+        let answer = control::import(&self.at.data_dir()?, order, source, &mut |line| told.line(line));
+        told.end()?;
+        crate::apply::tell(answer?)
+    }
+}
+
+/// Shows how it goes and keeps the refused rows.
+struct Telling {
+    bar: Option<ProgressBar>,
+    bytes: u64,
+    spoke: Instant,
+    refused_path: PathBuf,
+    refused: Option<csv::Writer<File>>,
+    header: Vec<String>,
+    complaints: u64,
+    failed: Option<anyhow::Error>,
+}
+
+impl Telling {
+    fn new(refused_path: PathBuf, bytes: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} to go");
+            ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, bytes, spoke: Instant::now(), refused_path, refused: None, header: Vec::new(), complaints: 0, failed: None }
+    }
+
+    fn line(&mut self, line: Line) {
+        match line {
+            Line::Progress { rows, bytes } => match &self.bar {
+                Some(bar) => {
+                    bar.set_position(bytes);
+                    bar.set_message(format!("{rows} rows"));
+                }
+                None if self.spoke.elapsed() >= SPEAK => {
+                    self.spoke = Instant::now();
+                    say::error(&format!("{rows} rows, {} %", bytes.saturating_mul(100) / self.bytes.max(1)));
+                }
+                None => {}
+            },
+            Line::Refused { cells, complaint } if complaint.is_empty() => self.header = cells,
+            Line::Refused { cells, complaint } => {
+                self.complaints += 1;
+                if self.complaints <= SHOWN {
+                    match &self.bar {
+                        Some(bar) => bar.suspend(|| say::error(&complaint)),
+                        None => say::error(&complaint),
+                    }
+                }
+                if let Err(cause) = self.keep(&cells, &complaint) {
+                    self.failed.get_or_insert(cause);
+                }
+            }
+            Line::Text(_) | Line::Done(_) => {}
+        }
+    }
+
+    /// As it was read, with the reason in a column more.
+    fn keep(&mut self, cells: &[String], complaint: &str) -> anyhow::Result<()> {
+        let writer = match &mut self.refused {
+            Some(writer) => writer,
+            empty => {
+                let failed =
+                    || format!("the refused rows can't be kept in {}; name another file with --refused", self.refused_path.display());
+                let file = File::create(&self.refused_path).with_context(failed)?;
+                let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
+                writer.write_record(self.header.iter().map(String::as_str).chain(["refused because"]))?;
+                empty.insert(writer)
+            }
+        };
+        writer.write_record(cells.iter().map(String::as_str).chain([complaint]))?;
+        Ok(())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if let Some(mut writer) = self.refused.take() {
+            writer.flush()?;
+            let more = if self.complaints > SHOWN { format!(" ({} more than shown)", self.complaints - SHOWN) } else { String::new() };
+            say::error(&format!("the refused rows{more} are in {}, each with its reason", self.refused_path.display()));
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+/// What is exported.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ExportOrder {
+    pub(crate) datastream: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) italian: bool,
+}
+
+/// The command line's `export`. A file is there whole or not at all.
+pub(crate) fn export_command(order: ExportOrder, out: Option<&Path>, at: &At) -> anyhow::Result<()> {
+    let dir = at.data_dir()?;
+    let Some(path) = out else {
+        return crate::apply::tell(control::export(&dir, order, &mut std::io::stdout().lock())?);
+    };
+    let part = path.with_extension("part");
+    let failed = || format!("{} can't be written", path.display());
+    let mut file = std::io::BufWriter::new(File::create(&part).with_context(failed)?);
+    let answer = control::export(&dir, order, &mut file)?;
+    file.flush().with_context(failed)?;
+    match answer {
+        control::Answer::Lines(_) => std::fs::rename(&part, path).with_context(failed),
+        wrong => {
+            let _ = std::fs::remove_file(&part);
+            crate::apply::tell(wrong)
+        }
+    }
+}
+
+/// Writes the CSV of a datastream; `Err` when it, or the interval, is not there.
+pub(crate) fn export(store: &Store, order: &ExportOrder, out: &mut dyn Write) -> anyhow::Result<()> {
+    let registry = store.registry();
+    let Some(datastream) = registry.datastream_by_key(&order.datastream).cloned() else {
+        let keys = registry.datastreams().map(|datastream| datastream.key.as_str());
+        let cure = store::nearest(&order.datastream, keys).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        anyhow::bail!("there is no datastream \"{}\"{cure}", order.datastream);
+    };
+    let instant = |text: &Option<String>, otherwise| text.as_deref().map_or(Ok(otherwise), model::Timestamp::parse);
+    let interval = model::Interval::new(instant(&order.from, model::Timestamp::MIN)?, instant(&order.to, model::Timestamp::MAX)?);
+    // Whoever may open the data directory may see what is in it.
+    let view = store.seen_by(&model::Viewer::Token { owner: datastream.owner.clone(), scopes: vec![model::Scope::Read] });
+    let dialect = if order.italian { api::csv::Dialect::Italian } else { api::csv::Dialect::Plain };
+    api::csv::stream(&view, &datastream, interval, dialect, out)?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What came late: which civil days must be derived again. Marked in the very commit that holds the late observations, so that
+//! neither a kill nor a restart can part the two.
+
+use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::{Error, Outcome};
+use model::{DatastreamId, Interval, Observation, Timestamp, civil_day, civil_day_start};
+use std::collections::BTreeSet;
+
+/// A civil day of Europe/Rome of one datastream that was over when something of it was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LateDay {
+    /// The commit that changed it.
+    pub commit: u64,
+    pub datastream: DatastreamId,
+    /// The first instant of the day.
+    pub start: Timestamp,
+}
+
+/// The civil day `[from, to)` that holds an instant.
+#[must_use]
+pub fn civil_day_around(at: Timestamp) -> Interval {
+    let day = civil_day(at);
+    Interval::new(civil_day_start(day), day.tomorrow().map_or(Timestamp::MAX, civil_day_start))
+}
+
+/// The writer's memory of the last days asked for: most observations are of today.
+#[derive(Default)]
+pub(crate) struct LateMarks {
+    received: Option<Interval>,
+    phenomenon: Option<Interval>,
+}
+
+impl LateMarks {
+    /// Adds the mark of a commit, if anything in it is of a day that was over when it was received. True when it is.
+    pub(crate) fn put(&mut self, commit: u64, observations: &[Observation], outcomes: &[Outcome], changes: &mut Vec<Change>) -> bool {
+        let mut days: BTreeSet<(u32, i64)> = BTreeSet::new();
+        for (observation, outcome) in observations.iter().zip(outcomes) {
+            let today = around(&mut self.received, observation.received_at);
+            if observation.phenomenon_time < today.from && *outcome != Outcome::Duplicate {
+                let day = around(&mut self.phenomenon, observation.phenomenon_time);
+                days.insert((observation.datastream.0, day.from.micros()));
+            }
+        }
+        if days.is_empty() {
+            return false;
+        }
+        let body = days.iter().flat_map(|(id, start)| id.to_le_bytes().into_iter().chain(start.to_le_bytes())).collect();
+        changes.push(Change::Put { table: Table::Late, row: Row { part: 0, at: commit.cast_signed(), weight: 0, body } });
+        true
+    }
+}
+
+fn around(known: &mut Option<Interval>, at: Timestamp) -> Interval {
+    match known {
+        Some(day) if day.contains(at) => *day,
+        _ => *known.insert(civil_day_around(at)),
+    }
+}
+
+/// The last commit with a mark; 0 without one.
+pub(crate) fn last_late(engine: &dyn Engine) -> Result<u64, Error> {
+    let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+    let last = engine.range(Table::Late, all, Order::Descending, 1)?;
+    Ok(last.first().map_or(0, |row| row.at.cast_unsigned()))
+}
+
+/// Every mark that nobody has worked off, in the order of commits.
+pub(crate) fn late_days(engine: &dyn Engine) -> Result<Vec<LateDay>, Error> {
+    let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+    let mut found = Vec::new();
+    for row in engine.range(Table::Late, all, Order::Ascending, usize::MAX)? {
+        for mark in row.body.chunks_exact(12) {
+            let (Some((id, start)), commit) = (mark.split_first_chunk::<4>(), row.at.cast_unsigned()) else { continue };
+            let Some((start, _)) = start.split_first_chunk::<8>() else { continue };
+            let datastream = DatastreamId(u32::from_le_bytes(*id));
+            found.push(LateDay { commit, datastream, start: Timestamp::from_micros(i64::from_le_bytes(*start)) });
+        }
+    }
+    Ok(found)
+}
