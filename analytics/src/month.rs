@@ -36,7 +36,7 @@ pub(crate) fn healed(old: DataFrame, again: DataFrame, new: Vec<DataFrame>) -> R
         .filter(col("again").is_null())
         .drop(cols(["again"]))
         .collect()?;
-    in_order(new.into_iter().fold(Ok(kept), |all: PolarsResult<DataFrame>, part| all?.vstack(&part))?)
+    in_order(new.into_iter().try_fold(kept, |all, part| all.vstack(&part))?)
 }
 
 /// By station, datastream and day: the order of every file.

@@ -8,6 +8,9 @@ use memory_serve::CacheControl;
 pub(crate) struct Assets {
     pub(crate) style: String,
     pub(crate) island: String,
+    /// The chart that can be zoomed, and its style: fetched when somebody wants it. Empty when it was not built.
+    pub(crate) chart: String,
+    pub(crate) chart_style: String,
 }
 
 impl Assets {
@@ -16,7 +19,13 @@ impl Assets {
         let served = memory_serve::load!().index_file(None).cache_control(CacheControl::Long).enable_hashed_routes(true);
         let manifest = served.manifest();
         let address = |name: &str| format!("/static{}", manifest.get(name).unwrap_or(name));
-        let assets = Self { style: address("/style.css"), island: address("/vivo.js") };
+        let optional = |name: &str| manifest.get(name).map_or_else(String::new, |hashed| format!("/static{hashed}"));
+        let assets = Self {
+            style: address("/style.css"),
+            island: address("/vivo.js"),
+            chart: optional("/grafico.js"),
+            chart_style: optional("/grafico.css"),
+        };
         (assets, Router::new().nest("/static", served.into_router()))
     }
 }

@@ -74,8 +74,15 @@ impl Chart<'_> {
     pub(crate) fn svg(&self, screen: Screen) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let (low, high) = self.extent();
-        let scale =
-            Scale { interval: self.interval, low, high, left: LEFT, right: screen.width() - if self.rain.is_some() { RIGHT_OF_RAIN } else { RIGHT }, top: TOP, bottom: HEIGHT - BOTTOM };
+        let scale = Scale {
+            interval: self.interval,
+            low,
+            high,
+            left: LEFT,
+            right: screen.width() - if self.rain.is_some() { RIGHT_OF_RAIN } else { RIGHT },
+            top: TOP,
+            bottom: HEIGHT - BOTTOM,
+        };
         let id = screen.word();
         let _ = write!(
             out,

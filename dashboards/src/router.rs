@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::Viewer;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use store::{Store, View};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -18,12 +20,43 @@ use tower_http::set_header::SetResponseHeaderLayer;
 struct Pages {
     store: Store,
     assets: Arc<Assets>,
+    kept: Arc<Kept>,
+}
+
+/// Pages made just now, by address and language. On the night of a flood thousands ask for the same ones.
+#[derive(Default)]
+struct Kept {
+    pages: Mutex<HashMap<String, (Instant, Made)>>,
+}
+
+/// A page, and whether it is the one that says that there is none.
+type Made = (bool, Arc<str>);
+
+/// Short enough to be no older than the eye can tell.
+const KEEP: Duration = Duration::from_millis(150);
+/// Addresses kept at once; what is older than [`KEEP`] goes first.
+const KEEP_MOST: usize = 256;
+
+impl Kept {
+    fn get(&self, key: &str) -> Option<Made> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.get(key).filter(|(at, _)| at.elapsed() < KEEP).map(|(_, page)| page.clone())
+    }
+    fn put(&self, key: String, made: Made) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() >= KEEP_MOST {
+            pages.retain(|_, (at, _)| at.elapsed() < KEEP);
+        }
+        if pages.len() < KEEP_MOST {
+            pages.insert(key, (Instant::now(), made));
+        }
+    }
 }
 
 /// The pages over `store`, as anybody may see it.
 pub fn router(store: Store) -> Router {
     let (assets, files) = Assets::load();
-    let pages = Pages { store, assets: Arc::new(assets) };
+    let pages = Pages { store, assets: Arc::new(assets), kept: Arc::default() };
     let set = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(list))
@@ -104,16 +137,21 @@ async fn made(
 ) -> Response {
     let here = without_language(uri);
     let work = tokio::task::spawn_blocking(move || {
+        let key = format!("{} {here}", words.lang.code());
+        if let Some(made) = pages.kept.get(&key) {
+            return Ok(made);
+        }
         let frame = Frame { words, assets: &pages.assets, here };
         let page = render(&pages.store.seen_by(&Viewer::Public), &frame)?;
-        let found = page.is_some();
-        Ok::<_, store::Error>((found, page.unwrap_or_else(|| missing::render(&frame))))
+        let made: Made = (page.is_some(), page.unwrap_or_else(|| missing::render(&frame)).into());
+        pages.kept.put(key, made.clone());
+        Ok::<_, store::Error>(made)
     });
     match work.await {
         Ok(Ok((found, page))) => {
             let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
             let cache = if found { "public, max-age=5" } else { "no-store" };
-            (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page).into_response()
+            (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page.to_string()).into_response()
         }
         Ok(Err(cause)) => {
             tracing::error!(event = "page_failed", %cause, "a page could not be made");

@@ -22,7 +22,8 @@ pub(crate) fn svg(steps: &[Option<f64>]) -> String {
     for step in steps {
         match step {
             Some(value) => {
-                let _ = write!(path, "{}{x:.0} {:.0}", if joined { 'L' } else { 'M' }, HEIGHT - 2.0 - (value - low) / span * (HEIGHT - 4.0));
+                let _ =
+                    write!(path, "{}{x:.0} {:.0}", if joined { 'L' } else { 'M' }, HEIGHT - 2.0 - (value - low) / span * (HEIGHT - 4.0));
                 // A step alone is a dot.
                 if !joined {
                     path.push_str("h1");

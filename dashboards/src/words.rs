@@ -102,9 +102,9 @@ pub(crate) struct Words {
     pub(crate) cite: &'static str,
     pub(crate) for_programs: &'static str,
     pub(crate) rain_of: &'static str,
+    pub(crate) level: &'static str,
     pub(crate) explore: &'static str,
     pub(crate) whole_chart: &'static str,
-    pub(crate) year: &'static str,
     pub(crate) zoom_hint: &'static str,
 }
 
@@ -215,9 +215,9 @@ const ITALIAN: Words = Words {
     cite: "Come citare",
     for_programs: "Per i programmi",
     rain_of: "Pioggia: ",
+    level: "Livello",
     explore: "Esamina il grafico",
     whole_chart: "Tutto il periodo",
-    year: "1 anno",
     zoom_hint: "Trascina per ingrandire; doppio clic per tornare.",
 };
 
@@ -319,9 +319,9 @@ const ENGLISH: Words = Words {
     cite: "How to cite",
     for_programs: "For programs",
     rain_of: "Rain: ",
+    level: "Level",
     explore: "Explore the chart",
     whole_chart: "Whole period",
-    year: "1 year",
     zoom_hint: "Drag to zoom; double click to return.",
 };
 

@@ -160,6 +160,7 @@ impl Store {
         let changes = vec![Change::Put { table: Table::File, row }, Change::PutDocument(staged)];
         self.ask(|answer| Work::Documents(changes, answer))?;
         *next_number = number + 1;
+        tracing::debug!(event = "staged", file = file.name, bytes = file.bytes, "a file of the next version is on disk");
         Ok(file)
     }
 

@@ -2,7 +2,9 @@
 
 mod browser;
 mod commands;
+mod datasets;
 mod demo;
+mod history;
 mod lost_link;
 mod modbus;
 mod mosquitto;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// A directory that goes away with its owner.
@@ -52,25 +53,24 @@ pub(crate) struct World {
     child: Child,
     pub(crate) http: String,
     pub(crate) mqtt: String,
-    /// What it printed after `ready`.
-    pub(crate) said: Vec<String>,
+    heard: Receiver<String>,
 }
 
 impl World {
     /// Starts `command` and waits for its ready line.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("pescaia starts");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("pescaia starts");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.by_ref().map(|line| line.expect("a line")).find(|line| line.starts_with("ready ")).expect("it says ready");
         let address = |key: &str| ready.split(' ').find_map(|word| word.strip_prefix(key)).expect(key).to_owned();
         let (http, mqtt) = (address("http="), address("mqtt="));
         let (tell, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
-        let mut said = Vec::new();
-        while let Ok(line) = heard.recv_timeout(Duration::from_millis(300)) {
-            said.push(line);
-        }
-        Self { child, http, mqtt, said }
+        Self { child, http, mqtt, heard }
+    }
+    /// What it printed after `ready` and before it fell silent.
+    pub(crate) fn said(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.heard.recv_timeout(Duration::from_millis(500)).ok()).collect()
     }
     /// With a configuration for `network` in `dir`.
     pub(crate) fn run(dir: &Dir, network: &str) -> Self {
@@ -96,6 +96,12 @@ impl World {
         }
         let mut response = request.call().expect("an answer");
         (response.status().as_u16(), response.body_mut().with_config().limit(64 << 20).read_to_string().expect("a body"))
+    }
+    /// Status and body, as it is.
+    pub(crate) fn get_bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.get(self.url(path)).call().expect("an answer");
+        (response.status().as_u16(), response.body_mut().with_config().limit(64 << 20).read_to_vec().expect("a body"))
     }
     pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.get_as(path, None);

@@ -49,7 +49,11 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
         Either::Own(Box::new(Watching::of(&api.store, seen.view.viewer())))
     };
     let view = seen.view;
-    let first = crate::routes::blocking(&params.path, { let view = view.clone(); move || Ok(all(&view)) }).await?;
+    let first = crate::routes::blocking(&params.path, {
+        let view = view.clone();
+        move || Ok(all(&view))
+    })
+    .await?;
     let later = stream::unfold((going_on, view, api.stop.clone()), |(mut going_on, view, mut stop)| async move {
         let changes = going_on.next(&view, &mut stop).await?;
         Some((changes, (going_on, view, stop)))

@@ -35,7 +35,11 @@ impl Rain<'_> {
         }
         for value in [0.0, most].into_iter().filter(|value| *value == 0.0 || *value >= range / 40.0) {
             let (x, y) = (scale.right + 5.0, scale.top + height(value) + 4.0);
-            let _ = write!(out, "<text class=\"xr\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", number(value, usize::from(value < 10.0 && value > 0.0), lang));
+            let _ = write!(
+                out,
+                "<text class=\"xr\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+                number(value, usize::from(value < 10.0 && value > 0.0), lang)
+            );
         }
         let (x, y) = (scale.right + 5.0, scale.top + height(most.max(range / 10.0)) + 20.0);
         let _ = write!(out, "<text class=\"xr\" x=\"{x:.1}\" y=\"{y:.1}\">mm</text>");

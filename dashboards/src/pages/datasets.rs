@@ -89,7 +89,7 @@ pub(crate) fn one(view: &View, frame: &Frame<'_>, id: &str) -> Result<Option<Str
     let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).into_records().map_while(Result::ok);
     let head = cells.next().map(|row| row.iter().map(str::to_owned).collect()).unwrap_or_default();
     // The newest days are at the end of each series: show some of the last rows.
-    let rows: Vec<Vec<String>> = cells.map(|row| row.iter().map(|cell| shown(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = cells.map(|row| row.iter().map(shown).collect()).collect();
     let preview = rows.get(rows.len().saturating_sub(PREVIEW)..).unwrap_or_default().to_vec();
     let column = |column: &model::Column| ColumnWords {
         name: column.name.clone(),

@@ -1,6 +1,6 @@
 //! `/`: all stations, the most serious first.
 
-use super::{Frame, unit_text, value_text};
+use super::{Frame, decimals, unit_text, value_text};
 use crate::look::Look;
 use askama::Template;
 use model::{Lang, age_words, number, stale_after};
@@ -9,6 +9,11 @@ use store::{Error, Latest, View};
 /// One station in the list.
 struct Line {
     id: String,
+    key: String,
+    level: String,
+    decimals: usize,
+    /// Shown as a number with its decimals, so that the page can renew it.
+    is_number: bool,
     name: String,
     river: String,
     look: Look,
@@ -56,6 +61,10 @@ fn line(latest: &Latest, frame: &Frame<'_>) -> Line {
     };
     Line {
         id: latest.station.id.to_string(),
+        key: latest.datastream.key.to_string(),
+        level: latest.state.level.word(),
+        decimals: decimals(&latest.datastream),
+        is_number: latest.observation.is_some() && latest.datastream.class != model::SignalClass::State,
         name: latest.station.name.clone(),
         river: latest.station.river.clone().unwrap_or_default(),
         look: Look::of(latest, words),

@@ -105,7 +105,9 @@ fn compare(order: &str, one: &LevelRow, other: &LevelRow, frame: &Frame<'_>) -> 
         "fiume" => Ordering::Equal,
         "stazione" => one.latest.station.name.cmp(&other.latest.station.name),
         "livello" => descending(current(one), current(other)),
-        "crescita" => descending(one.changes[0].filter(|_| !one.latest.state.stale), other.changes[0].filter(|_| !other.latest.state.stale)),
+        "crescita" => {
+            descending(one.changes[0].filter(|_| !one.latest.state.stale), other.changes[0].filter(|_| !other.latest.state.stale))
+        }
         _ => severity(one).cmp(&severity(other)),
     }
 }

@@ -19,8 +19,19 @@ const RANGES: [(&str, i64, &str, &str); 5] = [
 const RAIN_WITHIN_KM: f64 = 25.0;
 const RAIN_BARS: i64 = 96;
 const RAIN_STEPS_S: [i64; 8] = [300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400];
+/// What ended longer ago is a series of the past.
+const ENDED_S: i64 = 30 * 86_400;
 /// Rows of the table of values.
 const ROWS: usize = 24;
+
+/// What the chart that can be zoomed needs to know: seconds since 1970, seconds, and `[[value, label], …]`.
+struct Zoom {
+    from: i64,
+    to: i64,
+    period: u32,
+    gap: i64,
+    thresholds: String,
+}
 
 struct Range {
     href: String,
@@ -73,6 +84,8 @@ struct Page<'a> {
     upstream: Vec<(String, String)>,
     downstream: Option<(String, String)>,
     ranges: Vec<Range>,
+    id: String,
+    zoom: Option<Zoom>,
     chart: String,
     rain: Option<String>,
     chart_title: &'static str,
@@ -99,7 +112,8 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         Some(river) => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
         None => summary.station.name.clone(),
     };
-    let (chart, rain) = chart(view, primary, &thresholds, now, seconds, &title, frame)?;
+    let interval = shown(primary, now, seconds);
+    let (chart, rain) = chart(view, primary, &thresholds, interval, &title, frame)?;
     let page = Page {
         frame,
         name: summary.station.name.clone(),
@@ -117,6 +131,8 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         upstream: summary.upstream.iter().map(|station| (frame.station(station.id.as_str()), station.name.clone())).collect(),
         downstream: summary.downstream.as_ref().map(|station| (frame.station(station.id.as_str()), station.name.clone())),
         ranges: ranges(frame, id, range),
+        id: id.to_owned(),
+        zoom: zoom(primary, &thresholds, interval, frame),
         chart,
         rain,
         chart_title: if datastream.property.is_level() { words.hydrograph } else { words.series_title },
@@ -157,22 +173,40 @@ fn ranges(frame: &Frame<'_>, id: &str, current: &str) -> Vec<Range> {
     RANGES.into_iter().map(range).collect()
 }
 
+/// A series that ended long ago is shown around its end.
+fn shown(latest: &Latest, now: Timestamp, seconds: i64) -> Interval {
+    let end = match latest.observation {
+        Some(last) if last.phenomenon_time < now.plus_seconds(-ENDED_S) => last.phenomenon_time.plus_seconds(1),
+        _ => now,
+    };
+    Interval::new(end.plus_seconds(-seconds), end)
+}
+
+fn zoom(latest: &Latest, thresholds: &[&Threshold], interval: Interval, frame: &Frame<'_>) -> Option<Zoom> {
+    let datastream = &latest.datastream;
+    if frame.assets.chart.is_empty() || latest.observation.is_none() || !datastream.property.is_level() {
+        return None;
+    }
+    let lines: Vec<_> = thresholds.iter().map(|threshold| (threshold.value, capital(threshold.label.get(frame.words.lang)))).collect();
+    Some(Zoom {
+        from: interval.from.seconds(),
+        to: interval.to.seconds(),
+        period: datastream.period_s.max(1),
+        gap: stale_after(datastream.period_s),
+        thresholds: serde_json::to_string(&lines).unwrap_or_else(|_| "[]".to_owned()),
+    })
+}
+
 fn chart(
     view: &View,
     latest: &Latest,
     thresholds: &[&Threshold],
-    now: Timestamp,
-    seconds: i64,
+    interval: Interval,
     title: &str,
     frame: &Frame<'_>,
 ) -> Result<(String, Option<String>), Error> {
     let datastream = &latest.datastream;
-    // A series that ended long ago is shown around its end.
-    let end = match latest.observation {
-        Some(last) if last.phenomenon_time < now.plus_seconds(-RANGES[3].1) => last.phenomenon_time.plus_seconds(1),
-        _ => now,
-    };
-    let interval = Interval::new(end.plus_seconds(-seconds), end);
+    let seconds = interval.to.seconds() - interval.from.seconds();
     let width = (seconds / COLUMNS).max(i64::from(datastream.period_s)).max(1);
     let width = if datastream.property.is_rain() { width.max(seconds / 120) } else { width };
     let rows = view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?;
@@ -180,7 +214,7 @@ fn chart(
     let chart = Chart {
         rows: &rows,
         interval,
-        now: end,
+        now: interval.to,
         gap_s: stale_after(datastream.period_s).max(width),
         thresholds,
         rain: rain.as_ref().map(|(rows, title)| Rain { rows, title }),

@@ -4,7 +4,10 @@
 pub(super) fn read(cell: &str, decimal: char) -> Result<f64, String> {
     let text = cell.trim();
     let other = if decimal == ',' { '.' } else { ',' };
-    if text.contains(other) {
+    if text.contains(other)
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || b".,+-eE".contains(&byte))
+    {
         return Err(format!(
             "{cell:?} has a \"{other}\" where the pattern's decimal sign is \"{decimal}\"; write decimal = \"{other}\" if that is what it means"
         ));

@@ -80,9 +80,14 @@ impl Times {
                     return parsed.to_timestamp().map(|at| Read::At(Timestamp::from_micros(at.as_microsecond()))).map_err(wrong);
                 };
                 let date = parsed.to_date().map_err(wrong)?;
-                // A date alone is its first instant.
-                let civil = DateTime::from_parts(date, parsed.to_time().unwrap_or_default());
-                self.at(civil, zone)
+                match parsed.to_time() {
+                    Ok(time) if parsed.hour().is_some() => self.at(DateTime::from_parts(date, time), zone),
+                    // A date alone is its first instant, whatever the clocks did at midnight.
+                    _ => {
+                        let start = date.to_zoned(zone.clone()).map_err(|_| format!("{text:?} lies outside the years that can be kept"))?;
+                        Ok(Read::At(Timestamp::from_micros(start.timestamp().as_microsecond())))
+                    }
+                }
             }
         }
     }

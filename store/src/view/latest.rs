@@ -8,10 +8,9 @@ use model::{
 };
 use std::sync::Arc;
 
-/// Steps down and slopes are judged over this long.
 const SHORT_S: i64 = 30 * 60;
 /// When that does not settle the level, its history over this long does.
-const LONG_S: i64 = 24 * 3600;
+pub(super) const LONG_S: i64 = 24 * 3600;
 
 /// A datastream with what was measured last.
 #[derive(Debug, Clone)]
@@ -34,6 +33,40 @@ pub struct StationSummary {
     pub downstream: Option<Arc<Station>>,
     /// Levels first, then rain, then the rest.
     pub datastreams: Vec<Latest>,
+}
+
+const UNKNOWN: State = State { level: Level::Unknown, stale: true, rise_per_hour: None };
+
+impl Latest {
+    fn of(datastream: &Arc<Datastream>, station: &Arc<Station>, observation: Option<Observation>, state: State, now: Timestamp) -> Self {
+        let age_s = observation.map(|last| now.seconds() - last.phenomenon_time.seconds());
+        Self { datastream: datastream.clone(), station: station.clone(), observation, state, age_s }
+    }
+
+    /// The last of `day`, judged by it: the observations of the 24 hours that end with it, ascending.
+    pub(super) fn judged(datastream: &Arc<Datastream>, station: &Arc<Station>, day: &[Observation], now: Timestamp) -> Self {
+        let last = day.last().copied();
+        let state = match last.filter(|last| is_current(datastream, last, now)) {
+            None => UNKNOWN,
+            Some(last) => {
+                let from = last.phenomenon_time.plus_micros(1).plus_seconds(-short_s(datastream));
+                let recent = day.get(day.partition_point(|one| one.phenomenon_time < from)..).unwrap_or_default();
+                let thresholds = datastream.thresholds_at(now);
+                let level = if clearly_below(recent, &thresholds) { Level::Below } else { level(day, &thresholds) };
+                State { level, stale: false, rise_per_hour: rise_per_hour(recent) }
+            }
+        };
+        Self::of(datastream, station, last, state, now)
+    }
+}
+
+fn is_current(datastream: &Datastream, last: &Observation, now: Timestamp) -> bool {
+    now.seconds() - last.phenomenon_time.seconds() <= stale_after(datastream.period_s)
+}
+
+/// Steps down and slopes of a datastream are judged over this long.
+fn short_s(datastream: &Datastream) -> i64 {
+    SHORT_S.max(i64::from(datastream.period_s) * 4)
 }
 
 impl View {
@@ -66,30 +99,24 @@ impl View {
             let observation = observation.filter(|_| self.sees(datastream));
             let Some(station) = registry.station(datastream.station.as_str()) else { continue };
             let state = self.state(datastream, observation.as_ref(), now)?;
-            let age_s = observation.map(|last| now.seconds() - last.phenomenon_time.seconds());
-            found.push(Latest { datastream: datastream.clone(), station: station.clone(), observation, state, age_s });
+            found.push(Latest::of(datastream, station, observation, state, now));
         }
         Ok(found)
     }
 
     /// Judged anew at each call from what was measured, so that it can't freeze. A stale datastream's level is unknown.
     fn state(&self, datastream: &Datastream, last: Option<&Observation>, now: Timestamp) -> Result<State, Error> {
-        let unknown = State { level: Level::Unknown, stale: true, rise_per_hour: None };
-        let Some(last) = last else { return Ok(unknown) };
-        if now.seconds() - last.phenomenon_time.seconds() > stale_after(datastream.period_s) {
-            return Ok(unknown);
-        }
+        let Some(last) = last.filter(|last| is_current(datastream, last, now)) else { return Ok(UNKNOWN) };
+        let recent = self.recent(datastream, last, short_s(datastream))?;
         let thresholds = datastream.thresholds_at(now);
-        let recent = self.recent(datastream, last, SHORT_S.max(i64::from(datastream.period_s) * 4))?;
-        let rise_per_hour = rise_per_hour(&recent);
         let level = match clearly_below(&recent, &thresholds) {
             true => Level::Below,
             false => level(&self.recent(datastream, last, LONG_S)?, &thresholds),
         };
-        Ok(State { level, stale: false, rise_per_hour })
+        Ok(State { level, stale: false, rise_per_hour: rise_per_hour(&recent) })
     }
 
-    fn recent(&self, datastream: &Datastream, last: &Observation, seconds: i64) -> Result<Vec<Observation>, Error> {
+    pub(super) fn recent(&self, datastream: &Datastream, last: &Observation, seconds: i64) -> Result<Vec<Observation>, Error> {
         let end = last.phenomenon_time.plus_micros(1);
         self.observations(datastream, Interval::new(end.plus_seconds(-seconds), end), usize::MAX)
     }

@@ -7,9 +7,9 @@ use std::process::Command;
 fn the_lines_that_the_demonstration_prints_work_when_pasted() {
     let dir = Dir::new("demo");
     let world = World::demo(&dir, &["--no-field"]);
+    let said = world.said();
     let pasted = |begin: &str| {
-        let line =
-            world.said.iter().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("no {begin} in {:?}", world.said));
+        let line = said.iter().find(|line| line.trim_start().starts_with(begin)).unwrap_or_else(|| panic!("no {begin} in {said:?}"));
         let done = Command::new("bash").args(["-c", line]).output().expect("bash");
         assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).into_owned()

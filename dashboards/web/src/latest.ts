@@ -1,0 +1,10 @@
+/** What `/api/v1/latest` and the live feed say of a datastream. */
+export interface Latest {
+  datastream: string;
+  station: string;
+  phenomenon_time: string | null;
+  result: number | null;
+  age_s: number | null;
+  stale: boolean;
+  state: string;
+}
