@@ -14,11 +14,23 @@ use model::Lang;
 pub(crate) struct Frame<'a> {
     pub(crate) words: &'static Words,
     pub(crate) assets: &'a Assets,
+    /// Stations over a threshold now: in an event every page says so.
+    pub(crate) over: usize,
     /// Path and query without the language.
     pub(crate) here: String,
 }
 
 impl Frame<'_> {
+    /// The strip of an event; empty in quiet times.
+    pub(crate) fn event(&self) -> String {
+        match (self.over, self.words.lang) {
+            (0, _) => String::new(),
+            (1, Lang::It) => "1 stazione oltre una soglia".to_owned(),
+            (over, Lang::It) => format!("{over} stazioni oltre una soglia"),
+            (1, Lang::En) => "1 station over a threshold".to_owned(),
+            (over, Lang::En) => format!("{over} stations over a threshold"),
+        }
+    }
     pub(crate) fn lang(&self) -> &'static str {
         self.words.lang.code()
     }

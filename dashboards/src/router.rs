@@ -9,7 +9,7 @@ use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::Viewer;
+use model::{Level, Viewer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ struct Pages {
 #[derive(Default)]
 struct Kept {
     pages: Mutex<HashMap<String, (Instant, Made)>>,
+    /// Stations over a threshold, as counted last.
+    over: Mutex<Option<(Instant, usize)>>,
 }
 
 /// A page, and whether it is the one that says that there is none.
@@ -34,6 +36,8 @@ type Made = (bool, Arc<str>);
 
 /// Short enough to be no older than the eye can tell.
 const KEEP: Duration = Duration::from_millis(150);
+/// How often stations over a threshold are counted for the strip on every page.
+const COUNT_AGAIN: Duration = Duration::from_secs(2);
 /// Addresses kept at once; what is older than [`KEEP`] goes first.
 const KEEP_MOST: usize = 256;
 
@@ -41,6 +45,15 @@ impl Kept {
     fn get(&self, key: &str) -> Option<Made> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         pages.get(key).filter(|(at, _)| at.elapsed() < KEEP).map(|(_, page)| page.clone())
+    }
+    fn over(&self, view: &View) -> Result<usize, store::Error> {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, count)) = over.filter(|(at, _)| at.elapsed() < COUNT_AGAIN) {
+            return Ok(count);
+        }
+        let count = view.primaries()?.iter().filter(|primary| matches!(primary.state.level, Level::Over(_))).count();
+        *over = Some((Instant::now(), count));
+        Ok(count)
     }
     fn put(&self, key: String, made: Made) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,8 +154,9 @@ async fn made(
         if let Some(made) = pages.kept.get(&key) {
             return Ok(made);
         }
-        let frame = Frame { words, assets: &pages.assets, here };
-        let page = render(&pages.store.seen_by(&Viewer::Public), &frame)?;
+        let view = pages.store.seen_by(&Viewer::Public);
+        let frame = Frame { words, assets: &pages.assets, over: pages.kept.over(&view)?, here };
+        let page = render(&view, &frame)?;
         let made: Made = (page.is_some(), page.unwrap_or_else(|| missing::render(&frame)).into());
         pages.kept.put(key, made.clone());
         Ok::<_, store::Error>(made)

@@ -5,7 +5,9 @@ use crate::link::Identity;
 use crate::memory::Memory;
 use crate::plant::Plant;
 use crate::recorder::{LostLink, Recorder, Sampling};
-use crate::roster::{self, CONSORTIUM, LOGGERS, PERIOD_S, PLC, RADAR, RAIN_GAUGES, REPLAY, UNIVERSITY, WITH_BATTERY, WITH_LOST_LINK};
+use crate::roster::{
+    self, CONSORTIUM, LOGGERS, PERIOD_S, PLC, RADAR, RAIN_GAUGES, REPLAY, UNIVERSITY, WITH_BATTERY, WITH_FAULTY_SENSOR, WITH_LOST_LINK,
+};
 use crate::slave::Slave;
 use crate::wave::Wave;
 use crate::{logger, plc, radar, rain, replay};
@@ -104,7 +106,11 @@ impl Fleet {
     }
 
     fn logger(&self, device: &str, gauge: Gauge) -> Recorder {
-        let measure = if gauge == WITH_BATTERY { logger::level_and_battery(self.wave, gauge) } else { logger::level(self.wave, gauge) };
+        let measure = match gauge {
+            WITH_BATTERY => logger::level_and_battery(self.wave, gauge),
+            WITH_FAULTY_SENSOR => logger::level_of_a_faulty_sensor(self.wave, gauge, self.settings.epoch),
+            _ => logger::level(self.wave, gauge),
+        };
         let recorder = self.sampling(device, measure);
         if gauge == WITH_LOST_LINK {
             // First a quarter of an hour in, so that a visitor sees it go and come back.

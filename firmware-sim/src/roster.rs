@@ -18,18 +18,22 @@ pub(crate) const PLC: &str = "castelletti-plc";
 pub(crate) const REPLAY: &str = "schwingbach-recorder";
 
 /// Level loggers over MQTT.
-pub(crate) const LOGGERS: [(&str, Gauge); 6] = [
+pub(crate) const LOGGERS: [(&str, Gauge); 7] = [
     ("prato-logger", Gauge::Prato),
     ("campi-logger", Gauge::Campi),
     ("san-piero-logger", Gauge::SanPieroAPonti),
     ("calenzano-logger", Gauge::Calenzano),
     ("pistoia-logger", Gauge::Pistoia),
     ("poggio-logger", Gauge::PoggioACaiano),
+    ("montale-logger", Gauge::Montale),
 ];
 /// The one that also says its battery.
 pub(crate) const WITH_BATTERY: Gauge = Gauge::SanPieroAPonti;
 /// The one whose link is lost for ten minutes of every hour.
 pub(crate) const WITH_LOST_LINK: Gauge = Gauge::Calenzano;
+
+/// The one whose sensor is faulty for ten minutes of every half hour.
+pub(crate) const WITH_FAULTY_SENSOR: Gauge = Gauge::Montale;
 
 /// Rain gauges over MQTT.
 pub(crate) const RAIN_GAUGES: [(&str, RainGauge); 2] =
@@ -50,7 +54,7 @@ enum Measured {
 }
 
 /// By the keys of the network file. The Schwingbach's own year is not here: its recorder sends it.
-const DATASTREAMS: [(&str, Measured); 22] = [
+const DATASTREAMS: [(&str, Measured); 23] = [
     ("bisenzio-gamberame-level", Measured::Level(Gauge::Gamberame)),
     ("bisenzio-prato-level", Measured::Level(Gauge::Prato)),
     ("bisenzio-campi-level", Measured::Level(Gauge::Campi)),
@@ -59,6 +63,7 @@ const DATASTREAMS: [(&str, Measured); 22] = [
     ("marina-calenzano-level", Measured::Level(Gauge::Calenzano)),
     ("ombrone-pistoia-level", Measured::Level(Gauge::Pistoia)),
     ("ombrone-poggio-level", Measured::Level(Gauge::PoggioACaiano)),
+    ("agna-montale-level", Measured::Level(Gauge::Montale)),
     ("sofignano-rain", Measured::Rain(RainGauge::Sofignano)),
     ("montemurlo-rain", Measured::Rain(RainGauge::Montemurlo)),
     ("castelletti-level-up", Measured::PlantUp),

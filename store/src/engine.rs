@@ -194,6 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn a_store_of_format_1_is_taken_over_with_what_it_holds() {
+        let dir = std::env::temp_dir().join(format!("pescaia-format-1-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let path = dir.join("store.db");
+        Sqlite::open(&path).expect("open").commit(&[put(Table::Chunk, 1, 7, "old")]).expect("commit");
+        let raw = rusqlite::Connection::open(&path).expect("raw");
+        raw.execute_batch("DROP TABLE late; DROP TABLE file; PRAGMA user_version=1;").expect("as format 1 was");
+        drop(raw);
+        let engine = Sqlite::open(&path).expect("taken over");
+        engine.commit(&[put(Table::Late, 0, 1, "mark"), put(Table::File, 0, 1, "bytes")]).expect("commit");
+        let all = |part| Span { part, from: i64::MIN, to: i64::MAX };
+        assert_eq!(keys(&engine, Table::Chunk, all(1), Order::Ascending, 9), [7]);
+        assert_eq!(keys(&engine, Table::Late, all(0), Order::Ascending, 9), [1]);
+        drop(engine);
+        let raw = rusqlite::Connection::open(&path).expect("raw");
+        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 2);
+        std::fs::remove_dir_all(&dir).expect("clean up");
+    }
+
+    #[test]
     fn a_foreign_and_a_newer_database_are_refused_and_left_alone() {
         let dir = std::env::temp_dir().join(format!("pescaia-foreign-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory");

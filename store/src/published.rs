@@ -1,5 +1,7 @@
 //! Datasets as they were published: files and what describes them change together, in one commit, or not at all.
 
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};

@@ -51,8 +51,32 @@ fn what_is_private_looks_as_what_is_not_there() {
     assert_eq!(world.get_as("/stazioni/prova", None).0, 404);
     assert_eq!(world.get("/api/v1/latest")["items"], serde_json::json!([]));
     assert_eq!(world.get("/api/v1/stations")["items"], serde_json::json!([]));
+    assert!(!world.get_as("/livelli", None).1.contains("prova"));
+    assert_eq!(world.get_as("/api/v1/live?stations=prova", None).0, 404);
     let own = crate::support::token(&dir, "demo", &["read"]);
+    let gateway = crate::support::token(&dir, "demo", &["ingest"]);
+    let body = r#"{"device": "prova", "time": "2026-11-20T06:20:00Z", "values": {"level": 1.42}}"#;
+    assert_eq!(world.post("/api/v1/observations", &gateway, "application/json", body).0, 200);
+    for (token, events) in [(None, 0), (Some(&gateway), 0), (Some(&own), 1)] {
+        assert_eq!(heard(&world, token.map(String::as_str)).matches("\"result\":1.42").count(), events, "the live feed");
+    }
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(world.get("/api/v1/datasets/livelli-giornalieri")["rows"], 0, "a dataset is made of what the public sees");
     assert_eq!(world.get_as("/api/v1/datastreams/prova-level", Some(&own)).0, 200);
     let pushes = crate::support::token(&dir, "demo", &["ingest"]);
     assert_eq!(world.get_as("/api/v1/datastreams/prova-level", Some(&pushes)).0, 404, "a device's token reads nothing");
+}
+
+/// What the live feed says in its first moments.
+fn heard(world: &World, token: Option<&str>) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(&world.http).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let bearer = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    write!(stream, "GET /api/v1/live HTTP/1.1\r\nHost: x\r\n{bearer}\r\n").unwrap();
+    let (mut text, mut bytes) = (Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        text.extend_from_slice(&bytes[..count]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use store::{Edition, Format, Published, PublishedFile, Store, View, civil_day_around};
 
 /// At most about so many observations are in memory at once.
-const ROWS_AT_ONCE: u64 = 2_000_000;
+const ROWS_AT_ONCE: u64 = 1_000_000;
 
 /// A version that was published.
 pub struct Refreshed {

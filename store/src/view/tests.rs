@@ -115,6 +115,31 @@ fn what_a_viewer_may_not_see_is_nowhere() {
             view.latest().expect("read").iter().filter(|latest| latest.datastream.key.as_str() == "own").count(),
             usize::from(seen > 0)
         );
+        assert_eq!(
+            view.levels().expect("read").iter().filter(|row| row.latest.datastream.key.as_str() == "own").count(),
+            usize::from(seen > 0)
+        );
+        assert_eq!(view.datastream_by_id(own.id).is_some(), seen > 0);
+        let mut each = 0;
+        view.each_observation(&own, Interval::ALL, |_| each += 1).expect("read");
+        assert_eq!(each, seen);
         assert!(view.gaps(&own, Interval::ALL).expect("read").is_empty());
     }
+}
+
+#[test]
+fn the_table_of_levels_says_how_each_changed_and_agrees_with_the_latest() {
+    let (store, _) = world("2026-11-23T12:00:00Z");
+    // A day that rises by a centimetre each quarter of an hour, with two hours missing before the last one.
+    let values: Vec<f64> = (0..96).map(|quarter| 1.10 + f64::from(quarter) / 100.0).collect();
+    measure(&store, "open", "2026-11-22T12:15:00Z", &values[..84]);
+    measure(&store, "open", "2026-11-23T11:15:00Z", &values[92..]);
+    let view = store.seen_by(&Viewer::Public);
+    let row = view.levels().expect("read").remove(0);
+    let rounded = row.changes.map(|change| change.map(|metres| (metres * 1000.0).round() / 1000.0));
+    assert_eq!(rounded, [None, Some(0.12), Some(0.24)], "an hour ago nothing was measured");
+    assert_eq!((row.day.len(), row.day.iter().filter(|hour| hour.is_none()).count()), (24, 1));
+    assert_eq!(row.day.last().copied().flatten(), Some(values[95]));
+    let latest = view.latest().expect("read").remove(0);
+    assert_eq!((row.latest.state, row.latest.age_s), (latest.state, latest.age_s));
 }
