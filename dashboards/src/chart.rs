@@ -206,7 +206,8 @@ impl Chart<'_> {
         let mut path = String::new();
         let mut before: Option<Timestamp> = None;
         for row in self.rows {
-            let x = scale.x(row.start);
+            // One measurement alone stands where it was made.
+            let x = scale.x(if row.count == 1 { row.max_at } else { row.start });
             let joined = before.is_some_and(|before| row.start.seconds() - before.seconds() <= self.gap_s);
             let _ = write!(path, "{}{x:.1} {:.1}", if joined { "L" } else { "M" }, scale.y(row.first));
             // What lies beyond both ends of the column must not be lost; then where it ends.
@@ -216,7 +217,9 @@ impl Chart<'_> {
             if row.max > row.first.max(row.last) {
                 let _ = write!(path, "L{:.1} {:.1}", scale.x(row.max_at), scale.y(row.max));
             }
-            let _ = write!(path, "L{:.1} {:.1}", scale.x(row.end.min(self.now)).max(x), scale.y(row.last));
+            if row.count > 1 {
+                let _ = write!(path, "L{:.1} {:.1}", scale.x(row.end.min(self.now)).max(x), scale.y(row.last));
+            }
             before = Some(row.end);
         }
         let _ = write!(out, "<path class=\"level\" d=\"{path}\"/>");

@@ -81,6 +81,18 @@ pub(crate) fn value_text(value: f64, datastream: &model::Datastream, words: &Wor
     }
 }
 
+/// Which way a level goes and how fast; empty where that is not known.
+pub(crate) fn trend_text(latest: &store::Latest, words: &Words) -> String {
+    match latest.state.rise_per_hour.filter(|_| latest.datastream.property.is_level() && !latest.state.stale) {
+        Some(rise) if rise.abs() <= 0.01 => words.stable.to_owned(),
+        Some(rise) => {
+            let arrow = if rise > 0.0 { "↑" } else { "↓" };
+            format!("{arrow} {} {}", model::number((rise * 100.0).abs(), 0, words.lang), words.per_hour)
+        }
+        None => String::new(),
+    }
+}
+
 /// The unit behind a value; states have none.
 pub(crate) fn unit_text(datastream: &model::Datastream) -> &'static str {
     match datastream.unit() {

@@ -26,7 +26,7 @@ pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};
 pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
 pub use reject::{Reject, RejectReason};
-pub use sentence::{Trend, age_words, local_time, number, sentence};
+pub use sentence::{Trend, age_words, local_time, local_time_seen_from, number, sentence};
 pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, day_of_epoch, epoch_day, seconds_of_duration};

@@ -68,6 +68,20 @@ pub fn local_time(at: Timestamp, lang: Lang) -> String {
     format!("{day} {:02}/{:02} {:02}:{:02}", local.day(), local.month(), local.hour(), local.minute())
 }
 
+/// As [`local_time`]; with the year where it could be mistaken for another: «lun 08/12/2014 11:00».
+#[must_use]
+pub fn local_time_seen_from(at: Timestamp, now: Timestamp, lang: Lang) -> String {
+    let text = local_time(at, lang);
+    if (now.seconds() - at.seconds()).abs() < 300 * 86_400 {
+        return text;
+    }
+    let year = at.in_rome().year();
+    match text.rsplit_once(' ') {
+        Some((date, time)) => format!("{date}/{year} {time}"),
+        None => text,
+    }
+}
+
 /// The sentence of a level in metres: value, trend, and how far it is to the next threshold or over the last.
 /// Stale or missing values say so first; they are never told as current.
 #[must_use]
@@ -177,5 +191,7 @@ mod tests {
     fn local_times_carry_their_weekday() {
         let at = Timestamp::parse("2026-11-23T05:20:00Z").expect("a time");
         assert_eq!(local_time(at, Lang::It), "lun 23/11 06:20");
+        assert_eq!(local_time_seen_from(at, at.plus_seconds(86_400), Lang::It), "lun 23/11 06:20");
+        assert_eq!(local_time_seen_from(at, at.plus_seconds(400 * 86_400), Lang::It), "lun 23/11/2026 06:20");
     }
 }

@@ -1,9 +1,9 @@
 //! `/`: all stations, the most serious first.
 
-use super::{Frame, decimals, unit_text, value_text};
+use super::{Frame, decimals, trend_text, unit_text, value_text};
 use crate::look::Look;
 use askama::Template;
-use model::{Lang, age_words, number, stale_after};
+use model::{Lang, age_words, stale_after};
 use store::{Error, Latest, View};
 
 /// One station in the list.
@@ -54,11 +54,6 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, sought: &str) -> Result<Str
 
 fn line(latest: &Latest, frame: &Frame<'_>) -> Line {
     let words = frame.words;
-    let trend = match latest.state.rise_per_hour.filter(|_| latest.datastream.property.is_level() && !latest.state.stale) {
-        Some(rise) if rise.abs() <= 0.01 => words.stable.to_owned(),
-        Some(rise) => format!("{} {} {}", if rise > 0.0 { "↑" } else { "↓" }, number((rise * 100.0).abs(), 0, words.lang), words.per_hour),
-        None => String::new(),
-    };
     Line {
         id: latest.station.id.to_string(),
         key: latest.datastream.key.to_string(),
@@ -70,7 +65,7 @@ fn line(latest: &Latest, frame: &Frame<'_>) -> Line {
         look: Look::of(latest, words),
         value: latest.observation.map_or_else(|| "—".to_owned(), |observation| value_text(observation.result, &latest.datastream, words)),
         unit: if latest.observation.is_some() { unit_text(&latest.datastream) } else { "" },
-        trend,
+        trend: trend_text(latest, words),
         age: latest.age_s.map_or_else(String::new, |age| age_words(age, words.lang)),
         age_s: latest.age_s.unwrap_or(-1),
         limit_s: stale_after(latest.datastream.period_s),

@@ -1,10 +1,10 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
-use super::{Frame, unit_text, value_text};
+use super::{Frame, trend_text, unit_text, value_text};
 use crate::chart::{COLUMNS, Chart, Rain, Screen, capital};
 use crate::look::{Look, quality_word};
 use askama::Template;
-use model::{Interval, Lang, Threshold, Timestamp, Visibility, age_words, local_time, number, sentence, stale_after};
+use model::{Interval, Lang, Station, Threshold, Timestamp, Visibility, age_words, local_time_seen_from, number, sentence, stale_after};
 use store::{Bucket, BucketRow, Error, Latest, StationSummary, View};
 
 /// How far back a chart goes: word of the address, seconds, title in both languages.
@@ -37,6 +37,15 @@ struct Range {
     href: String,
     title: &'static str,
     current: bool,
+}
+
+/// The next gauge up or down the river, and how the water stands there.
+struct Neighbour {
+    href: String,
+    name: String,
+    look: Look,
+    value: String,
+    trend: String,
 }
 
 /// One level in words.
@@ -81,8 +90,8 @@ struct Page<'a> {
     age_s: i64,
     limit_s: i64,
     note: Option<String>,
-    upstream: Vec<(String, String)>,
-    downstream: Option<(String, String)>,
+    upstream: Vec<Neighbour>,
+    downstream: Option<Neighbour>,
     ranges: Vec<Range>,
     id: String,
     zoom: Option<Zoom>,
@@ -122,14 +131,14 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         value: primary.observation.map_or_else(|| "—".into(), |last| value_text(last.result, datastream, words)),
         unit: if primary.observation.is_some() { unit_text(datastream) } else { "" },
         said: said(primary, &thresholds, now, frame),
-        measured: primary.observation.map_or_else(String::new, |last| local_time(last.phenomenon_time, lang)),
+        measured: primary.observation.map_or_else(String::new, |last| local_time_seen_from(last.phenomenon_time, now, lang)),
         iso: primary.observation.map_or_else(String::new, |last| last.phenomenon_time.to_string()),
         age: primary.age_s.map_or_else(String::new, |age| age_words(age, lang)),
         age_s: primary.age_s.unwrap_or(-1),
         limit_s: stale_after(datastream.period_s),
         note: summary.station.note.as_ref().map(|note| note.get(lang).to_owned()),
-        upstream: summary.upstream.iter().map(|station| (frame.station(station.id.as_str()), station.name.clone())).collect(),
-        downstream: summary.downstream.as_ref().map(|station| (frame.station(station.id.as_str()), station.name.clone())),
+        upstream: summary.upstream.iter().map(|station| neighbour(view, station, frame)).collect::<Result<_, _>>()?,
+        downstream: summary.downstream.as_ref().map(|station| neighbour(view, station, frame)).transpose()?,
         ranges: ranges(frame, id, range),
         id: id.to_owned(),
         zoom: zoom(primary, &thresholds, interval, frame),
@@ -162,6 +171,24 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
         (true, Lang::It) => format!("Dato non aggiornato: l'ultimo valore noto di {} è {}, {age}.", what.it, shown.trim()),
         (true, Lang::En) => format!("Not up to date: the last known {} is {}, {age}.", what.en, shown.trim()),
     }
+}
+
+fn neighbour(view: &View, station: &Station, frame: &Frame<'_>) -> Result<Neighbour, Error> {
+    let words = frame.words;
+    let look = |class, shape, word: &str| Look { class, shape, word: word.to_owned(), severity: 0 };
+    let summary = view.summary(station.id.as_str())?;
+    let primary = summary.as_ref().and_then(|summary| summary.datastreams.first());
+    let current = primary.filter(|primary| !primary.state.stale && primary.observation.is_some());
+    let value = current.and_then(|primary| Some((primary, primary.observation?)));
+    Ok(Neighbour {
+        href: frame.station(station.id.as_str()),
+        name: station.name.clone(),
+        look: primary.map_or_else(|| look("old", "◌", words.no_data), |primary| Look::of(primary, words)),
+        value: value.map_or_else(String::new, |(primary, last)| {
+            format!("{} {}", value_text(last.result, &primary.datastream, words), unit_text(&primary.datastream))
+        }),
+        trend: current.map_or_else(String::new, |primary| trend_text(primary, words)),
+    })
 }
 
 fn ranges(frame: &Frame<'_>, id: &str, current: &str) -> Vec<Range> {
@@ -291,7 +318,7 @@ fn rows(view: &View, latest: &Latest, frame: &Frame<'_>) -> Result<Vec<Row>, Err
     let row = |observation: &model::Observation| {
         let local = observation.phenomenon_time.in_rome();
         Row {
-            time: format!("{}:{:02}", local_time(observation.phenomenon_time, frame.words.lang), local.second()),
+            time: format!("{}:{:02}", local_time_seen_from(observation.phenomenon_time, view.now(), frame.words.lang), local.second()),
             iso: observation.phenomenon_time.to_string(),
             value: format!("{} {}", value_text(observation.result, &latest.datastream, frame.words), unit_text(&latest.datastream)),
             quality: quality_word(observation.quality.flag(), frame.words.lang),
