@@ -44,6 +44,7 @@ pub(crate) enum Command {
                             pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n\n\
                             A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.")]
     Import {
+        /// The CSV file
         file: PathBuf,
         /// What the file looks like
         #[arg(long, required_unless_present = "datastream", conflicts_with = "datastream")]
@@ -65,6 +66,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  pescaia export empoli-level --from 2014-01-01T00:00:00+01:00 --out empoli.csv --config pescaia.toml"
     )]
     Export {
+        /// Its id, as in the network file
         datastream: String,
         /// RFC 3339 with an offset, included; from the first one when left out
         #[arg(long)]

@@ -219,7 +219,11 @@ pub(crate) struct ExportOrder {
 pub(crate) fn export_command(order: ExportOrder, out: Option<&Path>, at: &At) -> anyhow::Result<()> {
     let dir = at.data_dir()?;
     let Some(path) = out else {
-        return crate::apply::tell(control::export(&dir, order, &mut std::io::stdout().lock())?);
+        return match control::export(&dir, order, &mut std::io::stdout().lock()) {
+            // Whoever reads has seen enough, as `head` does.
+            Err(cause) if is_broken_pipe(&cause) => Ok(()),
+            answer => crate::apply::tell(answer?),
+        };
     };
     let part = path.with_extension("part");
     let failed = || format!("{} can't be written", path.display());
@@ -233,6 +237,13 @@ pub(crate) fn export_command(order: ExportOrder, out: Option<&Path>, at: &At) ->
             crate::apply::tell(wrong)
         }
     }
+}
+
+fn is_broken_pipe(cause: &anyhow::Error) -> bool {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    cause.chain().any(of)
 }
 
 /// Writes the CSV of a datastream; `Err` when it, or the interval, is not there.

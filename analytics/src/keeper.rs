@@ -4,7 +4,7 @@ mod refresh;
 #[cfg(test)]
 mod tests;
 
-pub use refresh::{Refreshed, refresh};
+pub use refresh::{Refreshed, Why, refresh};
 
 use crate::job::Job;
 use model::Timestamp;
@@ -91,12 +91,16 @@ impl Keeper {
 fn make(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
     let start = std::time::Instant::now();
     match refresh(store, job, through) {
-        Ok(Some(Refreshed { published, days })) => {
-            meters.published.inc();
-            meters.last_seconds.set(start.elapsed().as_secs_f64());
-            let (dataset, edition) = (&published.dataset.id, published.edition);
+        Ok(Some(Refreshed { published, days, why })) => {
             let seconds = start.elapsed().as_secs_f64();
-            tracing::info!(event = "published", dataset, edition, days, seconds, "a dataset was published");
+            meters.published.inc();
+            meters.last_seconds.set(seconds);
+            let (dataset, edition) = (&published.dataset.id, published.edition);
+            match why {
+                // A device that sends its memory heals a dataset every few seconds: no news for whoever reads the log.
+                Why::Late => tracing::debug!(event = "healed", dataset, edition, days, seconds, "a dataset was healed by what came late"),
+                Why::Anew | Why::Day => tracing::info!(event = "published", dataset, edition, days, seconds, "a dataset was published"),
+            }
             true
         }
         Ok(None) => true,

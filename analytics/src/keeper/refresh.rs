@@ -19,6 +19,18 @@ pub struct Refreshed {
     pub published: Arc<Published>,
     /// Days of datastreams that were made again.
     pub days: usize,
+    pub why: Why,
+}
+
+/// What a version was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is the first, or the network or the job changed.
+    Anew,
+    /// A day is over.
+    Day,
+    /// Something came late.
+    Late,
 }
 
 /// Days to be made again, by their first instant: of which datastreams.
@@ -59,9 +71,14 @@ pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refr
         files.retain(|file| file.month != month.name);
         files.extend(staged(store, &about, month, &rows, &frames)?);
     }
-    let watermark = through.max(last.map_or(0, |last| last.watermark));
+    let why = match goes_on {
+        None => Why::Anew,
+        Some(last) if last.complete_to < today => Why::Day,
+        Some(_) => Why::Late,
+    };
+    let watermark = through.max(last.as_ref().map_or(0, |last| last.watermark));
     let published = store.publish(Edition { dataset: about, complete_to: today, watermark, basis, files })?;
-    Ok(Some(Refreshed { published, days: dirty.values().map(BTreeSet::len).sum() }))
+    Ok(Some(Refreshed { published, days: dirty.values().map(BTreeSet::len).sum(), why }))
 }
 
 /// What the rows come from besides observations: a change here makes all of them again.

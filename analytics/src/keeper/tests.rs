@@ -152,7 +152,7 @@ fn a_late_observation_makes_only_its_own_day_again() {
     assert!(world.refresh().is_none());
     world.measured("b-level", "2026-11-10T11:30:00Z", 1, |_| 4.5, true);
     let healed = world.refresh().expect("healed");
-    assert_eq!((healed.days, healed.published.edition), (1, 2));
+    assert_eq!((healed.days, healed.published.edition, healed.why), (1, 2, Why::Late));
     let rows = world.csv("2026-11");
     assert_eq!(rows.iter().filter(|row| row.contains(",4.5,2026-11-10T11:30:00Z,25,24,1")).count(), 1);
     assert_eq!(rows.iter().filter(|row| row.contains(",2026-11-10,")).count(), 2);

@@ -60,6 +60,12 @@ impl<R: Source> Rows<R> {
                 }
             }
         };
+        if header.iter().any(|name| name.chars().any(char::is_control)) {
+            return Err(wrong(
+                pattern.skip + 1,
+                "its first line is no text: is it a CSV file, and not one of a spreadsheet program or a compressed one?".into(),
+            ));
+        }
         let times = Times::of(&pattern.time).map_err(|(at, message)| {
             let at = at.unwrap_or_else(|| pattern.text.find("[time]").unwrap_or(0));
             vec![pattern.complain(at, message)]

@@ -144,6 +144,7 @@ fn another_separator_an_unknown_column_datastream_and_zone_are_named_with_the_cu
     check(&NAIVE.replace("separator = \";\"", "separator = \",\""), file, &["decimal and separator are both"], &[]);
     check(&NAIVE.replace("missing", "mising"), file, &["p.toml:3:1  unknown key \"mising\", did you mean \"missing\"?"], &[]);
     check(NAIVE, "", &["f.csv  the file is empty"], &[]);
+    check(NAIVE, "PK\u{3}\u{4}\u{14}\u{0}", &["f.csv:1:1  its first line is no text"], &[]);
     let too_many = "ora;livello\n01/02/2014 00:00;1;7\n";
     check(NAIVE, too_many, &["f.csv:2:1  3 cells where the header has 2; is there a decimal comma"], &[]);
 }
