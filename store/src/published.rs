@@ -102,11 +102,18 @@ pub struct Edition {
 pub(crate) struct Shelf {
     published: RwLock<BTreeMap<String, Arc<Published>>>,
     /// Taken for the length of a publication, so that there is one at a time.
-    next_number: Mutex<i64>,
+    numbers: Mutex<Numbers>,
+}
+
+/// Of files.
+struct Numbers {
+    next: i64,
+    /// Those of the version before: whoever asked for one a moment ago still gets it. They go with the next publication.
+    outgoing: Vec<i64>,
 }
 
 impl Shelf {
-    /// Also drops the files that were staged for a version that never came.
+    /// Also drops the files that were staged for a version that never came, and those of versions that went.
     pub(crate) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
         let mut published = BTreeMap::new();
         for document in engine.documents(KIND)? {
@@ -114,7 +121,7 @@ impl Shelf {
         }
         let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
         let last = engine.range(Table::File, all, Order::Descending, 1)?;
-        let next_number = Mutex::new(last.first().map_or(1, |row| row.at + 1));
+        let numbers = Mutex::new(Numbers { next: last.first().map_or(1, |row| row.at + 1), outgoing: Vec::new() });
         let mut changes = Vec::new();
         for document in engine.documents(STAGED)? {
             if let Ok(at) = document.id.parse() {
@@ -125,7 +132,7 @@ impl Shelf {
         if !changes.is_empty() {
             engine.commit(&changes)?;
         }
-        Ok(Self { published: RwLock::new(published), next_number })
+        Ok(Self { published: RwLock::new(published), numbers })
     }
     fn get(&self, id: &str) -> Option<Arc<Published>> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
@@ -145,8 +152,8 @@ impl Store {
         if let Some(file) = shelf.get(dataset).and_then(|old| old.files.iter().find(same).cloned()) {
             return Ok(file);
         }
-        let mut next_number = shelf.next_number.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = *next_number;
+        let mut numbers = shelf.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = numbers.next;
         let file = PublishedFile {
             name: format!("{dataset}-{month}.{}", format.extension()),
             month: month.to_owned(),
@@ -161,7 +168,7 @@ impl Store {
         let row = Row { part: 0, at: number, weight: 0, body: bytes };
         let changes = vec![Change::Put { table: Table::File, row }, Change::PutDocument(staged)];
         self.ask(|answer| Work::Documents(changes, answer))?;
-        *next_number = number + 1;
+        numbers.next = number + 1;
         tracing::debug!(event = "staged", file = file.name, bytes = file.bytes, "a file of the next version is on disk");
         Ok(file)
     }
@@ -172,15 +179,19 @@ impl Store {
     /// As [`Store::commit`]; the old version holds then.
     pub fn publish(&self, edition: Edition) -> Result<Arc<Published>, Error> {
         let shelf = self.shelf();
-        let one_at_a_time = shelf.next_number.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = shelf.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let Edition { dataset, complete_to, watermark, basis, mut files } = edition;
         files.sort_by(|one, other| (&one.month, one.format).cmp(&(&other.month, other.format)));
         let old = shelf.get(&dataset.id);
         let old_files = old.as_ref().map_or(&[][..], |old| old.files.as_slice());
         let gone = |file: &&PublishedFile| !files.iter().any(|kept| kept.number == file.number);
-        let delete = |file: &PublishedFile| Change::Delete { table: Table::File, part: 0, at: file.number };
-        let mut changes: Vec<_> = old_files.iter().filter(gone).map(delete).collect();
-        changes.extend(files.iter().map(|file| Change::DeleteDocument { kind: STAGED, id: file.number.to_string() }));
+        let outgoing: Vec<i64> = old_files.iter().filter(gone).map(|file| file.number).collect();
+        let unlisted = |number: &i64| Change::DeleteDocument { kind: STAGED, id: number.to_string() };
+        let mut changes: Vec<_> = numbers.outgoing.iter().map(|at| Change::Delete { table: Table::File, part: 0, at: *at }).collect();
+        changes.extend(numbers.outgoing.iter().map(unlisted));
+        changes.extend(files.iter().map(|file| unlisted(&file.number)));
+        let listed = |number: &i64| Change::PutDocument(Document { kind: STAGED.into(), id: number.to_string(), body: String::new() });
+        changes.extend(outgoing.iter().map(listed));
         let id = dataset.id.clone();
         let edition = old.as_ref().map_or(1, |old| old.edition + 1);
         let published_at = self.clock().now();
@@ -189,7 +200,7 @@ impl Store {
         self.ask(|answer| Work::Documents(changes, answer))?;
         let published = Arc::new(published);
         shelf.published.write().unwrap_or_else(PoisonError::into_inner).insert(id, published.clone());
-        drop(one_at_a_time);
+        numbers.outgoing = outgoing;
         Ok(published)
     }
 }
@@ -209,7 +220,7 @@ impl View {
     /// # Errors
     /// [`Error::Io`] when the store can't be read.
     pub fn dataset_file(&self, id: &str, name: &str) -> Result<Option<(PublishedFile, Vec<u8>)>, Error> {
-        // A version may be replaced between its description and its bytes: ask again then.
+        // Two versions may be published between a description and its bytes: ask again then.
         for _ in 0..3 {
             let Some(file) = self.dataset(id).and_then(|found| found.files.iter().find(|file| file.name == name).cloned()) else {
                 return Ok(None);

@@ -244,7 +244,11 @@ fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&Strin
                     "no usable password: give password_file, or password_hash as \"pescaia password hash\" prints it".into(),
                 ));
             }
-            Link::Mqtt { user: mqtt.user.clone(), password_hash: hash, gateway: mqtt.gateway }
+            let format = mqtt.format.clone().unwrap_or_else(|| "native".to_owned());
+            if !model::PAYLOAD_FORMATS.contains(&format.as_str()) {
+                one_of(&format, "payload format", "mqtt", model::PAYLOAD_FORMATS.into_iter(), wrong);
+            }
+            Link::Mqtt { user: mqtt.user.clone(), password_hash: hash, gateway: mqtt.gateway, format }
         }
         (None, Some(modbus), None) => {
             if !modbus.tcp.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {

@@ -111,6 +111,9 @@ pub(super) struct MqttEntry {
     pub(super) password_file: Option<String>,
     #[serde(default)]
     pub(super) gateway: bool,
+    /// `native` when left out.
+    #[serde(default)]
+    pub(super) format: Option<String>,
 }
 
 impl std::fmt::Debug for MqttEntry {

@@ -73,7 +73,10 @@ fn a_version_replaces_the_last_whole_and_is_found_again() {
     // The same bytes are the same file; it keeps its place on the disk.
     assert_eq!(stage(&store, "2026-10", "october"), first.files[0]);
     let second = publish(&store, vec![first.files[0].clone(), stage(&store, "2026-11", "healed")], 7);
-    assert_eq!((second.edition, files_on_disk(&store)), (2, 2));
+    assert_eq!((second.edition, files_on_disk(&store)), (2, 3), "who asked for the old one a moment ago still gets it");
+    let second = publish(&store, second.files.clone(), 7);
+    assert_eq!((second.edition, files_on_disk(&store)), (3, 2));
+    let second = publish(&store, vec![first.files[0].clone(), stage(&store, "2026-11", "healed")], 7);
     store.close_blocking();
     drop(store);
     let store = dir.open();
@@ -118,4 +121,34 @@ fn a_day_that_was_over_is_marked_with_its_commit_and_struck_off_once() {
     assert_eq!((store.late_days().expect("read"), *store.late_changes().borrow()), (marked.to_vec(), late));
     store.forget_late(late).expect("struck off");
     assert_eq!(store.late_days().expect("read"), []);
+}
+
+#[test]
+fn whoever_reads_while_versions_follow_each_other_gets_a_whole_file() {
+    let dir = Dir::new("reading");
+    let store = dir.open();
+    publish(&store, vec![stage(&store, "2026-11", "version 0")], 0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let view = store.seen_by(&Viewer::Public);
+                    let mut reads = 0;
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        let (file, bytes) = view.dataset_file("days", "days-2026-11.csv").expect("no error").expect("there");
+                        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                        assert_eq!(sha256, file.sha256);
+                        reads += 1;
+                    }
+                    reads
+                })
+            })
+            .collect();
+        for version in 1..=150 {
+            publish(&store, vec![stage(&store, "2026-11", &format!("version {version}"))], 0);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(readers.into_iter().map(|reader| reader.join().expect("a reader")).sum::<u64>() > 150);
+    });
 }
