@@ -1,7 +1,7 @@
 //! Commands beside a running instance: a Unix socket in the data directory, for its owner only. One line of JSON asks, the bytes of
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
-use crate::import::{ExportOrder, ImportOrder};
+use crate::history::{self, ExportOrder, ImportOrder, Line};
 use anyhow::Context;
 use model::Scope;
 use serde::{Deserialize, Serialize};
@@ -78,19 +78,11 @@ pub(crate) fn carry_out(store: &Store, request: &Request) -> Answer {
     }
 }
 
-/// What an instance says while it works; the last line is always [`Line::Done`].
+/// What an instance says while it works; the last is always [`Reply::Done`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Line {
-    Progress {
-        rows: u64,
-        bytes: u64,
-    },
-    /// Without a complaint: the header.
-    Refused {
-        cells: Vec<String>,
-        complaint: String,
-    },
+enum Reply {
+    Goes(Line),
     /// A piece of a file.
     Text(String),
     Done(Answer),
@@ -108,7 +100,7 @@ pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
 /// As [`ask`], for an import: the bytes of `source` go along.
 pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
-        return on_store(dir, |store| Ok(answer(crate::import::carry_out(store, &order, source, line))));
+        return on_store(dir, |store| Ok(answer(history::import(store, &order, source, line))));
     };
     send(&stream, &Request::Import(order))?;
     let mut sending = stream.try_clone()?;
@@ -118,7 +110,9 @@ pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mu
         let _ = sending.shutdown(Shutdown::Write);
     });
     let outcome = replies(stream, &mut |said| {
-        line(said);
+        if let Reply::Goes(said) = said {
+            line(said);
+        }
         Ok(())
     });
     let _ = sender.join();
@@ -128,11 +122,11 @@ pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mu
 /// As [`ask`], for an export into `out`.
 pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
-        return on_store(dir, |store| crate::import::export(store, &order, out).map(|()| Answer::Lines(Vec::new())));
+        return on_store(dir, |store| history::export(store, &order, out).map(|()| Answer::Lines(Vec::new())));
     };
     send(&stream, &Request::Export(order))?;
     replies(stream, &mut |said| match said {
-        Line::Text(text) => Ok(out.write_all(text.as_bytes())?),
+        Reply::Text(text) => Ok(out.write_all(text.as_bytes())?),
         _ => Ok(()),
     })
 }
@@ -151,11 +145,11 @@ fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
     Ok(stream.write_all(line.as_bytes())?)
 }
 
-fn replies(stream: Blocking, each: &mut dyn FnMut(Line) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
+fn replies(stream: Blocking, each: &mut dyn FnMut(Reply) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
     for line in BufReader::new(stream).lines() {
         let line = serde_json::from_str(&line?).context("the running pescaia answered something else; is it another version?")?;
         match line {
-            Line::Done(answer) => return Ok(answer),
+            Reply::Done(answer) => return Ok(answer),
             other => each(other)?,
         }
     }
@@ -214,31 +208,31 @@ fn serve_one(store: &Store, stream: &Blocking) -> anyhow::Result<()> {
     let mut text = String::new();
     source.by_ref().take(LONGEST_REQUEST).read_line(&mut text)?;
     let mut out = BufWriter::new(stream);
-    let mut say = |line: &Line| -> anyhow::Result<()> {
-        serde_json::to_writer(&mut out, line)?;
+    let mut say = |reply: &Reply| -> anyhow::Result<()> {
+        serde_json::to_writer(&mut out, reply)?;
         out.write_all(b"\n")?;
         Ok(out.flush()?)
     };
     let done = match serde_json::from_str::<Request>(&text) {
         // A command that is gone does not stop what it began: importing again changes nothing.
-        Ok(Request::Import(order)) => answer(crate::import::carry_out(store, &order, source, &mut |line| drop(say(&line)))),
-        Ok(Request::Export(order)) => match crate::import::export(store, &order, &mut Pieces(&mut say)) {
+        Ok(Request::Import(order)) => answer(history::import(store, &order, source, &mut |line| drop(say(&Reply::Goes(line))))),
+        Ok(Request::Export(order)) => match history::export(store, &order, &mut Pieces(&mut say)) {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
         Ok(request) => carry_out(store, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };
-    say(&Line::Done(done))
+    say(&Reply::Done(done))
 }
 
 /// A file that goes out in pieces.
-struct Pieces<'a>(&'a mut dyn FnMut(&Line) -> anyhow::Result<()>);
+struct Pieces<'a>(&'a mut dyn FnMut(&Reply) -> anyhow::Result<()>);
 
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
-        (self.0)(&Line::Text(text.to_owned())).map_err(std::io::Error::other)?;
+        (self.0)(&Reply::Text(text.to_owned())).map_err(std::io::Error::other)?;
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod demo;
 mod doctor;
+mod history;
 mod import;
 mod logs;
 mod run;
@@ -50,7 +51,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
             import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run()?;
         }
         Command::Export { datastream, from, to, italian, out, at } => {
-            import::export_command(import::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
+            import::export_command(history::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
         }
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,
