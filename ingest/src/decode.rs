@@ -4,6 +4,7 @@ mod bare;
 mod json;
 mod native;
 pub mod registers;
+mod senml;
 
 use crate::frame::Frame;
 use model::{Reading, RejectReason};
@@ -11,7 +12,13 @@ use model::{Reading, RejectReason};
 /// Every format there is.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Decoder>> {
-    vec![Box::new(native::Native), Box::new(bare::Bare), Box::new(registers::Registers)]
+    vec![Box::new(native::Native), Box::new(bare::Bare), Box::new(registers::Registers), Box::new(senml::Senml)]
+}
+
+/// The decoder's name for a payload format of [`model::PAYLOAD_FORMATS`].
+#[must_use]
+pub fn spoken(word: &str) -> Option<&'static str> {
+    model::PAYLOAD_FORMATS.into_iter().find(|known| *known == word)
 }
 
 /// What one frame held: nothing of it is lost.
@@ -41,4 +48,15 @@ pub trait Decoder: Send + Sync {
     fn name(&self) -> &'static str;
     /// Never fails as a whole: what cannot be read is in `rejects`, beside what can.
     fn decode(&self, frame: &Frame) -> Decoded;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_that_a_network_file_may_name_has_its_decoder() {
+        let names: Vec<_> = all().iter().map(|decoder| decoder.name()).collect();
+        assert!(model::PAYLOAD_FORMATS.iter().all(|format| names.contains(format)), "{names:?}");
+    }
 }

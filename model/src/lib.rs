@@ -20,7 +20,9 @@ mod viewer;
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
-pub use network::{Channel, Datastream, Device, Feed, GaugeZero, Link, Owner, Place, Station, Threshold, Validity, Visibility};
+pub use network::{
+    Channel, Datastream, Device, Feed, GaugeZero, Link, Owner, PAYLOAD_FORMATS, Place, Station, Threshold, Validity, Visibility,
+};
 pub use observation::{Observation, Reading};
 pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};
 pub use property::{ObservedProperty, SignalClass};

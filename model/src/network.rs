@@ -137,6 +137,9 @@ pub struct Feed {
     pub unit: Unit,
 }
 
+/// What whole messages of a device may be written in, by the names of their decoders.
+pub const PAYLOAD_FORMATS: [&str; 2] = ["native", "senml"];
+
 /// How a device reaches us, or we it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
@@ -146,6 +149,8 @@ pub enum Link {
         password_hash: String,
         /// May speak for every device of its owner.
         gateway: bool,
+        /// One of [`PAYLOAD_FORMATS`].
+        format: String,
     },
     /// We poll it.
     ModbusTcp { endpoint: String, unit: u8, poll_interval_s: f64, timeout_s: f64, profile: Arc<Profile> },

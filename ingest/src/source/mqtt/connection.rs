@@ -3,16 +3,17 @@
 
 use super::Shared;
 use super::answers::{Answers, InFlight, Mouth, Reply};
-use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode, packet_length};
+use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
 use super::hello::{Guest, greet};
 use super::linger::linger;
 use super::topic::{Address, is_publishable};
+use crate::decode;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
 use bytes::BytesMut;
-use model::Device;
+use model::{Device, Link};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +116,7 @@ impl Reader<'_> {
                     Err(broken) => return broken.into(),
                 };
                 let packet = buffer.split_to(length);
-                let outcome = match decode(self.version, &packet) {
+                let outcome = match decode_packet(self.version, &packet) {
                     Ok(Incoming::Publish(publish)) => {
                         // The credential is looked up each time: what was revoked ends at once.
                         match self.shared.store.registry().device_by_user(&user) {
@@ -179,7 +180,7 @@ impl Reader<'_> {
         self.in_flight.room().await;
         let settling = self.intake.take(Frame {
             source: "mqtt",
-            format: if address.channel.is_some() { "bare" } else { "native" },
+            format: self.format(&address, device),
             route: publish.topic,
             owner: address.owner,
             device: Some(address.device),
@@ -189,6 +190,20 @@ impl Reader<'_> {
         });
         self.answers.after(Reply { pid, settling });
         Ok(())
+    }
+
+    /// What the device that the topic names speaks; a channel of its own takes a bare number.
+    fn format(&self, address: &Address, sender: &Device) -> &'static str {
+        if address.channel.is_some() {
+            return "bare";
+        }
+        let spoken = |device: &Device| match &device.link {
+            Link::Mqtt { format, .. } => decode::spoken(format),
+            _ => None,
+        };
+        let of_another =
+            || self.shared.store.registry().device(address.owner.as_str(), address.device.as_str()).and_then(|device| spoken(device));
+        if address.device == sender.id { spoken(sender) } else { of_another() }.unwrap_or("native")
     }
 
     /// Only MQTT 5 can say no to one message; 3.x, and QoS 0, could only be told that what was not kept was.

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     fn device(gateway: bool) -> Device {
-        let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway };
+        let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway, format: "native".into() };
         Device { id: "prova".into(), owner: "demo".into(), link, feeds: Vec::new(), retired: false }
     }
 

@@ -1,0 +1,98 @@
+use super::*;
+use bytes::Bytes;
+use model::Unit;
+
+const NOW: &str = "2026-11-23T06:20:00Z";
+
+fn decode(pack: &str) -> Decoded {
+    Senml.decode(&Frame {
+        source: "mqtt",
+        format: "senml",
+        route: "pescaia/v1/o/d".into(),
+        owner: "o".into(),
+        device: Some("d".into()),
+        channel: None,
+        received_at: Timestamp::parse(NOW).expect("a time"),
+        bytes: Bytes::copy_from_slice(pack.as_bytes()),
+    })
+}
+
+/// Channel, value, unit and time of each reading, and the words of each refusal.
+fn check(pack: &str, readings: &[(&str, f64, &str, &str)], refusals: &[&str]) {
+    let decoded = decode(pack);
+    let found: Vec<_> = decoded
+        .readings
+        .iter()
+        .map(|placed| {
+            let Reading { channel, value, unit, phenomenon_time, .. } = &placed.what;
+            let time = phenomenon_time.map_or_else(|| "arrival".to_owned(), |time| time.to_string());
+            (channel.clone(), *value, unit.map_or("", Unit::symbol), time)
+        })
+        .collect();
+    let expected: Vec<_> =
+        readings.iter().map(|(channel, value, unit, time)| ((*channel).to_owned(), *value, *unit, (*time).to_owned())).collect();
+    assert_eq!(found, expected, "{pack}");
+    assert_eq!(decoded.rejects.len(), refusals.len(), "{pack}: {:?}", decoded.rejects);
+    for (placed, words) in decoded.rejects.iter().zip(refusals) {
+        assert!(placed.what.detail.contains(words), "{:?} does not say {words:?}", placed.what.detail);
+    }
+}
+
+#[test]
+fn the_examples_of_the_standard_are_read_as_it_says() {
+    // RFC 8428, 5.1.1.
+    check(r#"[{"n":"urn:dev:ow:10e2073a01080063","u":"Cel","v":23.1}]"#, &[("urn:dev:ow:10e2073a01080063", 23.1, "Cel", "arrival")], &[]);
+    // 5.1.2: base name, base time and base unit; times before the base.
+    check(
+        r#"[{"bn":"urn:dev:ow:10e2073a0108006:","bt":1.276020076001e+09,"bu":"A","bver":5,"n":"voltage","u":"V","v":120.1},
+            {"n":"current","t":-5,"v":1.2},{"n":"current","t":-4,"v":1.3}]"#,
+        &[
+            ("urn:dev:ow:10e2073a0108006:voltage", 120.1, "V", "2010-06-08T18:01:16.001Z"),
+            ("urn:dev:ow:10e2073a0108006:current", 1.2, "A", "2010-06-08T18:01:11.001Z"),
+            ("urn:dev:ow:10e2073a0108006:current", 1.3, "A", "2010-06-08T18:01:12.001Z"),
+        ],
+        &[],
+    );
+    // 5.1.3: a base value is added to each.
+    check(
+        r#"[{"bn":"t:","bt":1320067464,"bu":"Cel","bv":20,"n":"a","v":0.1},{"n":"a","t":60,"v":-0.5}]"#,
+        &[("t:a", 20.1, "Cel", "2011-10-31T13:24:24Z"), ("t:a", 19.5, "Cel", "2011-10-31T13:25:24Z")],
+        &[],
+    );
+    // 5.1.2: without a base time, times are relative to now.
+    check(
+        r#"[{"n":"level","u":"m","v":1.42,"t":-60},{"n":"run","vb":true}]"#,
+        &[("level", 1.42, "m", "2026-11-23T06:19:00Z"), ("run", 1.0, "", "arrival")],
+        &[],
+    );
+}
+
+#[test]
+fn a_pack_of_bases_alone_holds_no_reading_and_units_are_turned() {
+    check(r#"[{"bn":"x:","bu":"mV"},{"n":"battery","v":3600}]"#, &[("x:battery", 3.6, "V", "arrival")], &[]);
+    check(
+        r#"[{"n":"flow","u":"m3/h","v":7200},{"n":"open","u":"/","v":0.5}]"#,
+        &[("flow", 2.0, "m3/s", "arrival"), ("open", 50.0, "%", "arrival")],
+        &[],
+    );
+}
+
+#[test]
+fn what_is_no_reading_is_refused_with_its_cure_and_the_rest_is_taken() {
+    check("{}", &[], &["no SenML"]);
+    check("[]", &[], &["the pack is empty"]);
+    check(
+        r#"[{"n":"a","vs":"hello"},{"n":"b","v":1},{"n":"c","u":"furlong","v":1},{"n":"d"},{"n":"e","s":3},{"n":"f","v":1,"x_":2},{"n":"-g","v":1},{"n":"h","v":1,"x":2}]"#,
+        &[("b", 1.0, "", "arrival"), ("h", 1.0, "", "arrival")],
+        &["a text or bytes", "\"furlong\" is no unit", "\"d\" has no value", "only a sum", "\"x_\" must be understood", "no SenML name"],
+    );
+    check(r#"[{"n":"a","v":1,"bver":11},{"n":"b","v":1}]"#, &[], &["version 11 is later than 10"]);
+    check(r#"[{"n":"a","v":1e308,"bv":1e308}]"#, &[], &["too large"]);
+    check(r#"[{"n":"a","v":1,"t":1e300}]"#, &[], &["outside the years"]);
+}
+
+#[test]
+fn after_a_record_that_cannot_be_read_nothing_is_inherited_by_guess() {
+    check(r#"[{"n":"a","v":1},{"n":"b","v":"1"},{"n":"c","v":3}]"#, &[("a", 1.0, "", "arrival")], &["record 1 is no SenML"]);
+    check(r#"[{"n":"a","v":1,"v":2}]"#, &[], &["duplicate field"]);
+}
