@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, View};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Commits of so long are said together: a screen needs no more, and a burst costs each watcher one message.
@@ -75,28 +76,44 @@ fn changes(view: &View, datastreams: impl Iterator<Item = DatastreamId>) -> Vec<
     said.collect()
 }
 
-/// What the public sees change, said once for all who watch.
+/// What the public sees change, said once for all who watch; while nobody does, nothing is followed.
 #[derive(Clone)]
 pub(crate) struct Public {
     said: broadcast::Sender<Arc<[Change]>>,
+    somebody: Arc<Notify>,
 }
 
 impl Public {
-    /// Begins to watch; ends with the store.
     pub(crate) fn start(store: &Store) -> Self {
-        let (said, _) = broadcast::channel(LAG);
-        let (mut watching, sender) = (Watching::of(store, &Viewer::Public), said.clone());
-        tokio::spawn(async move {
-            while let Some(changes) = watching.next().await {
+        let public = Self { said: broadcast::channel(LAG).0, somebody: Arc::default() };
+        tokio::spawn(public.clone().watch(store.clone()));
+        public
+    }
+
+    /// Ends with the store.
+    async fn watch(self, store: Store) {
+        loop {
+            self.somebody.notified().await;
+            let mut watching = Watching::of(&store, &Viewer::Public);
+            // What was committed between the first watcher's look and this moment is in here.
+            let view = watching.view.clone();
+            let mut changes = tokio::task::spawn_blocking(move || all(&view)).await.unwrap_or_default();
+            while self.said.receiver_count() > 0 {
                 if !changes.is_empty() {
-                    let _ = sender.send(changes.into());
+                    let _ = self.said.send(changes.into());
+                }
+                match watching.next().await {
+                    Some(next) => changes = next,
+                    None => return,
                 }
             }
-        });
-        Self { said }
+        }
     }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<[Change]>> {
-        self.said.subscribe()
+        let receiver = self.said.subscribe();
+        self.somebody.notify_one();
+        receiver
     }
     pub(crate) fn watchers(&self) -> usize {
         self.said.receiver_count()
