@@ -22,7 +22,8 @@ impl Look {
         if latest.state.stale {
             return look("old", "◌", words.stale, 50);
         }
-        if !observation.quality.is_usable() {
+        // A nonsense value hides no threshold that was passed a moment ago.
+        if !observation.quality.is_usable() && !matches!(latest.state.level, Level::Over(_)) {
             let word = if observation.quality.flag() == Flag::Fail { words.failed } else { words.suspect };
             return look("odd", "△", word, 40);
         }

@@ -1,6 +1,6 @@
 //! What we tell people, in whole sentences. One function makes the sentence of a level for every page, widget and message.
 
-use crate::{Lang, State, Threshold, Timestamp};
+use crate::{Flag, Lang, Level, Quality, State, Threshold, Timestamp};
 use std::fmt::Write;
 
 /// A number as the language writes it: decimal comma in Italian.
@@ -85,8 +85,8 @@ pub fn local_time_seen_from(at: Timestamp, now: Timestamp, lang: Lang) -> String
 /// The sentence of a level in metres: value, trend, and how far it is to the next threshold or over the last.
 /// Stale or missing values say so first; they are never told as current.
 #[must_use]
-pub fn sentence(last: Option<(f64, Timestamp)>, state: &State, thresholds: &[&Threshold], now: Timestamp, lang: Lang) -> String {
-    let Some((value, at)) = last else {
+pub fn sentence(last: Option<(f64, Timestamp, Quality)>, state: &State, thresholds: &[&Threshold], now: Timestamp, lang: Lang) -> String {
+    let Some((value, at, quality)) = last else {
         return match lang {
             Lang::It => "Nessuna misura ricevuta finora.".into(),
             Lang::En => "No measurement received so far.".into(),
@@ -99,6 +99,9 @@ pub fn sentence(last: Option<(f64, Timestamp)>, state: &State, thresholds: &[&Th
             Lang::It => format!("Dato non aggiornato: l'ultimo livello noto è {metres} m, {age}. Il livello attuale non è noto."),
             Lang::En => format!("Not up to date: the last known level is {metres} m, {age}. The current level is not known."),
         };
+    }
+    if !quality.is_usable() {
+        return faulty(&metres, state, thresholds, quality, lang);
     }
     let mut text = match lang {
         Lang::It => format!("Il livello è {metres} m"),
@@ -139,10 +142,32 @@ pub fn sentence(last: Option<(f64, Timestamp)>, state: &State, thresholds: &[&Th
     text
 }
 
+/// A value that can't be trusted is never told as the level; a threshold that was passed a moment ago is not hidden by it.
+fn faulty(metres: &str, state: &State, thresholds: &[&Threshold], quality: Quality, lang: Lang) -> String {
+    let is_fail = quality.flag() == Flag::Fail;
+    let mut text = match (is_fail, lang) {
+        (true, Lang::It) => format!("Misura errata: il sensore dice {metres} m, che non può essere."),
+        (true, Lang::En) => format!("Wrong value: the sensor says {metres} m, which can't be."),
+        (false, Lang::It) => format!("Misura dubbia: il sensore dice {metres} m."),
+        (false, Lang::En) => format!("Suspect value: the sensor says {metres} m."),
+    };
+    let passed = match state.level {
+        Level::Over(k) => thresholds.get(usize::from(k).saturating_sub(1)),
+        Level::Below | Level::Unknown => None,
+    };
+    text += &match (passed, lang) {
+        (Some(threshold), Lang::It) => format!(" L'ultima misura valida era oltre la {}.", threshold.label.get(lang)),
+        (Some(threshold), Lang::En) => format!(" The last valid value was over {}.", threshold.label.get(lang)),
+        (None, Lang::It) => " Il livello attuale non è noto.".to_owned(),
+        (None, Lang::En) => " The current level is not known.".to_owned(),
+    };
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, Text, Validity};
+    use crate::{QualityTest, Text, Validity};
 
     fn check(value: f64, rise: Option<f64>, stale: bool, lang: Lang, expected: &str) {
         let at = Timestamp::parse("2026-11-23T05:20:00Z").expect("a time");
@@ -150,7 +175,7 @@ mod tests {
             |value, it: &str, en: &str| Threshold { value, label: Text::new(it, en), meaning: None, validity: Validity::default() };
         let (one, two) = (threshold(2.0, "soglia 1", "threshold 1"), threshold(3.0, "soglia 2", "threshold 2"));
         let state = State { level: Level::Below, stale, rise_per_hour: rise };
-        let said = sentence(Some((value, at)), &state, &[&one, &two], at.plus_seconds(3 * 3600), lang);
+        let said = sentence(Some((value, at, Quality::GOOD)), &state, &[&one, &two], at.plus_seconds(3 * 3600), lang);
         assert_eq!(said, expected);
     }
 
@@ -178,6 +203,28 @@ mod tests {
             true,
             Lang::It,
             "Dato non aggiornato: l'ultimo livello noto è 1,00 m, 3 h fa. Il livello attuale non è noto.",
+        );
+    }
+
+    #[test]
+    fn what_a_broken_sensor_says_is_never_told_as_the_level() {
+        let at = Timestamp::parse("2026-11-23T05:20:00Z").expect("a time");
+        let threshold = Threshold { value: 2.0, label: Text::new("soglia 1", "threshold 1"), meaning: None, validity: Validity::default() };
+        let said = |level, flag, lang| {
+            let state = State { level, stale: false, rise_per_hour: Some(0.5) };
+            sentence(Some((99.99, at, Quality::GOOD.with(QualityTest::GrossRange, flag))), &state, &[&threshold], at, lang)
+        };
+        assert_eq!(
+            said(Level::Unknown, Flag::Fail, Lang::It),
+            "Misura errata: il sensore dice 99,99 m, che non può essere. Il livello attuale non è noto."
+        );
+        assert_eq!(
+            said(Level::Over(1), Flag::Fail, Lang::It),
+            "Misura errata: il sensore dice 99,99 m, che non può essere. L'ultima misura valida era oltre la soglia 1."
+        );
+        assert_eq!(
+            said(Level::Unknown, Flag::Suspect, Lang::En),
+            "Suspect value: the sensor says 99.99 m. The current level is not known."
         );
     }
 

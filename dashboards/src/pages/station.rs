@@ -157,11 +157,13 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
 
 fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Frame<'_>) -> String {
     let lang = frame.words.lang;
-    let last = latest.observation.map(|last| (last.result, last.phenomenon_time));
     if latest.datastream.property.is_level() {
+        let last = latest.observation.map(|last| (last.result, last.phenomenon_time, last.quality));
         return sentence(last, &latest.state, thresholds, now, lang);
     }
-    let Some((value, at)) = last else { return frame.words.nothing_yet.to_owned() };
+    let Some((value, at)) = latest.observation.map(|last| (last.result, last.phenomenon_time)) else {
+        return frame.words.nothing_yet.to_owned();
+    };
     let what = latest.datastream.property.title();
     let shown = format!("{} {}", value_text(value, &latest.datastream, frame.words), unit_text(&latest.datastream));
     let age = age_words(now.seconds() - at.seconds(), lang);

@@ -171,7 +171,7 @@ function looked(of: uPlot): void {
 }
 
 function append(latest: Latest): void {
-  if (latest.datastream !== key || latest.result === null || latest.phenomenon_time === null || data.length !== 2) return;
+  if (latest.datastream !== key || latest.result === null || (latest.quality ?? 9) > 2 || latest.phenomenon_time === null || data.length !== 2) return;
   const at = seconds(latest.phenomenon_time);
   const [times, values] = data as [number[], (number | null)[]];
   const last = times[times.length - 1] ?? 0;

@@ -52,8 +52,12 @@ impl Latest {
                 let from = last.phenomenon_time.plus_micros(1).plus_seconds(-short_s(datastream));
                 let recent = day.get(day.partition_point(|one| one.phenomenon_time < from)..).unwrap_or_default();
                 let thresholds = datastream.thresholds_at(now);
-                let level = if clearly_below(recent, &thresholds) { Level::Below } else { level(day, &thresholds) };
-                State { level, stale: false, rise_per_hour: rise_per_hour(recent) }
+                let level = match (is_trusted(datastream, recent, now), clearly_below(recent, &thresholds)) {
+                    (false, _) => Level::Unknown,
+                    (true, true) => Level::Below,
+                    (true, false) => level(day, &thresholds),
+                };
+                State { level, stale: false, rise_per_hour: slope(recent) }
             }
         };
         Self::of(datastream, station, last, state, now)
@@ -62,6 +66,16 @@ impl Latest {
 
 fn is_current(datastream: &Datastream, last: &Observation, now: Timestamp) -> bool {
     now.seconds() - last.phenomenon_time.seconds() <= stale_after(datastream.period_s)
+}
+
+/// Whether anything usable is as young as a current value must be: a sensor that says nonsense says nothing about the water.
+fn is_trusted(datastream: &Datastream, recent: &[Observation], now: Timestamp) -> bool {
+    recent.iter().rev().find(|one| one.quality.is_usable()).is_some_and(|last| is_current(datastream, last, now))
+}
+
+/// The slope up to the last, if that can be trusted.
+fn slope(recent: &[Observation]) -> Option<f64> {
+    recent.last().filter(|last| last.quality.is_usable()).and_then(|_| rise_per_hour(recent))
 }
 
 /// Steps down and slopes of a datastream are judged over this long.
@@ -109,11 +123,12 @@ impl View {
         let Some(last) = last.filter(|last| is_current(datastream, last, now)) else { return Ok(UNKNOWN) };
         let recent = self.recent(datastream, last, short_s(datastream))?;
         let thresholds = datastream.thresholds_at(now);
-        let level = match clearly_below(&recent, &thresholds) {
-            true => Level::Below,
-            false => level(&self.recent(datastream, last, LONG_S)?, &thresholds),
+        let level = match (is_trusted(datastream, &recent, now), clearly_below(&recent, &thresholds)) {
+            (false, _) => Level::Unknown,
+            (true, true) => Level::Below,
+            (true, false) => level(&self.recent(datastream, last, LONG_S)?, &thresholds),
         };
-        Ok(State { level, stale: false, rise_per_hour: rise_per_hour(&recent) })
+        Ok(State { level, stale: false, rise_per_hour: slope(&recent) })
     }
 
     pub(super) fn recent(&self, datastream: &Datastream, last: &Observation, seconds: i64) -> Result<Vec<Observation>, Error> {

@@ -143,3 +143,28 @@ fn the_table_of_levels_says_how_each_changed_and_agrees_with_the_latest() {
     let latest = view.latest().expect("read").remove(0);
     assert_eq!((row.latest.state, row.latest.age_s), (latest.state, latest.age_s));
 }
+
+#[test]
+fn a_sensor_that_says_nonsense_says_nothing_about_the_water() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    measure(&store, "open", "2026-11-23T05:00:00Z", &[2.1, 2.1, 2.1]);
+    let id = store.registry().datastream_by_key("open").expect("there").id;
+    let nonsense = |time: &str| {
+        let quality = Quality::GOOD.with(model::QualityTest::GrossRange, model::Flag::Fail);
+        let observation = Observation { datastream: id, phenomenon_time: at(time), received_at: at(time), result: 99.99, quality };
+        store.commit_blocking(Batch { observations: vec![observation], ..Batch::default() }).expect("committed");
+    };
+    let state = || {
+        let view = store.seen_by(&Viewer::Public);
+        let (latest, row) = (view.latest().expect("latest").remove(0), view.levels().expect("levels").remove(0));
+        assert_eq!(row.latest.state, latest.state);
+        (latest.state.level, latest.state.stale, latest.state.rise_per_hour)
+    };
+    nonsense("2026-11-23T05:45:00Z");
+    assert_eq!(state(), (Level::Over(1), false, None), "one nonsense value does not hide the flood");
+    clock.0.store(at("2026-11-23T06:30:00Z").seconds(), Ordering::Relaxed);
+    nonsense("2026-11-23T06:00:00Z");
+    nonsense("2026-11-23T06:15:00Z");
+    nonsense("2026-11-23T06:30:00Z");
+    assert_eq!(state(), (Level::Unknown, false, None), "three periods of nonsense later nobody knows");
+}
