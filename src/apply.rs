@@ -4,7 +4,6 @@ use crate::cli::At;
 use crate::control::{Answer, Request, ask};
 use crate::say;
 use std::path::PathBuf;
-use store::Complaint;
 
 pub(crate) fn apply(files: &[PathBuf], dry_run: bool, at: &At) -> anyhow::Result<()> {
     // The running instance may stand in another directory.
@@ -19,9 +18,6 @@ pub(crate) fn tell(answer: Answer) -> anyhow::Result<()> {
             lines.iter().for_each(|line| say::line(line));
             Ok(())
         }
-        Answer::Wrong(lines) => {
-            let complaint = |message: &String| Complaint { file: String::new(), line: 0, column: 0, message: message.clone() };
-            Err(say::Complaints(lines.iter().map(complaint).collect()).into())
-        }
+        Answer::Wrong(lines) => Err(say::Complaints(lines).into()),
     }
 }

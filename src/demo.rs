@@ -31,11 +31,11 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let epoch = epoch(&options.data, clock.as_ref())?;
     let memory_dir = Some(options.data.join("field"));
     let fleet = Fleet::new(FieldSettings { seed: SEED, epoch, memory_dir, clock }).await.context("the simulated devices can't start")?;
-    let mut network = load_embedded("demo/network.toml", NETWORK, &PROFILES).map_err(Complaints)?;
+    let mut network = load_embedded("demo/network.toml", NETWORK, &PROFILES).map_err(Complaints::from)?;
     for (device, endpoint) in fleet.endpoints() {
         network.set_modbus_endpoint(device, &endpoint.to_string());
     }
-    store.apply(&network).map_err(Complaints)?;
+    store.apply(&network).map_err(Complaints::from)?;
     let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
     open(options, store, fleet).await
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use store::{Settings, Store, load_network};
 
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
-    let config = Config::read(path).map_err(Complaints)?;
-    let network = load_network(&config.networks).map_err(Complaints)?;
+    let config = Config::read(path).map_err(Complaints::from)?;
+    let network = load_network(&config.networks).map_err(Complaints::from)?;
     let settings = Settings { linger: Duration::from_millis(config.linger_ms) };
     let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     if !config.networks.is_empty() {
-        for change in store.apply(&network).map_err(Complaints)? {
+        for change in store.apply(&network).map_err(Complaints::from)? {
             tracing::info!(event = "network", change = %change, "the network changed");
         }
     }

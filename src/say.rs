@@ -18,12 +18,11 @@ pub(crate) fn error(text: &str) {
 
 /// Everything that is wrong with what a person wrote, a line each.
 #[derive(Debug)]
-pub(crate) struct Complaints(pub(crate) Vec<Complaint>);
+pub(crate) struct Complaints(pub(crate) Vec<String>);
 
 impl fmt::Display for Complaints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
+        f.write_str(&self.0.join("\n"))
     }
 }
 
@@ -31,6 +30,6 @@ impl std::error::Error for Complaints {}
 
 impl From<Vec<Complaint>> for Complaints {
     fn from(complaints: Vec<Complaint>) -> Self {
-        Self(complaints)
+        Self(complaints.iter().map(ToString::to_string).collect())
     }
 }

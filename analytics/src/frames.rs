@@ -1,10 +1,10 @@
 //! From the store to polars columns.
 
 use crate::Error;
-use model::{Datastream, Interval, Quality, Station, civil_day, epoch_day};
+use model::{Datastream, Interval, Quality, Station, civil_day, civil_day_around, epoch_day};
 use polars::prelude::*;
 use std::sync::Arc;
-use store::{View, civil_day_around};
+use store::View;
 
 /// What a job reads: some datastreams as the public sees them.
 pub struct Frames {

@@ -7,14 +7,14 @@ mod tests;
 pub use refresh::{Refreshed, Why, refresh};
 
 use crate::job::Job;
-use model::Timestamp;
+use model::{Timestamp, civil_day_around};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use store::{Store, civil_day_around};
+use store::Store;
 use tokio::sync::watch;
 
 /// What comes late rarely comes alone: this long is waited for company, so that many late readings are healed by one publication.

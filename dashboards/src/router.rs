@@ -5,8 +5,9 @@ use crate::language::choose;
 use crate::pages::{Frame, datasets, home, levels, missing, station};
 use crate::words::Words;
 use axum::Router;
-use axum::extract::{OriginalUri, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::{Level, Viewer};
@@ -88,10 +89,33 @@ pub fn router(store: Store) -> Router {
         .merge(files)
 }
 
-type Asked = Query<Vec<(String, String)>>;
+/// What every page is asked: its address, its query and the language to answer in.
+struct Asked {
+    pages: Pages,
+    words: &'static Words,
+    here: String,
+    query: Vec<(String, String)>,
+}
 
-fn value<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
-    asked.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+impl FromRequestParts<Pages> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, pages: &Pages) -> Result<Self, Response> {
+        let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(parts, pages).await.map_err(IntoResponse::into_response)?;
+        let words = Words::of(choose(value(&query, "lang"), &parts.headers));
+        Ok(Self { pages: pages.clone(), words, here: without_language(&parts.uri), query })
+    }
+}
+
+impl Asked {
+    /// A value of the query; empty without one.
+    fn text(&self, name: &str) -> String {
+        value(&self.query, name).unwrap_or_default().to_owned()
+    }
+}
+
+fn value<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
 }
 
 /// The address without its language, which links add again.
@@ -100,55 +124,32 @@ fn without_language(uri: &Uri) -> String {
     if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) }
 }
 
-async fn list(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
-    let words = Words::of(choose(value(&asked, "lang"), &headers));
-    let sought = value(&asked, "q").unwrap_or("").to_owned();
-    made(pages, words, &uri, move |view, frame| home::render(view, frame, &sought).map(Some)).await
+async fn list(asked: Asked) -> Response {
+    let sought = asked.text("q");
+    made(asked, move |view, frame| home::render(view, frame, &sought).map(Some)).await
 }
 
-async fn one(
-    State(pages): State<Pages>,
-    OriginalUri(uri): OriginalUri,
-    Path(id): Path<String>,
-    asked: Asked,
-    headers: HeaderMap,
-) -> Response {
-    let words = Words::of(choose(value(&asked, "lang"), &headers));
-    let range = value(&asked, "periodo").unwrap_or("24h").to_owned();
-    made(pages, words, &uri, move |view, frame| station::render(view, frame, &id, &range)).await
+async fn one(Path(id): Path<String>, asked: Asked) -> Response {
+    let range = value(&asked.query, "periodo").unwrap_or("24h").to_owned();
+    made(asked, move |view, frame| station::render(view, frame, &id, &range)).await
 }
 
-async fn all_levels(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
-    let words = Words::of(choose(value(&asked, "lang"), &headers));
-    let text = |name| value(&asked, name).unwrap_or("").to_owned();
-    let wanted = levels::Asked { order: text("ordina"), river: text("fiume") };
-    made(pages, words, &uri, move |view, frame| levels::render(view, frame, &wanted).map(Some)).await
+async fn all_levels(asked: Asked) -> Response {
+    let wanted = levels::Asked { order: asked.text("ordina"), river: asked.text("fiume") };
+    made(asked, move |view, frame| levels::render(view, frame, &wanted).map(Some)).await
 }
 
-async fn catalogue(State(pages): State<Pages>, OriginalUri(uri): OriginalUri, asked: Asked, headers: HeaderMap) -> Response {
-    let words = Words::of(choose(value(&asked, "lang"), &headers));
-    made(pages, words, &uri, move |view, frame| Ok(Some(datasets::list(view, frame)))).await
+async fn catalogue(asked: Asked) -> Response {
+    made(asked, move |view, frame| Ok(Some(datasets::list(view, frame)))).await
 }
 
-async fn dataset(
-    State(pages): State<Pages>,
-    OriginalUri(uri): OriginalUri,
-    Path(id): Path<String>,
-    asked: Asked,
-    headers: HeaderMap,
-) -> Response {
-    let words = Words::of(choose(value(&asked, "lang"), &headers));
-    made(pages, words, &uri, move |view, frame| datasets::one(view, frame, &id)).await
+async fn dataset(Path(id): Path<String>, asked: Asked) -> Response {
+    made(asked, move |view, frame| datasets::one(view, frame, &id)).await
 }
 
 /// Makes a page where reading may block; `None` is the page that says there is none.
-async fn made(
-    pages: Pages,
-    words: &'static Words,
-    uri: &Uri,
-    render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static,
-) -> Response {
-    let here = without_language(uri);
+async fn made(asked: Asked, render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static) -> Response {
+    let Asked { pages, words, here, .. } = asked;
     let work = tokio::task::spawn_blocking(move || {
         let key = format!("{} {here}", words.lang.code());
         if let Some(made) = pages.kept.get(&key) {

@@ -3,6 +3,8 @@
 pub mod bind;
 pub mod commit;
 pub mod decode;
+#[cfg(test)]
+mod fixture;
 pub mod frame;
 pub mod import;
 pub mod meters;

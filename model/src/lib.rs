@@ -31,6 +31,9 @@ pub use reject::{Reject, RejectReason};
 pub use sentence::{Trend, age_words, local_time, local_time_seen_from, number, sentence};
 pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
-pub use time::{Clock, Interval, TimeError, Timestamp, civil_day, civil_day_start, day_of_epoch, epoch_day, seconds_of_duration};
+pub use time::{
+    Clock, Interval, TimeError, Timestamp, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch, epoch_day,
+    seconds_of_duration,
+};
 pub use unit::Unit;
 pub use viewer::{Scope, Viewer};

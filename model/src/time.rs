@@ -140,6 +140,19 @@ pub fn civil_day_start(day: civil::Date) -> Timestamp {
     day.to_zoned(rome()).map_or_else(|_| Timestamp::MIN, |midnight| Timestamp(midnight.timestamp().as_microsecond()))
 }
 
+/// The civil day `[from, to)` that holds an instant.
+#[must_use]
+pub fn civil_day_around(at: Timestamp) -> Interval {
+    let day = civil_day(at);
+    Interval::new(civil_day_start(day), day.tomorrow().map_or(Timestamp::MAX, civil_day_start))
+}
+
+/// The civil days that touch an interval, whole, ascending.
+pub fn civil_days(interval: Interval) -> impl Iterator<Item = Interval> {
+    let day = move |at: Timestamp| (at < interval.to).then(|| civil_day_around(at));
+    std::iter::successors(day(interval.from), move |last| day(last.to))
+}
+
 /// Whole days from 1970-01-01 to a civil date.
 #[must_use]
 pub fn epoch_day(day: civil::Date) -> i32 {

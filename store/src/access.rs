@@ -1,12 +1,12 @@
 //! Tokens: 256 random bits, shown once; only their SHA-256 is kept, compared as a whole.
 
 use crate::Error;
+use crate::digest::{hex, sha256_hex};
 use crate::engine::{Change, Document};
 use model::{OwnerId, Scope, Viewer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fmt::Write;
 
 /// A token just made.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ pub(crate) fn make(owner: &OwnerId, scopes: &[Scope]) -> Result<(NewToken, Chang
     let kept = Kept {
         owner: owner.to_string(),
         scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
-        sha256: hex(&digest(&text)),
+        sha256: sha256_hex(text.as_bytes()),
     };
     let body = serde_json::to_string(&kept).map_err(|cause| Error::Io { action: "keeping a token".into(), cause: cause.to_string() })?;
     let change = Change::PutDocument(Document { kind: "token".into(), id: id.clone(), body });
@@ -79,13 +79,6 @@ pub(crate) fn make(owner: &OwnerId, scopes: &[Scope]) -> Result<(NewToken, Chang
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -24,10 +24,6 @@ impl Complaint {
 /// `network.toml:14:9  unknown unit "mt", did you mean "m"?`
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without a file the message says where.
-        if self.file.is_empty() {
-            return f.write_str(&self.message);
-        }
         write!(f, "{}", self.file)?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;

@@ -3,7 +3,7 @@
 
 use crate::engine::{Change, Engine, Order, Row, Span, Table};
 use crate::{Error, Outcome};
-use model::{DatastreamId, Interval, Observation, Timestamp, civil_day, civil_day_start};
+use model::{DatastreamId, Interval, Observation, Timestamp, civil_day_around};
 use std::collections::BTreeSet;
 
 /// A civil day of Europe/Rome of one datastream that was over when something of it was committed.
@@ -14,13 +14,6 @@ pub struct LateDay {
     pub datastream: DatastreamId,
     /// The first instant of the day.
     pub start: Timestamp,
-}
-
-/// The civil day `[from, to)` that holds an instant.
-#[must_use]
-pub fn civil_day_around(at: Timestamp) -> Interval {
-    let day = civil_day(at);
-    Interval::new(civil_day_start(day), day.tomorrow().map_or(Timestamp::MAX, civil_day_start))
 }
 
 /// The writer's memory of the last days asked for: most observations are of today.

@@ -7,6 +7,7 @@ mod access;
 mod batch;
 mod chunk;
 mod complaint;
+mod digest;
 mod engine;
 mod error;
 mod health;
@@ -23,10 +24,11 @@ mod writer;
 pub use access::NewToken;
 pub use batch::{Batch, Outcome, Receipt, SessionMark};
 pub use complaint::Complaint;
+pub use digest::sha256_hex;
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
-pub use late::{LateDay, civil_day_around};
+pub use late::LateDay;
 pub use network::{
     Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
 };

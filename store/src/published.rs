@@ -4,11 +4,11 @@
 mod tests;
 mod wire;
 
+use crate::digest::sha256_hex;
 use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};
 use crate::writer::Work;
 use crate::{Error, Store, View};
 use model::{Dataset, Timestamp};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -147,7 +147,7 @@ impl Store {
     /// As [`Store::commit`].
     pub fn stage_file(&self, dataset: &str, month: &str, format: Format, rows: u64, bytes: Vec<u8>) -> Result<PublishedFile, Error> {
         let shelf = self.shelf();
-        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256_hex(&bytes);
         let same = |file: &&PublishedFile| file.month == month && file.format == format && file.sha256 == sha256;
         if let Some(file) = shelf.get(dataset).and_then(|old| old.files.iter().find(same).cloned()) {
             return Ok(file);

@@ -1,9 +1,8 @@
 use crate::Error;
 use crate::frames::Frames;
 use crate::job::Job;
-use model::{Column, ColumnKind, Dataset, Datastream, Interval, Text, Unit, epoch_day};
+use model::{Column, ColumnKind, Dataset, Datastream, Interval, Text, Unit, civil_day, civil_days, epoch_day};
 use polars::prelude::*;
-use store::civil_day_around;
 
 /// Below this share of the expected observations a mean says more about the gaps than about the water. Source: domain rule of the
 /// house, after QARTOD; what was measured (min, max) is never hidden.
@@ -96,12 +95,9 @@ impl Job for LivelliGiornalieri {
 /// The civil days of an interval and how many seconds each has.
 fn lengths(interval: Interval) -> Result<DataFrame, Error> {
     let (mut day, mut length_s) = (Vec::new(), Vec::new());
-    let mut at = interval.from;
-    while at < interval.to {
-        let around = civil_day_around(at);
-        day.push(epoch_day(model::civil_day(at)));
+    for around in civil_days(interval) {
+        day.push(epoch_day(civil_day(around.from)));
         length_s.push(around.to.seconds_since(around.from));
-        at = around.to;
     }
     let day = polars::prelude::Column::new("day".into(), day).cast(&DataType::Date)?;
     Ok(DataFrame::new_infer_height(vec![day, polars::prelude::Column::new("length_s".into(), length_s)])?)

@@ -5,11 +5,11 @@ use crate::file;
 use crate::frames::Frames;
 use crate::job::Job;
 use crate::month::{CivilMonth, healed, in_order, read};
-use model::{Dataset, Datastream, DatastreamId, Interval, Timestamp, Viewer, epoch_day};
+use model::{Dataset, Datastream, DatastreamId, Interval, Timestamp, Viewer, civil_day, civil_day_around, civil_days, epoch_day};
 use polars::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{Edition, Format, Published, PublishedFile, Store, View, civil_day_around};
+use store::{Edition, Format, Published, PublishedFile, Store, View, sha256_hex};
 
 /// At most about so many observations are in memory at once.
 const ROWS_AT_ONCE: u64 = 1_000_000;
@@ -49,11 +49,11 @@ pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refr
     let basis = basis(job, &frames);
     let today = civil_day_around(view.now()).from;
     let last = view.dataset(&about.id);
-    let dirty = match &last {
-        Some(last) if last.basis == basis => changed(store, &view, &wanted, last, today, through)?,
-        _ => everything(&view, &wanted, today),
-    };
     let goes_on = last.as_ref().filter(|last| last.basis == basis);
+    let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today);
+    if let Some(last) = goes_on {
+        add_late(&mut dirty, store, &wanted, last.watermark, today, through)?;
+    }
     if dirty.is_empty() && goes_on.is_some_and(|last| last.complete_to == today) {
         return Ok(None);
     }
@@ -97,56 +97,37 @@ fn basis(job: &dyn Job, frames: &Frames) -> String {
             station.place
         );
     }
-    let hash = fnv1a(text.as_bytes());
-    format!("{hash:016x}")
+    sha256_hex(text.as_bytes())
 }
 
-/// FNV-1a: the same on every machine and in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Every day that is over from each datastream's first observation on.
-fn everything(view: &View, wanted: &[Arc<Datastream>], today: Timestamp) -> Dirty {
+/// Every day since `complete_to` that is over, from each datastream's first observation on.
+fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Dirty {
     let mut dirty = Dirty::new();
     for datastream in wanted {
         if let Some((_, first, _)) = view.extent(datastream) {
-            add(&mut dirty, Interval::new(first, today), datastream.id);
+            for day in civil_days(Interval::new(first.max(complete_to), today)) {
+                dirty.entry(day.from).or_default().insert(datastream.id);
+            }
         }
     }
     dirty
 }
 
-/// What is over since the last version, and what came late.
-fn changed(
+/// Days that are over and of which something came in a commit after `watermark`, up to `through`.
+fn add_late(
+    dirty: &mut Dirty,
     store: &Store,
-    view: &View,
     wanted: &[Arc<Datastream>],
-    last: &Published,
+    watermark: u64,
     today: Timestamp,
     through: u64,
-) -> Result<Dirty, Error> {
-    let mut dirty = Dirty::new();
-    for datastream in wanted {
-        if let Some((_, first, _)) = view.extent(datastream) {
-            add(&mut dirty, Interval::new(first.max(last.complete_to), today), datastream.id);
-        }
-    }
-    for late in store.late_days()?.into_iter().filter(|late| late.commit <= through && late.commit > last.watermark) {
+) -> Result<(), Error> {
+    for late in store.late_days()?.into_iter().filter(|late| late.commit <= through && late.commit > watermark) {
         if late.start < today && wanted.iter().any(|datastream| datastream.id == late.datastream) {
             dirty.entry(late.start).or_default().insert(late.datastream);
         }
     }
-    Ok(dirty)
-}
-
-fn add(dirty: &mut Dirty, interval: Interval, datastream: DatastreamId) {
-    let mut at = interval.from;
-    while at < interval.to {
-        let day = civil_day_around(at);
-        dirty.entry(day.from).or_default().insert(datastream);
-        at = day.to;
-    }
+    Ok(())
 }
 
 fn old_rows(view: &View, about: &Dataset, month: &CivilMonth) -> Result<Option<DataFrame>, Error> {
@@ -160,9 +141,9 @@ fn rows(job: &dyn Job, view: &View, wanted: &[Arc<Datastream>], days: &Dirty, ol
     let (mut again_datastream, mut again_day) = (Vec::new(), Vec::new());
     for (interval, numbers) in stretches(days) {
         let inside: Vec<_> = wanted.iter().filter(|datastream| numbers.contains(&datastream.id)).cloned().collect();
-        for day in days_of(interval) {
+        for day in civil_days(interval) {
             again_datastream.extend(inside.iter().map(|datastream| datastream.key.to_string()));
-            again_day.extend(inside.iter().map(|_| day));
+            again_day.extend(inside.iter().map(|_| epoch_day(civil_day(day.from))));
         }
         for group in groups(&inside, interval) {
             parts.push(job.build(&Frames::new(view.clone(), group), interval)?);
@@ -189,16 +170,6 @@ fn stretches(days: &Dirty) -> Vec<(Interval, &BTreeSet<DatastreamId>)> {
             Some((interval, same)) if interval.to == day.from && *same == datastreams => interval.to = day.to,
             _ => found.push((day, datastreams)),
         }
-    }
-    found
-}
-
-fn days_of(interval: Interval) -> Vec<i32> {
-    let mut found = Vec::new();
-    let mut at = interval.from;
-    while at < interval.to {
-        found.push(epoch_day(model::civil_day(at)));
-        at = civil_day_around(at).to;
     }
     found
 }

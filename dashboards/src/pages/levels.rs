@@ -6,6 +6,7 @@ use crate::spark;
 use askama::Template;
 use model::{Lang, age_words, number, stale_after};
 use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
 use store::{Error, LevelRow, View};
 
 /// By what the table may be ordered: word of the address, title in both languages.
@@ -60,27 +61,37 @@ pub(crate) struct Asked {
     pub(crate) river: String,
 }
 
+/// A level and how it looks.
+struct Shown<'a> {
+    row: &'a LevelRow,
+    look: Look,
+}
+
 /// # Errors
 /// The store's.
 pub(crate) fn render(view: &View, frame: &Frame<'_>, asked: &Asked) -> Result<String, Error> {
-    let mut rows = view.levels()?;
-    let mut rivers: Vec<String> = rows.iter().filter_map(|row| row.latest.station.river.clone()).collect();
-    rivers.sort();
-    rivers.dedup();
-    let is_over = |row: &LevelRow| Look::of(&row.latest, frame.words).is_alarming();
-    let (over, old) = (rows.iter().filter(|row| is_over(row)).count(), rows.iter().filter(|row| row.latest.state.stale).count());
+    let rows = view.levels()?;
+    let (mut rivers, mut of_station) = (BTreeSet::new(), HashMap::new());
+    for row in &rows {
+        rivers.extend(row.latest.station.river.as_deref());
+        *of_station.entry(&row.latest.station.id).or_insert(0_usize) += 1;
+    }
+    let mut shown: Vec<Shown<'_>> = rows.iter().map(|row| Shown { row, look: Look::of(&row.latest, frame.words) }).collect();
+    let over = shown.iter().filter(|shown| shown.look.is_alarming()).count();
+    let old = rows.iter().filter(|row| row.latest.state.stale).count();
     let said = said(rows.len(), over, old, frame.words.lang);
     let (order, ..) = ORDERS.into_iter().find(|(word, ..)| *word == asked.order).unwrap_or(ORDERS[0]);
-    rows.retain(|row| asked.river.is_empty() || row.latest.station.river.as_deref() == Some(asked.river.as_str()));
-    rows.sort_by(|one, other| compare(order, one, other, frame).then_with(|| names(one).cmp(&names(other))));
-    let lines = rows.iter().map(|row| line(row, &rows, frame)).collect();
+    shown.retain(|shown| asked.river.is_empty() || shown.row.latest.station.river.as_deref() == Some(asked.river.as_str()));
+    shown.sort_by(|one, other| compare(order, one, other).then_with(|| names(one.row).cmp(&names(other.row))));
+    let shares_station = |row: &LevelRow| of_station.get(&row.latest.station.id).is_some_and(|levels| *levels > 1);
+    let lines = shown.into_iter().map(|shown| line(shown.row, shown.look, shares_station(shown.row), frame)).collect();
     let orders = ORDERS.into_iter().map(|(word, it, en)| Order {
         href: frame.to(&format!("/livelli?ordina={word}{}", river_query(&asked.river))),
         title: if frame.words.lang == Lang::It { it } else { en },
         current: word == order,
     });
     let orders = orders.collect();
-    let rivers = rivers.into_iter().map(|river| (river.clone(), river == asked.river)).collect();
+    let rivers = rivers.into_iter().map(|river| (river.to_owned(), river == asked.river)).collect();
     Ok(Page { frame, said, orders, order, rivers, lines }.render().unwrap_or_default())
 }
 
@@ -98,24 +109,21 @@ fn descending(one: Option<f64>, other: Option<f64>) -> Ordering {
     other.unwrap_or(f64::NEG_INFINITY).total_cmp(&one.unwrap_or(f64::NEG_INFINITY))
 }
 
-fn compare(order: &str, one: &LevelRow, other: &LevelRow, frame: &Frame<'_>) -> Ordering {
-    let current = |row: &LevelRow| row.latest.observation.filter(|_| !row.latest.state.stale).map(|last| last.result);
-    let severity = |row: &LevelRow| Look::of(&row.latest, frame.words).severity;
+fn compare(order: &str, one: &Shown<'_>, other: &Shown<'_>) -> Ordering {
+    let current = |shown: &Shown<'_>| shown.row.latest.observation.filter(|_| !shown.row.latest.state.stale).map(|last| last.result);
+    let rise = |shown: &Shown<'_>| shown.row.changes[0].filter(|_| !shown.row.latest.state.stale);
     match order {
         "fiume" => Ordering::Equal,
-        "stazione" => one.latest.station.name.cmp(&other.latest.station.name),
+        "stazione" => one.row.latest.station.name.cmp(&other.row.latest.station.name),
         "livello" => descending(current(one), current(other)),
-        "crescita" => {
-            descending(one.changes[0].filter(|_| !one.latest.state.stale), other.changes[0].filter(|_| !other.latest.state.stale))
-        }
-        _ => severity(one).cmp(&severity(other)),
+        "crescita" => descending(rise(one), rise(other)),
+        _ => one.look.severity.cmp(&other.look.severity),
     }
 }
 
-fn line(row: &LevelRow, rows: &[LevelRow], frame: &Frame<'_>) -> Line {
+fn line(row: &LevelRow, look: Look, shares_station: bool, frame: &Frame<'_>) -> Line {
     let (latest, words) = (&row.latest, frame.words);
     let lang = words.lang;
-    let shares_station = rows.iter().filter(|other| other.latest.station.id == latest.station.id).count() > 1;
     let thresholds = latest.datastream.thresholds_at(latest.observation.map_or(model::Timestamp::MAX, |last| last.phenomenon_time));
     let threshold = |place: usize| thresholds.get(place).map_or_else(String::new, |threshold| number(threshold.value, 2, lang));
     let change = |change: Option<f64>| match change.filter(|_| !latest.state.stale) {
@@ -134,7 +142,7 @@ fn line(row: &LevelRow, rows: &[LevelRow], frame: &Frame<'_>) -> Line {
         name: latest.station.name.clone(),
         what: if shares_station { latest.datastream.property.title().get(lang).to_owned() } else { String::new() },
         river: latest.station.river.clone().unwrap_or_default(),
-        look: Look::of(latest, words),
+        look,
         level: latest.state.level.word(),
         value: latest.observation.map_or_else(|| "—".to_owned(), |last| value_text(last.result, &latest.datastream, words)),
         changes: row.changes.map(change),

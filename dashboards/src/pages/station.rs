@@ -178,8 +178,8 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
 fn neighbour(view: &View, station: &Station, frame: &Frame<'_>) -> Result<Neighbour, Error> {
     let words = frame.words;
     let look = |class, shape, word: &str| Look { class, shape, word: word.to_owned(), severity: 0 };
-    let summary = view.summary(station.id.as_str())?;
-    let primary = summary.as_ref().and_then(|summary| summary.datastreams.first());
+    let primary = view.primary(station)?;
+    let primary = primary.as_ref();
     let current = primary.filter(|primary| !primary.state.stale && primary.observation.is_some());
     let value = current.and_then(|primary| Some((primary, primary.observation?)));
     Ok(Neighbour {

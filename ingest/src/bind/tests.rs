@@ -1,44 +1,14 @@
 use super::*;
+use crate::fixture::{self, Fixed, HTTP_DEVICE};
 use model::{Clock, Unit};
 use std::sync::Arc;
-use store::{Store, load_embedded};
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        at("2026-11-23T06:30:00Z")
-    }
-}
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).expect("a time")
 }
 
-const NETWORK: &str = r#"
-    [[owner]]
-    id = "demo"
-    name = "demo"
-    [[station]]
-    id = "prova"
-    owner = "demo"
-    name = "Prova"
-    where = [43.9, 11.1]
-    [[datastream]]
-    id = "prova-level"
-    station = "prova"
-    property = "water_level"
-    period_s = 10
-    [[device]]
-    id = "prova"
-    owner = "demo"
-    http = true
-    feeds = [{ channel = "level", datastream = "prova-level", unit = "cm" }]
-"#;
-
 fn registry() -> Arc<Registry> {
-    let store = Store::in_memory(Arc::new(Fixed)).expect("a store");
-    store.apply(&load_embedded("net.toml", NETWORK, &[]).expect("a network")).expect("applied");
-    store.registry()
+    fixture::store(HTTP_DEVICE).registry()
 }
 
 fn reading(device: &str, channel: &str, time: &str, value: f64, unit: Option<Unit>) -> Reading {

@@ -1,14 +1,7 @@
 use super::*;
-use model::{Clock, Interval, Scope, Viewer};
+use crate::fixture::Fixed;
+use model::{Interval, Scope, Viewer};
 use std::sync::Arc;
-
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::parse("2026-11-23T12:00:00Z").expect("a time")
-    }
-}
 
 const NETWORK: &str = r#"
 [[owner]]

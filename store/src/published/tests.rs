@@ -137,8 +137,7 @@ fn whoever_reads_while_versions_follow_each_other_gets_a_whole_file() {
                     let mut reads = 0;
                     while !done.load(std::sync::atomic::Ordering::Relaxed) {
                         let (file, bytes) = view.dataset_file("days", "days-2026-11.csv").expect("no error").expect("there");
-                        let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-                        assert_eq!(sha256, file.sha256);
+                        assert_eq!(sha256_hex(&bytes), file.sha256);
                         reads += 1;
                     }
                     reads

@@ -3,7 +3,7 @@
 use super::View;
 use crate::Error;
 use crate::chunk::Point;
-use model::{Datastream, Interval, Quality, Timestamp, civil_day, civil_day_start};
+use model::{Datastream, Interval, Quality, Timestamp, civil_day_around};
 use std::ops::ControlFlow;
 
 /// How long one row of an aggregate is.
@@ -42,9 +42,8 @@ impl Bucket {
                 (Timestamp::from_seconds(start), Timestamp::from_seconds(start + width))
             }
             Self::CivilDay => {
-                let day = civil_day(at);
-                let end = day.tomorrow().map_or(Timestamp::MAX, civil_day_start);
-                (civil_day_start(day), end)
+                let day = civil_day_around(at);
+                (day.from, day.to)
             }
         }
     }

@@ -6,8 +6,10 @@ use model::{
     Datastream, DatastreamKey, Interval, Level, Observation, State, Station, Threshold, Timestamp, hysteresis, level, rise_per_hour,
     stale_after,
 };
+use std::borrow::Cow;
 use std::sync::Arc;
 
+/// Steps down and slopes are judged over this long, or over four periods of a slow datastream.
 const SHORT_S: i64 = 30 * 60;
 /// When that does not settle the level, its history over this long does.
 pub(super) const LONG_S: i64 = 24 * 3600;
@@ -44,24 +46,37 @@ impl Latest {
     }
 
     /// The last of `day`, judged by it: the observations of the 24 hours that end with it, ascending.
-    pub(super) fn judged(datastream: &Arc<Datastream>, station: &Arc<Station>, day: &[Observation], now: Timestamp) -> Self {
+    ///
+    /// # Errors
+    /// None of its own.
+    pub(super) fn judged(datastream: &Arc<Datastream>, station: &Arc<Station>, day: &[Observation], now: Timestamp) -> Result<Self, Error> {
         let last = day.last().copied();
-        let state = match last.filter(|last| is_current(datastream, last, now)) {
-            None => UNKNOWN,
-            Some(last) => {
-                let from = last.phenomenon_time.plus_micros(1).plus_seconds(-short_s(datastream));
-                let recent = day.get(day.partition_point(|one| one.phenomenon_time < from)..).unwrap_or_default();
-                let thresholds = datastream.thresholds_at(now);
-                let level = match (is_trusted(datastream, recent, now), clearly_below(recent, &thresholds)) {
-                    (false, _) => Level::Unknown,
-                    (true, true) => Level::Below,
-                    (true, false) => level(day, &thresholds),
-                };
-                State { level, stale: false, rise_per_hour: slope(recent) }
-            }
-        };
-        Self::of(datastream, station, last, state, now)
+        let state = judge(datastream, last.as_ref(), now, |last, seconds| {
+            let from = last.phenomenon_time.plus_micros(1).plus_seconds(-seconds);
+            Ok(Cow::Borrowed(day.get(day.partition_point(|one| one.phenomenon_time < from)..).unwrap_or_default()))
+        })?;
+        Ok(Self::of(datastream, station, last, state, now))
     }
+}
+
+/// Judged anew at each call from what was measured, so that it can't freeze. A stale datastream's level is unknown.
+///
+/// `until(last, seconds)` are the observations of so many seconds that end with the last one, ascending.
+fn judge<'a>(
+    datastream: &Datastream,
+    last: Option<&Observation>,
+    now: Timestamp,
+    until: impl Fn(&Observation, i64) -> Result<Cow<'a, [Observation]>, Error>,
+) -> Result<State, Error> {
+    let Some(last) = last.filter(|last| is_current(datastream, last, now)) else { return Ok(UNKNOWN) };
+    let recent = until(last, SHORT_S.max(i64::from(datastream.period_s) * 4))?;
+    let thresholds = datastream.thresholds_at(now);
+    let level = match (is_trusted(datastream, &recent, now), clearly_below(&recent, &thresholds)) {
+        (false, _) => Level::Unknown,
+        (true, true) => Level::Below,
+        (true, false) => level(&until(last, LONG_S)?, &thresholds),
+    };
+    Ok(State { level, stale: false, rise_per_hour: slope(&recent) })
 }
 
 fn is_current(datastream: &Datastream, last: &Observation, now: Timestamp) -> bool {
@@ -78,11 +93,6 @@ fn slope(recent: &[Observation]) -> Option<f64> {
     recent.last().filter(|last| last.quality.is_usable()).and_then(|_| rise_per_hour(recent))
 }
 
-/// Steps down and slopes of a datastream are judged over this long.
-fn short_s(datastream: &Datastream) -> i64 {
-    SHORT_S.max(i64::from(datastream.period_s) * 4)
-}
-
 impl View {
     /// The last of every visible datastream, by key.
     ///
@@ -90,13 +100,6 @@ impl View {
     /// As [`View::observations`].
     pub fn latest(&self) -> Result<Vec<Latest>, Error> {
         self.latest_of_these(&self.datastreams(None))
-    }
-
-    /// # Errors
-    /// As [`View::observations`].
-    pub fn latest_of(&self, datastream: &Arc<Datastream>) -> Result<Latest, Error> {
-        let found = self.latest_of_these(std::slice::from_ref(datastream))?;
-        found.into_iter().next().ok_or_else(|| Error::Damaged { what: format!("the station of {}", datastream.key) })
     }
 
     /// The last of each of `datastreams`, in their order; those without a station are left out.
@@ -112,23 +115,11 @@ impl View {
         for (datastream, observation) in datastreams.iter().zip(last) {
             let observation = observation.filter(|_| self.sees(datastream));
             let Some(station) = registry.station(datastream.station.as_str()) else { continue };
-            let state = self.state(datastream, observation.as_ref(), now)?;
+            let state =
+                judge(datastream, observation.as_ref(), now, |last, seconds| Ok(Cow::Owned(self.recent(datastream, last, seconds)?)))?;
             found.push(Latest::of(datastream, station, observation, state, now));
         }
         Ok(found)
-    }
-
-    /// Judged anew at each call from what was measured, so that it can't freeze. A stale datastream's level is unknown.
-    fn state(&self, datastream: &Datastream, last: Option<&Observation>, now: Timestamp) -> Result<State, Error> {
-        let Some(last) = last.filter(|last| is_current(datastream, last, now)) else { return Ok(UNKNOWN) };
-        let recent = self.recent(datastream, last, short_s(datastream))?;
-        let thresholds = datastream.thresholds_at(now);
-        let level = match (is_trusted(datastream, &recent, now), clearly_below(&recent, &thresholds)) {
-            (false, _) => Level::Unknown,
-            (true, true) => Level::Below,
-            (true, false) => level(&self.recent(datastream, last, LONG_S)?, &thresholds),
-        };
-        Ok(State { level, stale: false, rise_per_hour: slope(&recent) })
     }
 
     pub(super) fn recent(&self, datastream: &Datastream, last: &Observation, seconds: i64) -> Result<Vec<Observation>, Error> {
@@ -141,11 +132,21 @@ impl View {
     /// # Errors
     /// As [`View::observations`].
     pub fn primaries(&self) -> Result<Vec<Latest>, Error> {
-        let mut all = self.latest()?;
-        all.retain(|latest| !latest.station.retired);
-        all.sort_by_cached_key(|latest| (latest.station.id.clone(), rank(latest)));
-        all.dedup_by(|next, first| next.station.id == first.station.id);
-        Ok(all)
+        let mut chosen = self.datastreams(None);
+        chosen.sort_by_cached_key(|datastream| (datastream.station.clone(), rank(datastream)));
+        chosen.dedup_by(|next, first| next.station == first.station);
+        let mut found = self.latest_of_these(&chosen)?;
+        found.retain(|latest| !latest.station.retired);
+        Ok(found)
+    }
+
+    /// The datastream that stands for a station, if any of it is visible.
+    ///
+    /// # Errors
+    /// As [`View::observations`].
+    pub fn primary(&self, station: &Station) -> Result<Option<Latest>, Error> {
+        let chosen = self.datastreams(Some(station.id.as_str())).into_iter().min_by_key(|datastream| rank(datastream));
+        Ok(self.latest_of_these(chosen.as_slice())?.into_iter().next())
     }
 
     /// A station with its neighbours along the river and the last of each of its datastreams.
@@ -154,8 +155,9 @@ impl View {
     /// As [`View::observations`].
     pub fn summary(&self, station: &str) -> Result<Option<StationSummary>, Error> {
         let Some(station) = self.station(station) else { return Ok(None) };
-        let mut datastreams = self.latest_of_these(&self.datastreams(Some(station.id.as_str())))?;
-        datastreams.sort_by_key(rank);
+        let mut datastreams = self.datastreams(Some(station.id.as_str()));
+        datastreams.sort_by_cached_key(|datastream| rank(datastream));
+        let datastreams = self.latest_of_these(&datastreams)?;
         let visible = self.stations();
         let upstream = visible.iter().filter(|other| other.downstream.as_ref() == Some(&station.id)).cloned();
         let mut upstream: Vec<_> = upstream.collect();
@@ -166,9 +168,8 @@ impl View {
 }
 
 /// Levels first, then rain, then the rest: the first of a station stands for it.
-fn rank(latest: &Latest) -> (bool, bool, DatastreamKey) {
-    let property = latest.datastream.property;
-    (!property.is_level(), !property.is_rain(), latest.datastream.key.clone())
+fn rank(datastream: &Datastream) -> (bool, bool, DatastreamKey) {
+    (!datastream.property.is_level(), !datastream.property.is_rain(), datastream.key.clone())
 }
 
 /// Every usable sample lies so far under the lowest threshold that no history could make it anything but below.

@@ -2,44 +2,15 @@
 
 use super::router;
 use crate::bind::Limits;
+use crate::fixture::{self, HTTP_DEVICE};
 use crate::meters::Meters;
 use crate::pipeline::Intake;
-use model::{Clock, Scope, Timestamp};
+use model::Scope;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
-use store::{Store, load_embedded};
+use store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::parse("2026-11-23T06:30:00Z").expect("a time")
-    }
-}
-
-const NETWORK: &str = r#"
-    [[owner]]
-    id = "demo"
-    name = "demo"
-    [[station]]
-    id = "prova"
-    owner = "demo"
-    name = "Prova"
-    where = [43.9, 11.1]
-    [[datastream]]
-    id = "prova-level"
-    station = "prova"
-    property = "water_level"
-    period_s = 10
-    visibility = "public"
-    [[device]]
-    id = "prova"
-    owner = "demo"
-    http = true
-    feeds = [{ channel = "level", datastream = "prova-level", unit = "cm" }]
-"#;
 
 struct World {
     store: Store,
@@ -50,8 +21,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let store = Store::in_memory(Arc::new(Fixed)).expect("a store");
-        store.apply(&load_embedded("net.toml", NETWORK, &[]).expect("a network")).expect("applied");
+        let store = fixture::store(HTTP_DEVICE);
         let token = |scope| store.new_token(&"demo".into(), &[scope]).expect("a token").text;
         let (token, reader) = (token(Scope::Ingest), token(Scope::Read));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");

@@ -7,23 +7,17 @@ mod rights;
 
 use super::{Door, DoorSettings};
 use crate::bind::Limits;
+use crate::fixture::{self, Fixed};
 use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::Source;
-use model::{Clock, Scope, Timestamp, Viewer};
+use model::{Scope, Viewer};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Store, View, hash_password, load_embedded};
+use store::{Store, View, hash_password};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::parse("2026-11-23T06:30:00Z").expect("a time")
-    }
-}
 
 struct World {
     store: Store,
@@ -41,22 +35,8 @@ impl World {
     }
     async fn over(store: Store, settings: DoorSettings) -> Self {
         let hash = hash_password("prova").expect("a hash");
-        let network = format!(
+        let devices = format!(
             r#"
-            [[owner]]
-            id = "demo"
-            name = "demo"
-            [[station]]
-            id = "prova"
-            owner = "demo"
-            name = "Prova"
-            where = [43.9, 11.1]
-            [[datastream]]
-            id = "prova-level"
-            station = "prova"
-            property = "water_level"
-            period_s = 10
-            visibility = "public"
             [[device]]
             id = "prova"
             owner = "demo"
@@ -69,7 +49,7 @@ impl World {
             feeds = []
             "#
         );
-        store.apply(&load_embedded("net.toml", &network, &[]).expect("a network")).expect("applied");
+        fixture::apply(&store, &devices);
         let meters = Meters::default();
         let door = Door::bind("127.0.0.1:0".parse().expect("an address"), store.clone(), settings, meters.clone()).await.expect("a door");
         let addr = door.local_addr().expect("an address");
