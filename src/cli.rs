@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::quarantine::{Choice, LedgerOrder, ReplayOrder};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,6 +84,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// What could not be taken: why, and how to take it once that is mended
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
+    /// What became of everything that each device sent, by civil day: received = accepted + duplicates + revised + quarantined
+    #[command(after_help = "Example:\n  pescaia ledger --from 2026-11-01 --device empoli-gauge --config pescaia.toml")]
+    Ledger {
+        #[command(flatten)]
+        order: LedgerOrder,
+        #[command(flatten)]
+        at: At,
+    },
     /// Tokens for programs
     Token {
         #[command(subcommand)]
@@ -119,6 +133,32 @@ pub(crate) enum NetworkCommand {
         /// Shows what would change, and changes nothing
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// What is wrong, by device, reason and channel
+    List {
+        #[command(flatten)]
+        choice: Choice,
+        #[command(flatten)]
+        at: At,
+    },
+    /// One message with its reasons and every byte
+    Show {
+        number: u64,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Reads messages again as the network stands now; what can be taken goes into the store
+    #[command(after_help = "Examples:\n  pescaia quarantine replay --device empoli-gauge --dry-run --config pescaia.toml\n  \
+                            pescaia quarantine replay --reason future-time --device logger-7 --shift -365d --config pescaia.toml")]
+    Replay {
+        #[command(flatten)]
+        order: ReplayOrder,
         #[command(flatten)]
         at: At,
     },

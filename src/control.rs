@@ -2,7 +2,11 @@
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
 use crate::history::{self, ExportOrder, ImportOrder, Line};
+use crate::quarantine::{self, Choice, LedgerOrder, ReplayOrder};
 use anyhow::Context;
+use ingest::bind::Limits;
+use ingest::meters::Meters;
+use ingest::pipeline::Intake;
 use model::Scope;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -25,6 +29,10 @@ const LONGEST_REQUEST: u64 = 1 << 20;
 pub(crate) enum Request {
     TokenNew { owner: String, scopes: Vec<String> },
     NetworkApply { files: Vec<PathBuf>, dry_run: bool },
+    QuarantineList(Choice),
+    QuarantineShow { number: u64 },
+    QuarantineReplay(ReplayOrder),
+    Ledger(LedgerOrder),
     Import(ImportOrder),
     Export(ExportOrder),
 }
@@ -42,7 +50,8 @@ fn socket(dir: &Path) -> PathBuf {
 }
 
 /// Does what is asked on an open store.
-pub(crate) fn carry_out(store: &Store, request: &Request) -> Answer {
+fn carry_out(intake: &Intake, request: &Request) -> Answer {
+    let store = intake.store();
     let wrong = |complaints: Vec<Complaint>| Answer::Wrong(complaints.iter().map(ToString::to_string).collect());
     match request {
         Request::TokenNew { owner, scopes } => {
@@ -74,6 +83,10 @@ pub(crate) fn carry_out(store: &Store, request: &Request) -> Answer {
                 Err(complaints) => wrong(complaints),
             }
         }
+        Request::QuarantineList(choice) => quarantine::list(store, choice),
+        Request::QuarantineShow { number } => quarantine::show(store, *number),
+        Request::QuarantineReplay(order) => quarantine::replay(intake, order),
+        Request::Ledger(order) => quarantine::ledger(store, order),
         Request::Import(_) | Request::Export(_) => Answer::Wrong(vec!["this command carries a file".into()]),
     }
 }
@@ -91,7 +104,7 @@ enum Reply {
 /// Asks the instance that runs on `dir`, or opens the store itself when none does.
 pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
-        return on_store(dir, |store| Ok(carry_out(store, request)));
+        return on_store(dir, |store| Ok(carry_out(&Intake::new(store.clone(), Limits::default(), Meters::default()), request)));
     };
     send(&stream, request)?;
     replies(stream, &mut |_| Ok(()))
@@ -166,19 +179,19 @@ fn answer(outcome: Result<Vec<String>, Vec<Complaint>>) -> Answer {
 /// The socket of a running instance.
 pub(crate) struct Control {
     listener: UnixListener,
-    store: Store,
+    intake: Intake,
     path: PathBuf,
 }
 
 /// # Errors
 /// The operating system's.
-pub(crate) fn listen(store: Store, dir: &Path) -> anyhow::Result<Control> {
+pub(crate) fn listen(intake: Intake, dir: &Path) -> anyhow::Result<Control> {
     let path = socket(dir);
     // The lock is ours, so a socket that is there is of an instance that died.
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).with_context(|| format!("{} can't be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(Control { listener, store, path })
+    Ok(Control { listener, intake, path })
 }
 
 impl Control {
@@ -188,7 +201,7 @@ impl Control {
                 _ = stop.wait_for(|stop| *stop) => break,
                 accepted = self.listener.accept() => {
                     if let Ok((stream, _)) = accepted {
-                        tokio::spawn(one(self.store.clone(), stream));
+                        tokio::spawn(one(self.intake.clone(), stream));
                     }
                 }
             }
@@ -197,13 +210,14 @@ impl Control {
     }
 }
 
-async fn one(store: Store, stream: UnixStream) -> anyhow::Result<()> {
+async fn one(intake: Intake, stream: UnixStream) -> anyhow::Result<()> {
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
-    tokio::task::spawn_blocking(move || serve_one(&store, &stream)).await?
+    tokio::task::spawn_blocking(move || serve_one(&intake, &stream)).await?
 }
 
-fn serve_one(store: &Store, stream: &Blocking) -> anyhow::Result<()> {
+fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
+    let store = intake.store();
     let mut source = BufReader::new(stream.try_clone()?);
     let mut text = String::new();
     source.by_ref().take(LONGEST_REQUEST).read_line(&mut text)?;
@@ -220,7 +234,7 @@ fn serve_one(store: &Store, stream: &Blocking) -> anyhow::Result<()> {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
-        Ok(request) => carry_out(store, &request),
+        Ok(request) => carry_out(intake, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };
     say(&Reply::Done(done))

@@ -10,6 +10,7 @@ mod doctor;
 mod history;
 mod import;
 mod logs;
+mod quarantine;
 mod run;
 mod say;
 mod serve;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
-    use cli::{Command, NetworkCommand, PasswordCommand, TokenCommand};
+    use cli::{Command, NetworkCommand, PasswordCommand, QuarantineCommand, TokenCommand};
+    use control::Request;
     match command {
         Command::Demo(options) => async_main(demo::demo(options))?,
         Command::Run { config } => async_main(run::run(&config))?,
@@ -53,6 +55,12 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Export { datastream, from, to, italian, out, at } => {
             import::export_command(history::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
         }
+        Command::Quarantine { command } => match command {
+            QuarantineCommand::List { choice, at } => quarantine::command(&Request::QuarantineList(choice), &at)?,
+            QuarantineCommand::Show { number, at } => quarantine::command(&Request::QuarantineShow { number }, &at)?,
+            QuarantineCommand::Replay { order, at } => quarantine::command(&Request::QuarantineReplay(order), &at)?,
+        },
+        Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,
     }

@@ -57,7 +57,7 @@ impl Doors {
         let started = store.clock().now();
         let app = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone()))
-            .merge(http::router(intake))
+            .merge(http::router(intake.clone()))
             .merge(dashboards::router(store.clone()))
             .fallback(api::not_found)
             .layer(CompressionLayer::new())
@@ -70,7 +70,7 @@ impl Doors {
                 tracing::error!(event = "http_ended", %cause, "the HTTP door ended");
             }
         });
-        let control = crate::control::listen(store.clone(), dir)?;
+        let control = crate::control::listen(intake.clone(), dir)?;
         running.spawn(control.serve(stopping));
         Ok(Self { http: addresses.0, mqtt: addresses.1, stop, running, store })
     }

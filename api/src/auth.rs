@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use model::Viewer;
+use model::{Scope, Viewer};
 use store::View;
 
 /// The store as the one who asks may see it.
@@ -13,6 +13,23 @@ pub(crate) struct Seen {
     pub(crate) view: View,
     /// Nobody's in particular: the answer may be kept and shared.
     pub(crate) is_public: bool,
+}
+
+impl Seen {
+    /// Only for the holder of a token with one of these scopes.
+    pub(crate) fn needs(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        let word = scopes.first().map_or("", |scope| scope.word());
+        match self.view.viewer() {
+            Viewer::Public => {
+                let detail = format!(
+                    "send Authorization: Bearer … with a token of scope {word}; make one with: pescaia token new --owner … --scope {word}"
+                );
+                Err(Problem::new(StatusCode::UNAUTHORIZED, "A token is needed", detail))
+            }
+            viewer if scopes.iter().any(|scope| viewer.may(*scope)) => Ok(()),
+            Viewer::Token { .. } => Err(Problem::new(StatusCode::FORBIDDEN, "Not allowed", format!("this token lacks the scope {word}"))),
+        }
+    }
 }
 
 impl FromRequestParts<Api> for Seen {

@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
-use model::{Interval, Timestamp, seconds_of_duration};
+use model::{Interval, Timestamp, parse_civil_day, seconds_of_duration};
 
 /// The parameters of a request with its path, for problems.
 pub(crate) struct Params {
@@ -60,6 +60,11 @@ impl Params {
             .ok()
             .filter(|limit| (1..=most).contains(limit))
             .ok_or_else(|| self.bad(format!("limit={given} can't be; it may be 1 to {most}")))
+    }
+    /// A civil day.
+    pub(crate) fn day(&self, name: &str) -> Result<Option<Interval>, Problem> {
+        let parse = |text: &str| parse_civil_day(text).ok_or_else(|| self.bad(format!("{name}={text} is no day; write 2026-11-23")));
+        self.get(name).map(parse).transpose()
     }
     fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         self.get(name).map(|text| Timestamp::parse(text).map_err(|cause| self.bad(format!("{name}: {cause}")))).transpose()

@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::live::Public;
 use crate::problem::Problem;
-use crate::routes::{datasets, datastreams, health, latest, live, observations, push, quarantine, stations};
+use crate::routes::{datasets, datastreams, health, latest, ledger, live, observations, push, quarantine, stations};
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
-    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list,
+    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
         push::push, health::alive, health::ready, health::status, health::metrics),
     components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
     modifiers(&Tokens)
@@ -65,6 +65,9 @@ pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: wat
         .route("/api/v1/datasets/{id}", get(datasets::one))
         .route("/api/v1/datasets/{id}/files/{name}", get(datasets::file))
         .route("/api/v1/quarantine", get(quarantine::list))
+        .route("/api/v1/quarantine/summary", get(quarantine::summary))
+        .route("/api/v1/quarantine/{number}", get(quarantine::one))
+        .route("/api/v1/ledger", get(ledger::list))
         .layer(open)
         .layer(SetResponseHeaderLayer::overriding(header::LINK, HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"")));
     let contract: Arc<str> = openapi().into();

@@ -4,6 +4,7 @@ pub(crate) mod datasets;
 pub(crate) mod datastreams;
 pub(crate) mod health;
 pub(crate) mod latest;
+pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod observations;
 pub(crate) mod push;

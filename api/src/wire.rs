@@ -1,12 +1,14 @@
 //! What answers look like. Made here from the model's words, which know nothing of JSON.
 
 mod dataset;
+mod quarantine;
 
 pub(crate) use dataset::{DatasetOut, DatasetWhole};
+pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut};
 
 use model::{Datastream, Gap, Lang, Observation, Station, Threshold, Timestamp, Visibility};
 use serde::Serialize;
-use store::{BucketRow, Latest, QuarantineEntry};
+use store::{BucketRow, Latest};
 use utoipa::ToSchema;
 
 /// Both languages.
@@ -272,47 +274,5 @@ pub(crate) struct GapOut {
 impl From<&Gap> for GapOut {
     fn from(gap: &Gap) -> Self {
         Self { from: gap.from.to_string(), to: gap.to.to_string(), reason: gap.reason.code(), count: gap.count }
-    }
-}
-
-/// A message that could not be taken, as it came.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct QuarantineOut {
-    pub(crate) number: u64,
-    pub(crate) received_at: String,
-    /// The door: mqtt, http, modbus.
-    pub(crate) source: String,
-    /// Topic or path.
-    pub(crate) route: String,
-    pub(crate) owner: Option<String>,
-    pub(crate) device: Option<String>,
-    pub(crate) reasons: Vec<ReasonOut>,
-    /// The message as text; bytes that are no UTF-8 are shown as U+FFFD.
-    pub(crate) text: String,
-    /// How long the message was, bytes.
-    pub(crate) bytes: usize,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReasonOut {
-    #[schema(example = "unknown-channel")]
-    pub(crate) code: String,
-    pub(crate) detail: String,
-}
-
-impl From<&QuarantineEntry> for QuarantineOut {
-    fn from(entry: &QuarantineEntry) -> Self {
-        let reasons = entry.reasons.iter();
-        Self {
-            number: entry.number,
-            received_at: entry.received_at.to_string(),
-            source: entry.source.clone(),
-            route: entry.route.clone(),
-            owner: entry.owner.clone(),
-            device: entry.device.clone(),
-            reasons: reasons.map(|(reason, detail)| ReasonOut { code: reason.code().into(), detail: detail.clone() }).collect(),
-            text: String::from_utf8_lossy(&entry.bytes).into_owned(),
-            bytes: entry.bytes.len(),
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::decode::Refusal;
 use crate::shown::{nearest, shown};
-use model::{DatastreamId, Device, Feed, Observation, Quality, Reading, RejectReason, Timestamp};
+use model::{DatastreamId, Device, DeviceId, Feed, Observation, OwnerId, Quality, Reading, RejectReason, Timestamp};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use store::Registry;
 
 /// What a live door believes.
@@ -38,21 +38,28 @@ impl ArrivalTimes {
     }
 }
 
+/// The device that a message calls so.
+///
 /// # Errors
-/// Why the reading can't be taken, with the cure.
+/// That there is none, with the cure.
+pub fn device<'a>(owner: &OwnerId, name: &DeviceId, registry: &'a Registry) -> Result<&'a Arc<Device>, Refusal> {
+    registry.device_called(owner.as_str(), name.as_str()).ok_or_else(|| Refusal {
+        reason: RejectReason::UnknownDevice,
+        detail: format!("there is no device {} of {owner}; add it to a network file and apply it", shown(name.as_str())),
+    })
+}
+
+/// # Errors
+/// Why the reading of this device can't be taken, with the cure.
 pub fn bind(
     reading: &Reading,
+    device: &Device,
     registry: &Registry,
     received_at: Timestamp,
     limits: &Limits,
     arrivals: &ArrivalTimes,
 ) -> Result<Observation, Refusal> {
     let refuse = |reason, detail: String| Refusal { reason, detail };
-    let Some(device) = registry.device(reading.owner.as_str(), reading.device.as_str()) else {
-        let detail =
-            format!("there is no device {} of {}; add it to a network file and apply it", shown(reading.device.as_str()), reading.owner);
-        return Err(refuse(RejectReason::UnknownDevice, detail));
-    };
     let Some(feed) = feed(device, &reading.channel) else {
         let known: Vec<&str> = device.feeds.iter().map(|feed| feed.channel.as_str()).collect();
         let cure = nearest(&reading.channel, known.iter().copied()).map_or_else(

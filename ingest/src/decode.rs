@@ -36,7 +36,7 @@ pub struct Placed<T> {
 }
 
 /// Why one reading was refused, and the cure, in a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     pub reason: RejectReason,
     pub detail: String,

@@ -10,5 +10,6 @@ pub mod import;
 pub mod meters;
 pub mod pipeline;
 pub mod qualify;
+pub mod replay;
 mod shown;
 pub mod source;

@@ -1,15 +1,18 @@
 //! The way of a reading, in order: decode, bind, qualify, commit, settle. The only file that knows the order.
 
-use crate::bind::{ArrivalTimes, Limits, bind};
+use crate::bind::{ArrivalTimes, Limits, bind, device};
 use crate::commit::Settling;
 use crate::decode::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
-use model::{Reject, RejectReason};
+use model::{DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{Batch, Store};
+use store::{Batch, Registry, Store, Tally};
+
+/// Stands in the ledger for devices that nobody knows.
+const UNKNOWN: &str = "?";
 
 /// The way in, for every door. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +22,22 @@ pub struct Intake {
     limits: Arc<Limits>,
     arrivals: Arc<ArrivalTimes>,
     meters: Meters,
+}
+
+/// What one frame held, once it is bound and qualified.
+pub(crate) struct Taken {
+    pub(crate) observations: Vec<Observation>,
+    /// Of each observation: its place in the message.
+    pub(crate) indexes: Vec<usize>,
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) tallies: Vec<Tally>,
+}
+
+/// A refusal with what was said, where it could be read, and the device that is held to account for it.
+pub(crate) struct Refused {
+    pub(crate) placed: Placed<Refusal>,
+    said: Option<Said>,
+    line: DeviceId,
 }
 
 impl Intake {
@@ -37,25 +56,59 @@ impl Intake {
     #[must_use]
     pub fn take(&self, frame: Frame) -> Settling {
         let since = Instant::now();
-        let Decoded { readings, mut rejects } = self.decode(&frame);
+        let Taken { observations, indexes, refused, tallies } = self.read(&frame, &|_| true, &|_| ());
+        let rejects = quarantined(&frame, &refused);
+        let receipt = self.store.submit(Batch { observations, rejects, tallies, ..Batch::default() });
+        self.meters.inflight.inc();
+        let rejected = refused.into_iter().map(|refused| refused.placed).collect();
+        Settling { receipt, indexes, rejected, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
+    }
+
+    /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
+    /// wanted before it is bound.
+    pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
+        let Decoded { readings, rejects } = self.decode(frame);
         let registry = self.store.registry();
-        let mut observations = Vec::with_capacity(readings.len());
-        let mut indexes = Vec::with_capacity(readings.len());
-        for Placed { index, what: reading } in readings {
-            match bind(&reading, &registry, frame.received_at, &self.limits, &self.arrivals) {
-                Ok(observation) => {
-                    let qualified =
-                        registry.datastream(observation.datastream).map_or(observation, |datastream| qualify(observation, datastream));
-                    observations.push(qualified);
-                    indexes.push(index);
+        let mut taken = Taken {
+            observations: Vec::with_capacity(readings.len()),
+            indexes: Vec::with_capacity(readings.len()),
+            refused: Vec::new(),
+            tallies: Vec::new(),
+        };
+        for refusal in rejects {
+            let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
+            taken.refuse(frame, known, refusal, None);
+        }
+        for Placed { index, what: mut reading } in readings {
+            if !is_wanted(&reading) {
+                continue;
+            }
+            let time = reading.phenomenon_time;
+            mend(&mut reading);
+            let device = match device(&reading.owner, &reading.device, &registry) {
+                Ok(device) => device,
+                Err(refusal) => {
+                    taken.refuse(frame, None, Placed { index, what: refusal }, Some(said(&reading, time)));
+                    continue;
                 }
-                Err(refusal) => rejects.push(Placed { index, what: refusal }),
+            };
+            match bind(&reading, device, &registry, frame.received_at, &self.limits, &self.arrivals) {
+                Ok(observation) => {
+                    taken.tally(frame, &device.id).observations += 1;
+                    taken.observations.push(qualified(observation, &registry));
+                    taken.indexes.push(index);
+                }
+                Err(refusal) => {
+                    taken.refuse(frame, Some(&device.id), Placed { index, what: refusal }, Some(said(&reading, time)));
+                }
             }
         }
-        let batch = Batch { observations, rejects: quarantined(&frame, &rejects), ..Batch::default() };
-        let receipt = self.store.submit(batch);
-        self.meters.inflight.inc();
-        Settling { receipt, indexes, rejected: rejects, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
+        taken
+    }
+
+    /// The formats that are read here, by name.
+    pub fn formats(&self) -> impl Iterator<Item = &'static str> {
+        self.decoders.iter().map(|decoder| decoder.name())
     }
 
     fn decode(&self, frame: &Frame) -> Decoded {
@@ -67,21 +120,60 @@ impl Intake {
     }
 }
 
+impl Taken {
+    /// The line of the device that speaks now; one reading more is counted in it.
+    fn tally(&mut self, frame: &Frame, device: &DeviceId) -> &mut Tally {
+        if self.tallies.last().is_none_or(|last| last.device != *device) {
+            self.tallies.push(tally(&frame.owner, device, frame.received_at));
+        }
+        // Just made, if it was not there.
+        let last = self.tallies.len() - 1;
+        #[expect(clippy::indexing_slicing, reason = "there is one at least")]
+        let tally = &mut self.tallies[last];
+        tally.received += 1;
+        tally
+    }
+    fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: Option<Said>) {
+        let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
+        self.tally(frame, &line).quarantined += 1;
+        self.refused.push(Refused { placed, said, line });
+    }
+}
+
+pub(crate) fn tally(owner: &OwnerId, device: &DeviceId, received_at: Timestamp) -> Tally {
+    Tally { owner: owner.clone(), device: device.clone(), received_at, received: 0, observations: 0, repeated: 0, quarantined: 0 }
+}
+
+fn qualified(observation: Observation, registry: &Registry) -> Observation {
+    registry.datastream(observation.datastream).map_or(observation, |datastream| qualify(observation, datastream))
+}
+
+/// `time` is as it was said, before anybody mended it.
+fn said(reading: &Reading, time: Option<Timestamp>) -> Said {
+    Said { device: reading.device.clone(), channel: reading.channel.clone(), value: reading.value, time, unit: reading.unit }
+}
+
 /// What is refused, each with the whole message, which they share.
-fn quarantined(frame: &Frame, rejects: &[Placed<Refusal>]) -> Vec<Reject> {
-    if rejects.is_empty() {
+pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
+    if refused.is_empty() {
         return Vec::new();
     }
-    let bytes: Arc<[u8]> = frame.bytes.as_ref().into();
-    let reject = |placed: &Placed<Refusal>| Reject {
-        reason: placed.what.reason,
-        detail: placed.what.detail.clone(),
-        received_at: frame.received_at,
+    let message = Arc::new(Message {
         source: frame.source,
+        format: frame.format,
         route: frame.route.clone(),
         owner: Some(frame.owner.clone()),
         device: frame.device.clone(),
-        bytes: bytes.clone(),
+        channel: frame.channel.clone(),
+        received_at: frame.received_at,
+        bytes: frame.bytes.as_ref().into(),
+    });
+    let reject = |refused: &Refused| Reject {
+        reason: refused.placed.what.reason,
+        detail: refused.placed.what.detail.clone(),
+        said: refused.said.clone(),
+        line: refused.line.clone(),
+        message: message.clone(),
     };
-    rejects.iter().map(reject).collect()
+    refused.iter().map(reject).collect()
 }

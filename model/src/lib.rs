@@ -1,6 +1,7 @@
 //! The words of the house: what is measured, where, when, how well, and how we say it to people.
 //! Types, units, time, quality, states and sentences; no input or output, no async, no clock, no wire format.
 
+mod account;
 mod dataset;
 mod gap;
 mod id;
@@ -17,6 +18,7 @@ mod time;
 mod unit;
 mod viewer;
 
+pub use account::Account;
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
@@ -27,13 +29,13 @@ pub use observation::{Observation, Reading};
 pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};
 pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
-pub use reject::{Reject, RejectReason};
+pub use reject::{Message, Reject, RejectReason, Said};
 pub use sentence::{Trend, age_words, local_time, local_time_seen_from, number, sentence};
 pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{
     Clock, Interval, TimeError, Timestamp, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch, epoch_day,
-    seconds_of_duration,
+    parse_civil_day, seconds_of_duration,
 };
 pub use unit::Unit;
 pub use viewer::{Scope, Viewer};

@@ -156,12 +156,16 @@ pub enum Link {
     ModbusTcp { endpoint: String, unit: u8, poll_interval_s: f64, timeout_s: f64, profile: Arc<Profile> },
     /// It posts with a token of its owner.
     Http,
+    /// Another brings what it says: a gateway, a network server, an external broker.
+    Relayed,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Device {
     pub id: DeviceId,
     pub owner: OwnerId,
+    /// What messages call it, where that is not its id: a DevEUI, `group/node/device`, a series of line protocol.
+    pub address: Option<String>,
     pub link: Link,
     pub feeds: Vec<Feed>,
     pub retired: bool,

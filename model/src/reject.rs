@@ -1,4 +1,5 @@
-use crate::{DeviceId, OwnerId, Timestamp};
+use crate::{DeviceId, OwnerId, Timestamp, Unit};
+use std::sync::Arc;
 
 /// Why a reading, or a whole message, could not be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,19 +60,44 @@ impl RejectReason {
     }
 }
 
-/// Refused with a reason, bytes kept: what waits in the quarantine for a person to mend.
+/// One message as it came from the wire, with everything that is needed to read it again one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The door: `mqtt`, `http`, `modbus`, `broker`.
+    pub source: &'static str,
+    /// The decoder that reads it, by its name.
+    pub format: &'static str,
+    /// Topic or path it came by.
+    pub route: String,
+    pub owner: Option<OwnerId>,
+    /// The device that the route names.
+    pub device: Option<DeviceId>,
+    /// The channel that the route names.
+    pub channel: Option<String>,
+    pub received_at: Timestamp,
+    pub bytes: Arc<[u8]>,
+}
+
+/// Refused with a reason, bytes kept: what waits in the quarantine for a person to mend.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reject {
     pub reason: RejectReason,
     /// One sentence for the person who mends it: what was found, where, and the cure.
     pub detail: String,
-    pub received_at: Timestamp,
-    /// The door: `mqtt`, `http`, `modbus`.
-    pub source: &'static str,
-    /// Topic or path it came by.
-    pub route: String,
-    pub owner: Option<OwnerId>,
-    pub device: Option<DeviceId>,
-    /// The whole message as it came; shared by all rejects of one message and kept once.
-    pub bytes: std::sync::Arc<[u8]>,
+    /// What the message says, where it could be read so far.
+    pub said: Option<Said>,
+    /// The device in whose line of the ledger it is counted.
+    pub line: DeviceId,
+    /// Shared by all rejects of one message, and kept once.
+    pub message: Arc<Message>,
+}
+
+/// A reading that was understood and could not be taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    pub device: DeviceId,
+    pub channel: String,
+    pub value: f64,
+    pub time: Option<Timestamp>,
+    pub unit: Option<Unit>,
 }

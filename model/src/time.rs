@@ -147,6 +147,12 @@ pub fn civil_day_around(at: Timestamp) -> Interval {
     Interval::new(civil_day_start(day), day.tomorrow().map_or(Timestamp::MAX, civil_day_start))
 }
 
+/// The civil day `[from, to)` that is written so, e.g. `2026-11-23`.
+#[must_use]
+pub fn parse_civil_day(text: &str) -> Option<Interval> {
+    text.parse().ok().map(|day| civil_day_around(civil_day_start(day)))
+}
+
 /// The civil days that touch an interval, whole, ascending.
 pub fn civil_days(interval: Interval) -> impl Iterator<Item = Interval> {
     let day = move |at: Timestamp| (at < interval.to).then(|| civil_day_around(at));

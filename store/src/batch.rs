@@ -1,5 +1,6 @@
 //! What goes into one commit and what comes back.
 
+use crate::Tally;
 use model::{Gap, Observation, Reject};
 
 /// Committed whole or not at all.
@@ -10,6 +11,18 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
     pub gaps: Vec<Gap>,
     pub sessions: Vec<SessionMark>,
+    /// For the ledger: whose the observations are, in their order.
+    pub tallies: Vec<Tally>,
+    /// Entries of the quarantine that were read again.
+    pub replayed: Vec<Replayed>,
+}
+
+/// An entry of the quarantine that was read again: it goes when nothing of it is refused any more, in the commit that holds the rest.
+#[derive(Debug)]
+pub struct Replayed {
+    pub number: u64,
+    /// What is still refused.
+    pub left: Vec<Reject>,
 }
 
 /// That a client id has, or no longer has, a session: kept so that CONNACK can say so after a restart.
@@ -23,12 +36,16 @@ pub struct SessionMark {
 impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.observations.is_empty() && self.rejects.is_empty() && self.gaps.is_empty() && self.sessions.is_empty()
+        self.observations.is_empty()
+            && self.rejects.is_empty()
+            && self.gaps.is_empty()
+            && self.sessions.is_empty()
+            && self.replayed.is_empty()
     }
     /// Points, and rejects and others counted as one point each.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.observations.len() + self.rejects.len() + self.gaps.len() + self.sessions.len()
+        self.observations.len() + self.rejects.len() + self.gaps.len() + self.sessions.len() + self.replayed.len()
     }
 }
 

@@ -11,11 +11,13 @@ mod log;
 mod point;
 mod stage;
 
-pub(crate) use layer::{ChunkWriter, Chunks};
+pub(crate) use column::{Reader, put_varint, zigzag};
+pub(crate) use layer::{ChunkWriter, Chunks, Recovered};
 pub(crate) use point::Point;
+pub(crate) use stage::Staged;
 
 /// The log record of these observations, as a commit would write it.
 pub(crate) fn log_record(observations: &[model::Observation]) -> Vec<u8> {
     let points: Vec<(u32, Point)> = observations.iter().map(|one| (one.datastream.0, Point::of(one))).collect();
-    log::encode(&points, &[])
+    log::encode(&points, &[], &[])
 }

@@ -25,10 +25,31 @@ pub(crate) enum Table {
     Late,
     /// Published files; part 0, at = number.
     File,
+    /// What became of what a device sent; part = civil day since 1970, at = the device's number in the ledger.
+    Ledger,
+    /// Payloads of devices whose bytes are laid out by a profile, to be read again; part = the device's number in the ledger, at =
+    /// receipt in µs.
+    Payload,
+    /// Who changed what, and why; part 0, at = number.
+    Audit,
+    /// What an edge has not yet handed to its centre; part 0, at = sequence.
+    Outbox,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 7] = [Self::Log, Self::Chunk, Self::Superseded, Self::Quarantine, Self::Gap, Self::Late, Self::File];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Log,
+        Self::Chunk,
+        Self::Superseded,
+        Self::Quarantine,
+        Self::Gap,
+        Self::Late,
+        Self::File,
+        Self::Ledger,
+        Self::Payload,
+        Self::Audit,
+        Self::Outbox,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -39,11 +60,15 @@ impl Table {
             Self::Gap => "gap",
             Self::Late => "late",
             Self::File => "file",
+            Self::Ledger => "ledger",
+            Self::Payload => "payload",
+            Self::Audit => "audit",
+            Self::Outbox => "outbox",
         }
     }
     /// Every row has part 0.
     pub(crate) const fn is_single_part(self) -> bool {
-        matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File)
+        matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File | Self::Audit | Self::Outbox)
     }
 }
 
@@ -200,7 +225,7 @@ mod tests {
         let path = dir.join("store.db");
         Sqlite::open(&path).expect("open").commit(&[put(Table::Chunk, 1, 7, "old")]).expect("commit");
         let raw = rusqlite::Connection::open(&path).expect("raw");
-        raw.execute_batch("DROP TABLE late; DROP TABLE file; PRAGMA user_version=1;").expect("as format 1 was");
+        raw.execute_batch("DROP TABLE late; DROP TABLE file; DROP TABLE ledger; DROP TABLE payload; DROP TABLE audit; DROP TABLE outbox; PRAGMA user_version=1;").expect("as format 1 was");
         drop(raw);
         let engine = Sqlite::open(&path).expect("taken over");
         engine.commit(&[put(Table::Late, 0, 1, "mark"), put(Table::File, 0, 1, "bytes")]).expect("commit");
@@ -209,7 +234,7 @@ mod tests {
         assert_eq!(keys(&engine, Table::Late, all(0), Order::Ascending, 9), [1]);
         drop(engine);
         let raw = rusqlite::Connection::open(&path).expect("raw");
-        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 2);
+        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 3);
         std::fs::remove_dir_all(&dir).expect("clean up");
     }
 

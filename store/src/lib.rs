@@ -10,33 +10,36 @@ mod complaint;
 mod digest;
 mod engine;
 mod error;
+mod gaps;
 mod health;
 mod history;
 mod late;
+mod ledger;
 mod network;
 mod published;
+mod quarantine;
 mod registry;
-mod rows;
 mod store;
 mod view;
 mod writer;
 
 pub use access::NewToken;
-pub use batch::{Batch, Outcome, Receipt, SessionMark};
+pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use complaint::Complaint;
 pub use digest::sha256_hex;
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
 pub use late::LateDay;
+pub use ledger::Tally;
 pub use network::{
     Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
 };
 pub use published::{Edition, Format, Published, PublishedFile};
+pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
-pub use rows::QuarantineEntry;
 pub use store::{Settings, Store};
-pub use view::{Bucket, BucketRow, CHANGES_H, Latest, LevelRow, StationSummary, View};
+pub use view::{Bucket, BucketRow, CHANGES_H, Latest, LedgerLine, LevelRow, Missing, StationSummary, View};
 
 /// The log record of these observations alone, for benches that measure what the disk allows.
 #[must_use]

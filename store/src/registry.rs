@@ -12,8 +12,10 @@ pub struct Registry {
     /// By their number, so without holes.
     pub(crate) datastreams: Vec<Arc<Datastream>>,
     pub(crate) by_key: BTreeMap<String, DatastreamId>,
-    /// Owner, then device.
-    pub(crate) devices: BTreeMap<(String, String), Arc<Device>>,
+    /// By owner and id.
+    pub(crate) devices: BTreeMap<String, BTreeMap<String, Arc<Device>>>,
+    /// By owner and what messages call it.
+    pub(crate) by_address: HashMap<String, HashMap<String, Arc<Device>>>,
     pub(crate) by_user: HashMap<String, Arc<Device>>,
 }
 
@@ -37,7 +39,28 @@ impl Registry {
     /// A device in service.
     #[must_use]
     pub fn device(&self, owner: &str, device: &str) -> Option<&Arc<Device>> {
-        self.devices.get(&(owner.to_owned(), device.to_owned())).filter(|device| !device.retired)
+        self.devices.get(owner)?.get(device).filter(|device| !device.retired)
+    }
+    /// The device in service that a message calls so: by its id, else by its address. An address that is a series of line
+    /// protocol (`measurement,tag=value`) stands for every series of this measurement with at least these tags; the one with the
+    /// most tags is meant.
+    #[must_use]
+    pub fn device_called(&self, owner: &str, name: &str) -> Option<&Arc<Device>> {
+        if let Some(device) = self.device(owner, name) {
+            return Some(device);
+        }
+        let of_owner = self.by_address.get(owner)?;
+        if let Some(device) = of_owner.get(name) {
+            return Some(device);
+        }
+        let (measurement, tags) = name.split_once(',')?;
+        let tags: Vec<&str> = tags.split(',').collect();
+        let covers = |address: &str| {
+            let mut parts = address.split(',');
+            (parts.next() == Some(measurement)).then(|| parts.try_fold(0, |count, tag| tags.contains(&tag).then_some(count + 1)))?
+        };
+        let fitting = of_owner.iter().filter_map(|(address, device)| Some((covers(address)?, address, device)));
+        fitting.max_by_key(|(count, address, _)| (*count, std::cmp::Reverse(*address))).map(|(_, _, device)| device)
     }
     /// The device that connects over MQTT with this user name.
     #[must_use]
@@ -46,7 +69,7 @@ impl Registry {
     }
     /// Every device in service.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<Device>> {
-        self.devices.values().filter(|device| !device.retired)
+        self.devices.values().flat_map(BTreeMap::values).filter(|device| !device.retired)
     }
     pub fn owners(&self) -> impl Iterator<Item = &Arc<Owner>> {
         self.owners.values()

@@ -1,11 +1,13 @@
 //! The store's front door.
 
 use crate::access::{self, NewToken, Tokens};
-use crate::chunk::Chunks;
+use crate::chunk::{Chunks, Recovered};
 use crate::engine::{Change, Engine, Memory, Sqlite, Table};
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
+use crate::ledger::Book;
 use crate::published::Shelf;
+use crate::quarantine;
 use crate::registry::Registry;
 use crate::writer::{Shared, Work, Writer};
 use crate::{Batch, Error, Health, Outcome, Receipt, View};
@@ -85,15 +87,18 @@ impl Store {
         let shelf = Shelf::restore(engine.as_ref())?;
         let tokens = Tokens::restore(&engine.documents("token")?);
         let sessions = engine.documents("session")?.into_iter().map(|document| document.id).collect();
-        let (chunks, writer_chunks, damage) = Chunks::recover(engine.clone())?;
+        let Recovered { chunks, writer: writer_chunks, damage, entries } = Chunks::recover(engine.clone())?;
+        let (book, keeper) = Book::restore(engine.as_ref(), entries)?;
         for cause in &damage {
             tracing::error!(event = "damaged", cause = %cause, "damaged bytes were found while opening; they are not served");
         }
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
+            quarantine: Mutex::new(quarantine::Shelf::restore(engine.as_ref())?),
             engine,
             chunks,
+            book: RwLock::new(book),
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
             waiting: 0.into(),
@@ -101,7 +106,7 @@ impl Store {
             late,
             on_poison,
         });
-        let writer = Writer::new(shared.clone(), writer_chunks, settings.linger)?;
+        let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger)?;
         let (work, todo) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(todo));
         let thread = thread.map_err(|cause| Error::Io { action: "starting the writer".into(), cause: cause.to_string() })?;

@@ -2,18 +2,20 @@
 
 mod bucket;
 mod latest;
+mod ledger;
 mod levels;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::{Bucket, BucketRow};
 pub use latest::{Latest, StationSummary};
+pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};
 
 use crate::Error;
 use crate::engine::{Span, Table};
-use crate::rows::{QuarantineEntry, gap_of, quarantine};
-use model::{Datastream, DatastreamId, Gap, Interval, Observation, Scope, Station, Timestamp, Viewer};
+use crate::gaps::gap_of;
+use model::{Datastream, DatastreamId, Gap, Interval, Observation, Station, Timestamp, Viewer};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -126,17 +128,5 @@ impl View {
     pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> {
         let (count, first, last) = self.store.shared().chunks.extent(self.gate(datastream)?)?;
         Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)))
-    }
-    /// The newest refused messages of the viewer's owner; needs the scope `audit` or `manage`, else it is empty.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the store can't be read.
-    pub fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineEntry>, Error> {
-        let Viewer::Token { owner, .. } = &self.viewer else { return Ok(Vec::new()) };
-        if !self.viewer.may(Scope::Audit) && !self.viewer.may(Scope::Manage) {
-            return Ok(Vec::new());
-        }
-        let own = |entry: &QuarantineEntry| entry.owner.as_deref() == Some(owner.as_str());
-        quarantine(self.store.shared().engine.as_ref(), limit, own)
     }
 }

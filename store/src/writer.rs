@@ -1,10 +1,12 @@
 //! The one writer: takes what waits, makes one commit of it, answers. Nothing else ever writes.
 
 use crate::batch::{Batch, Outcome, Receipt};
-use crate::chunk::{ChunkWriter, Chunks};
+use crate::chunk::{ChunkWriter, Chunks, Staged};
 use crate::engine::{Change, Document, Engine};
+use crate::gaps::OpenGaps;
 use crate::late::LateMarks;
-use crate::rows::{OpenGaps, next_number, put_rejects};
+use crate::ledger::{Book, Bookkeeper, Entry, Kept};
+use crate::quarantine::{Plan, Shelf};
 use crate::{Error, Health};
 use model::Observation;
 use std::collections::HashSet;
@@ -33,6 +35,9 @@ pub(crate) enum Work {
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) chunks: Chunks,
+    pub(crate) book: RwLock<Book>,
+    /// What waits there, without the bytes.
+    pub(crate) quarantine: Mutex<Shelf>,
     pub(crate) sessions: RwLock<HashSet<String>>,
     pub(crate) health: Mutex<Health>,
     pub(crate) waiting: AtomicU64,
@@ -47,15 +52,14 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     chunks: ChunkWriter,
     gaps: OpenGaps,
+    keeper: Bookkeeper,
     late: LateMarks,
-    next_reject: u64,
     linger: Duration,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, chunks: ChunkWriter, linger: Duration) -> Result<Self, Error> {
-        let next_reject = next_number(shared.engine.as_ref())?;
-        Ok(Self { shared, chunks, gaps: OpenGaps::default(), late: LateMarks::default(), next_reject, linger })
+    pub(crate) fn new(shared: Arc<Shared>, chunks: ChunkWriter, keeper: Bookkeeper, linger: Duration) -> Result<Self, Error> {
+        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, late: LateMarks::default(), linger })
     }
 
     /// Runs until it is told to stop or nobody can ask any more.
@@ -134,13 +138,15 @@ impl Writer {
             }
         };
         let mut changes = Vec::new();
-        let staged = self.shared.chunks.stage(&mut self.chunks, observations, &mut changes)?;
-        let mut next_reject = self.next_reject;
+        let mut staged = self.shared.chunks.stage(&mut self.chunks, observations, &mut changes)?;
+        let (engine, mut plan) = (self.shared.engine.as_ref(), Plan::default());
+        let shelf = self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
         for (batch, _) in group {
-            next_reject = put_rejects(&batch.rejects, next_reject, &mut changes)?;
+            shelf.put(&batch.rejects, &mut plan);
+            batch.replayed.iter().try_for_each(|replayed| shelf.replayed(replayed, engine, &mut plan, &mut changes))?;
             for gap in &batch.gaps {
                 let last = self.shared.chunks.last(gap.datastream).map(|last| last.phenomenon_time);
-                self.gaps.put(gap, last, self.shared.engine.as_ref(), &mut changes)?;
+                self.gaps.put(gap, last, engine, &mut changes)?;
             }
             changes.extend(batch.sessions.iter().map(|session| {
                 if session.exists {
@@ -150,13 +156,21 @@ impl Writer {
                 }
             }));
         }
+        shelf.end(&mut plan, engine, &mut changes)?;
+        drop(shelf);
         let has_late = self.late.put(staged.commit, observations, &staged.outcomes, &mut changes);
+        let entries = self.keeper.enter(group.iter().map(|(batch, _)| batch), &staged.outcomes);
         // Nothing but repetitions: all of it is on disk already.
-        if !changes.is_empty() {
+        let kept = if changes.is_empty() && staged.points.is_empty() {
+            Kept::Nowhere
+        } else {
+            let kept = self.put_log(&mut staged, &entries, &mut changes)?;
             self.commit(&changes)?;
-        }
-        self.next_reject = next_reject;
+            kept
+        };
+        self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).publish(plan);
         self.shared.chunks.publish(&mut self.chunks, &staged);
+        self.publish_entries(&entries, kept)?;
         self.remember_sessions(group);
         if has_late {
             self.shared.late.send_replace(staged.commit);
@@ -169,6 +183,23 @@ impl Writer {
             }
         }
         Ok((staged.commit, staged.outcomes))
+    }
+
+    /// Ends the preparation of a commit: its log record, and the ledger's lines as rows when records are dropped.
+    fn put_log(&self, staged: &mut Staged, entries: &[Entry], changes: &mut Vec<Change>) -> Result<Kept, Error> {
+        Chunks::put_log(staged, &self.keeper.logged(entries), changes);
+        self.keeper.put_names(changes);
+        if staged.freed.is_none() {
+            return Ok(Kept::InLog);
+        }
+        let book = self.shared.book.read().unwrap_or_else(PoisonError::into_inner);
+        Bookkeeper::put_rows(&book, self.shared.engine.as_ref(), entries, staged.commit, changes)?;
+        Ok(Kept::InRows)
+    }
+
+    fn publish_entries(&mut self, entries: &[Entry], kept: Kept) -> Result<(), Error> {
+        let mut book = self.shared.book.write().unwrap_or_else(PoisonError::into_inner);
+        self.keeper.publish(&mut book, self.shared.engine.as_ref(), entries, kept)
     }
 
     fn remember_sessions(&self, group: &[(Batch, Answer<Receipt>)]) {
@@ -188,10 +219,12 @@ impl Writer {
     fn seal_all(&mut self) -> Result<(), Error> {
         // Once for what was fresh, once more for what the first made short.
         let mut changes = Vec::new();
-        let staged = self.shared.chunks.stage_seal_all(&mut self.chunks, &mut changes)?;
+        let mut staged = self.shared.chunks.stage_seal_all(&mut self.chunks, &mut changes)?;
         if !staged.seals.is_empty() {
+            let kept = self.put_log(&mut staged, &[], &mut changes)?;
             self.commit(&changes)?;
             self.shared.chunks.publish(&mut self.chunks, &staged);
+            self.publish_entries(&[], kept)?;
         }
         self.shared.engine.settle()
     }
@@ -233,5 +266,7 @@ impl Writer {
 }
 
 fn weight(batch: &Batch) -> usize {
-    batch.rejects.iter().map(|reject| reject.bytes.len()).sum()
+    let of_message = |rejects: &[model::Reject]| rejects.first().map_or(0, |reject| reject.message.bytes.len());
+    let messages = batch.rejects.chunk_by(|one, next| Arc::ptr_eq(&one.message, &next.message));
+    messages.map(of_message).sum()
 }

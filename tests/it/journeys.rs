@@ -9,4 +9,5 @@ mod lost_link;
 mod modbus;
 mod mosquitto;
 mod push;
+mod quarantine;
 mod replay;

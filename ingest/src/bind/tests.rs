@@ -17,7 +17,9 @@ fn reading(device: &str, channel: &str, time: &str, value: f64, unit: Option<Uni
 
 /// `value@time`, or the code of the refusal.
 fn check(reading: &Reading, expected: &str) {
-    let bound = bind(reading, &registry(), Fixed.now(), &Limits::default(), &ArrivalTimes::default());
+    let registry = registry();
+    let bound = device(&reading.owner, &reading.device, &registry)
+        .and_then(|device| bind(reading, device, &registry, Fixed.now(), &Limits::default(), &ArrivalTimes::default()));
     let said = bound.map_or_else(|refusal| refusal.reason.code().to_owned(), |one| format!("{}@{}", one.result, one.phenomenon_time));
     assert_eq!(said, expected, "{reading:?}");
 }
@@ -54,7 +56,8 @@ fn bare_numbers_never_share_a_time_even_when_the_clock_goes_back() {
     let bare = Reading { phenomenon_time: None, ..reading("prova", "level", "2026-11-23T06:20:00Z", 1.0, None) };
     let given = [0, 0, 5, -3_600_000_000, 6].map(|off| {
         let arrival = Fixed.now().plus_micros(off);
-        let bound = bind(&bare, &registry, arrival, &Limits::default(), &arrivals).expect("bound");
+        let prova = registry.device("demo", "prova").expect("there");
+        let bound = bind(&bare, prova, &registry, arrival, &Limits::default(), &arrivals).expect("bound");
         bound.phenomenon_time.micros() - Fixed.now().micros()
     });
     assert_eq!(given, [0, 1, 5, 6, 7]);
@@ -63,15 +66,9 @@ fn bare_numbers_never_share_a_time_even_when_the_clock_goes_back() {
 #[test]
 fn a_refusal_names_the_word_that_was_meant_and_cuts_what_is_long() {
     let said = |channel: &str| {
-        bind(
-            &reading("prova", channel, "2026-11-23T06:20:00Z", 1.0, None),
-            &registry(),
-            Fixed.now(),
-            &Limits::default(),
-            &ArrivalTimes::default(),
-        )
-        .expect_err("refused")
-        .detail
+        let (registry, reading) = (registry(), reading("prova", channel, "2026-11-23T06:20:00Z", 1.0, None));
+        let prova = registry.device("demo", "prova").expect("there");
+        bind(&reading, prova, &registry, Fixed.now(), &Limits::default(), &ArrivalTimes::default()).expect_err("refused").detail
     };
     assert_eq!(said("levle"), "device prova has no channel \"levle\"; did you mean \"level\"?; add a feed to its network file to take it");
     assert!(said(&"x".repeat(100_000)).len() < 300);

@@ -4,6 +4,7 @@ use super::stage::{Staged, Stager, existing, put_log, seal};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
+use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -20,6 +21,16 @@ pub(crate) struct Chunks {
     heads: RwLock<Heads>,
 }
 
+/// What was found when a store was opened.
+pub(crate) struct Recovered {
+    pub(crate) chunks: Chunks,
+    pub(crate) writer: ChunkWriter,
+    /// Records that could not be read, which stay where they are.
+    pub(crate) damage: Vec<Error>,
+    /// What the records that are still in the log add to the ledger, by commit.
+    pub(crate) entries: Vec<(u64, Vec<Entry>)>,
+}
+
 /// What only the writer touches.
 pub(crate) struct ChunkWriter {
     stager: Stager,
@@ -33,9 +44,8 @@ pub(crate) struct ChunkWriter {
 
 impl Chunks {
     /// Reads back what the engine holds: where chunks begin, the last of each datastream, and the log into the buffers.
-    /// Returns the records that could not be read, which stay where they are.
-    pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<(Self, ChunkWriter, Vec<Error>), Error> {
-        let mut damage = Vec::new();
+    pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<Recovered, Error> {
+        let (mut damage, mut entries) = (Vec::new(), Vec::new());
         let mut heads = Heads::new();
         let mut cache = Cache::default();
         for key in engine.keys(Table::Chunk)? {
@@ -72,19 +82,22 @@ impl Chunks {
                 writer.log_bytes += row.body.len();
                 writer.next_commit = commit + 1;
                 match log::decode(&row.body) {
-                    Ok(record) => replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache)?,
+                    Ok(mut record) => {
+                        entries.push((commit, std::mem::take(&mut record.entries)));
+                        replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache)?;
+                    }
                     Err(cause) => damage.push(cause),
                 }
             }
         }
-        Ok((Self { engine, heads: RwLock::new(heads) }, writer, damage))
+        Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads) }, writer, damage, entries })
     }
 
     fn heads(&self) -> RwLockReadGuard<'_, Heads> {
         self.heads.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prepares a group: classified, with log record and seals in `changes`. Nothing is true before [`Chunks::publish`].
+    /// Prepares a group: classified, with seals in `changes`; [`Chunks::put_log`] ends it. Nothing is true before [`Chunks::publish`].
     pub(crate) fn stage(&self, writer: &mut ChunkWriter, group: &[Observation], changes: &mut Vec<Change>) -> Result<Staged, Error> {
         let heads = self.heads();
         let commit = writer.next_commit;
@@ -114,18 +127,22 @@ impl Chunks {
                 }
             }
         }
-        put_log(&mut staged, changes);
         staged.freed = writer.free_log_through(&heads, &staged);
+        Ok(staged)
+    }
+
+    /// Adds the log record of a prepared group to `changes`, and drops the records that nobody needs any more.
+    pub(crate) fn put_log(staged: &mut Staged, entries: &[Entry], changes: &mut Vec<Change>) {
+        put_log(staged, entries, changes);
         if let Some(upto) = staged.freed {
             changes.push(Change::DropThrough { table: Table::Log, part: 0, at: upto.cast_signed() });
         }
-        Ok(staged)
     }
 
     /// Makes a committed group visible.
     pub(crate) fn publish(&self, writer: &mut ChunkWriter, staged: &Staged) {
         writer.next_commit = staged.commit + 1;
-        if staged.points.is_empty() && staged.seals.is_empty() {
+        if staged.log_bytes == 0 {
             return;
         }
         writer.log.push_back((staged.commit, staged.log_bytes));
@@ -318,7 +335,7 @@ impl ChunkWriter {
     /// The last record that nobody needs once `staged` is committed.
     fn free_log_through(&self, heads: &Heads, staged: &Staged) -> Option<u64> {
         let (first, _) = self.log.front()?;
-        if staged.seals.is_empty() {
+        if staged.seals.is_empty() && self.log_bytes <= self.log_limit {
             return None;
         }
         let mut sealed: Vec<usize> = staged.seals.iter().map(|seal| seal.datastream as usize).collect();

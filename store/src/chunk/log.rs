@@ -3,6 +3,7 @@
 use super::Point;
 use super::column::{Reader, as_decimal, decimals_of, from_decimal, put_runs, put_varint, read_runs, zigzag};
 use crate::Error;
+use crate::ledger::{self, Entry};
 
 const VERSION: u8 = 1;
 const RAW: u64 = 7;
@@ -14,9 +15,11 @@ pub(crate) struct Record {
     pub(crate) points: Vec<(u32, Point)>,
     /// Everything of these datastreams from earlier commits is in chunks.
     pub(crate) sealed: Vec<u32>,
+    /// What it adds to the ledger.
+    pub(crate) entries: Vec<Entry>,
 }
 
-pub(crate) fn encode(points: &[(u32, Point)], sealed: &[u32]) -> Vec<u8> {
+pub(crate) fn encode(points: &[(u32, Point)], sealed: &[u32], entries: &[Entry]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(points.len() * 8 + 64);
     put_varint(&mut plain, points.len() as u64);
     let mut before = 0_i64;
@@ -49,6 +52,9 @@ pub(crate) fn encode(points: &[(u32, Point)], sealed: &[u32]) -> Vec<u8> {
     put_varint(&mut plain, sealed.len() as u64);
     for datastream in sealed {
         put_varint(&mut plain, u64::from(*datastream));
+    }
+    if !entries.is_empty() {
+        ledger::encode(entries, &mut plain);
     }
     let mut out = Vec::with_capacity(plain.len() / 2 + 64);
     out.push(VERSION);
@@ -115,7 +121,8 @@ fn read(reader: &mut Reader<'_>) -> Result<Record, Error> {
     let sealed = (0..reader.length()?)
         .map(|_| reader.varint().and_then(|id| u32::try_from(id).map_err(|_| Error::Damaged { what: "a log record".into() })))
         .collect::<Result<_, _>>()?;
-    Ok(Record { points, sealed })
+    let entries = if reader.is_empty() { Vec::new() } else { ledger::decode(reader)? };
+    Ok(Record { points, sealed, entries })
 }
 
 #[cfg(test)]
@@ -132,8 +139,9 @@ mod tests {
                 (n * 37 % 5, Point { at, value, received_s: 1_767_225_600 + n / 3, quality: 1 })
             })
             .collect();
-        let bytes = encode(&points, &[3, 4]);
-        assert_eq!(decode(&bytes).expect("whole"), Record { points, sealed: vec![3, 4] });
+        let entries = vec![Entry { day: 20_780, device: 3, received: 5, accepted: 4, duplicates: 3, revised: 2, quarantined: -4 }];
+        let bytes = encode(&points, &[3, 4], &entries);
+        assert_eq!(decode(&bytes).expect("whole"), Record { points, sealed: vec![3, 4], entries });
         for flip in 0..bytes.len() * 8 {
             let mut wrong = bytes.clone();
             if let Some(byte) = wrong.get_mut(flip / 8) {

@@ -6,6 +6,7 @@ use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
 use crate::engine::{Change, Engine, Row, Table};
+use crate::ledger::Entry;
 use model::Observation;
 use std::collections::HashMap;
 
@@ -126,13 +127,13 @@ fn put_superseded(id: u32, commit: u64, mut replaced: Vec<Point>) -> Result<Chan
     Ok(Change::Put { table: Table::Superseded, row })
 }
 
-/// Adds the log record of what was staged.
-pub(crate) fn put_log(staged: &mut Staged, changes: &mut Vec<Change>) {
-    if staged.points.is_empty() && staged.seals.is_empty() {
+/// Adds the log record of what was staged, if there is anything to say.
+pub(crate) fn put_log(staged: &mut Staged, entries: &[Entry], changes: &mut Vec<Change>) {
+    if staged.points.is_empty() && staged.seals.is_empty() && entries.is_empty() {
         return;
     }
     let sealed: Vec<u32> = staged.seals.iter().map(|seal| seal.datastream).collect();
-    let body = log::encode(&staged.points, &sealed);
+    let body = log::encode(&staged.points, &sealed, entries);
     staged.log_bytes = body.len();
     changes.push(Change::Put { table: Table::Log, row: Row { part: 0, at: staged.commit.cast_signed(), weight: 0, body } });
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// "Pesc", so that `file store.db` can tell whose it is.
 const APPLICATION_ID: i64 = 0x5065_7363;
 /// The format of the tables. Grows when an older pescaia could not read them.
-/// 2: tables `late` and `file`.
-const FORMAT: i64 = 2;
+/// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger.
+const FORMAT: i64 = 3;
 /// Pages in the write-ahead log after which the writer moves them into the database, between two commits.
 const CHECKPOINT_PAGES: i64 = 2000;
 

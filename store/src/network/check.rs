@@ -231,7 +231,7 @@ pub(super) fn device(
         }
         feeds.push(Feed { channel: feed.channel.clone(), datastream, unit });
     }
-    Device { id: entry.id.as_str().into(), owner: entry.owner.as_str().into(), link, feeds, retired }
+    Device { id: entry.id.as_str().into(), owner: entry.owner.as_str().into(), address: entry.address.clone(), link, feeds, retired }
 }
 
 fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&String>, wrong: &mut Vec<Wrong>) -> Link {
@@ -278,8 +278,15 @@ fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&Strin
             }
         }
         (None, None, Some(true)) => Link::Http,
+        (None, None, None) if entry.address.is_some() => Link::Relayed,
         _ => {
-            wrong.push(("id", format!("device \"{}\" needs exactly one of mqtt = {{…}}, modbus = {{…}} or http = true", entry.id)));
+            wrong.push((
+                "id",
+                format!(
+                    "device \"{}\" needs exactly one of mqtt = {{…}}, modbus = {{…}} or http = true; or an address = \"…\" by which a gateway or broker speaks of it",
+                    entry.id
+                ),
+            ));
             Link::Http
         }
     }

@@ -195,7 +195,13 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                     wrong.push(("user", format!("the MQTT user \"{user}\" is taken; each device has its own")));
                 }
             }
-            registry.devices.insert((entry.owner.clone(), entry.id.clone()), device);
+            if let Some(address) = device.address.as_ref().filter(|_| !device.retired) {
+                let others = registry.by_address.entry(entry.owner.clone()).or_default();
+                if let Some(other) = others.insert(address.clone(), device.clone()) {
+                    wrong.push(("address", format!("{} has the address \"{address}\" already; each device has its own", other.id)));
+                }
+            }
+            registry.devices.entry(entry.owner.clone()).or_default().insert(entry.id.clone(), device);
             complain("device", id, wrong);
         }
     }

@@ -91,6 +91,9 @@ pub(super) struct ThresholdEntry {
 pub(super) struct DeviceEntry {
     pub(super) id: String,
     pub(super) owner: String,
+    /// What messages call it, where that is not its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
     #[serde(default)]
     pub(super) mqtt: Option<MqttEntry>,
     #[serde(default)]

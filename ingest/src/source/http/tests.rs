@@ -83,7 +83,7 @@ async fn what_holds_nothing_acceptable_is_422_and_waits_in_the_quarantine() {
         assert_eq!((status, &answer["status"], &answer["rejected"][0]["code"]), (422, &json!(422), &json!(code)), "{answer}");
     }
     let auditor = model::Viewer::Token { owner: "demo".into(), scopes: vec![Scope::Audit] };
-    let kept = world.store.seen_by(&auditor).quarantine(9).expect("read");
+    let kept = world.store.seen_by(&auditor).quarantine(&store::Wanted::default(), 9).expect("read");
     assert_eq!(kept.iter().map(|entry| entry.bytes.len()).collect::<Vec<_>>(), [40, 2, 1]);
 }
 

@@ -134,6 +134,7 @@ fn device(endpoint: &str, registers: Vec<Register>) -> Arc<Device> {
     let profile = Profile { name: "p".into(), title: "P".into(), max_batch: 60, max_hole: 0, registers };
     Arc::new(Device {
         id: DeviceId::from("plc"),
+        address: None,
         owner: OwnerId::from("medio-valdarno"),
         link: Link::ModbusTcp { endpoint: endpoint.into(), unit: 3, poll_interval_s: 1.0, timeout_s: 0.15, profile: Arc::new(profile) },
         feeds,

@@ -88,8 +88,8 @@ impl World {
         let view = self.view();
         let datastream = view.datastream("prova-level").expect("there");
         let observations = view.observations(&datastream, model::Interval::ALL, 100).expect("read");
-        let quarantine = view.quarantine(100).expect("read");
-        let codes = quarantine.iter().rev().flat_map(|entry| entry.reasons.iter().map(|(reason, _)| reason.code()));
+        let quarantine = view.quarantine(&store::Wanted::default(), 100).expect("read");
+        let codes = quarantine.iter().rev().flat_map(|entry| entry.refusals.iter().map(|refused| refused.reason.code()));
         (observations.iter().map(|one| one.result).collect(), codes.collect())
     }
 }

@@ -38,7 +38,7 @@ mod tests {
 
     fn device(gateway: bool) -> Device {
         let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway, format: "native".into() };
-        Device { id: "prova".into(), owner: "demo".into(), link, feeds: Vec::new(), retired: false }
+        Device { id: "prova".into(), owner: "demo".into(), address: None, link, feeds: Vec::new(), retired: false }
     }
 
     /// Whether the device itself, and a gateway of its owner, may publish there.

@@ -74,7 +74,7 @@ async fn each_answer_has_its_reason() {
     }
     let (values, codes) = world.kept();
     assert_eq!((values, codes), (vec![0.01, 1.42, 1.43], vec!["not-a-number", "unknown-channel", "not-a-number"]));
-    let raw = world.view().quarantine(1).expect("read").remove(0).bytes;
+    let raw = world.view().quarantine(&store::Wanted::default(), 1).expect("read").remove(0).bytes;
     assert_eq!(raw, b"\xff\xfe", "the bytes are kept as they came");
 }
 

@@ -1,0 +1,222 @@
+//! Where refused messages wait for a person: each with its reasons and its bytes, the same message once however often it came,
+//! bounded for every owner by what is oldest.
+
+mod shelf;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub(crate) use shelf::{Plan, Shelf};
+
+use crate::engine::{Engine, Order, Row, Span, Table};
+use crate::{Error, View};
+use model::{DeviceId, OwnerId, RejectReason, Said, Scope, Timestamp, Viewer};
+use std::collections::BTreeMap;
+
+/// One message that waits in the quarantine.
+#[derive(Debug, Clone)]
+pub struct QuarantineEntry {
+    /// Its number; grows.
+    pub number: u64,
+    /// When it came first …
+    pub first: Timestamp,
+    /// … and last, and how often: the same bytes by the same way are one entry.
+    pub last: Timestamp,
+    pub count: u64,
+    pub source: String,
+    /// The decoder that read it, by its name.
+    pub format: String,
+    pub route: String,
+    pub owner: Option<String>,
+    /// The device and the channel that the route names.
+    pub device: Option<String>,
+    pub channel: Option<String>,
+    /// What was wrong, one for each refused reading of the message.
+    pub refusals: Vec<Refused>,
+    /// The message as it came.
+    pub bytes: Vec<u8>,
+}
+
+/// What was wrong with one reading, or with a message as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    pub reason: RejectReason,
+    /// What was found, and the cure.
+    pub detail: String,
+    /// What the message says, where it could be read so far.
+    pub said: Option<Said>,
+    /// The device in whose line of the ledger it is counted.
+    pub line: DeviceId,
+}
+
+impl QuarantineEntry {
+    /// Whom the message speaks of: as its readings say, else as its route does.
+    #[must_use]
+    pub fn speaks_of(&self) -> Option<&str> {
+        let said = self.refusals.iter().find_map(|refused| refused.said.as_ref());
+        said.map(|said| said.device.as_str()).or(self.device.as_deref())
+    }
+}
+
+/// Which entries are meant. Empty means all.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub numbers: Vec<u64>,
+    pub device: Option<DeviceId>,
+    pub channel: Option<String>,
+    pub reason: Option<RejectReason>,
+}
+
+impl Wanted {
+    #[must_use]
+    pub fn lets(&self, entry: &QuarantineEntry) -> bool {
+        let said = |test: &dyn Fn(&Said) -> bool| entry.refusals.iter().filter_map(|refused| refused.said.as_ref()).any(test);
+        (self.numbers.is_empty() || self.numbers.contains(&entry.number))
+            && self
+                .device
+                .as_ref()
+                .is_none_or(|device| entry.device.as_deref() == Some(device.as_str()) || said(&|said: &Said| said.device == *device))
+            && self
+                .channel
+                .as_ref()
+                .is_none_or(|channel| entry.channel.as_ref() == Some(channel) || said(&|said: &Said| said.channel == *channel))
+            && self.reason.is_none_or(|reason| entry.refusals.iter().any(|refused| refused.reason == reason))
+    }
+}
+
+/// Entries with the same trouble, together.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    pub owner: Option<String>,
+    pub device: Option<String>,
+    pub reason: RejectReason,
+    /// The channel, where one is the trouble.
+    pub channel: Option<String>,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// Refused readings, repetitions counted.
+    pub count: u64,
+    /// Entries that wait.
+    pub entries: u64,
+    /// Of the last one.
+    pub detail: String,
+    /// An entry to look at: the newest.
+    pub number: u64,
+}
+
+/// What makes two refusals the same trouble: owner, device, reason, channel.
+type Kind = (Option<String>, Option<String>, RejectReason, Option<String>);
+
+impl View {
+    /// The newest refused messages of the viewer's owner that are `wanted`, newest first; needs the scope `audit` or `manage`,
+    /// else it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn quarantine(&self, wanted: &Wanted, limit: usize) -> Result<Vec<QuarantineEntry>, Error> {
+        let mut found = Vec::new();
+        self.each_refused(wanted, &mut |entry| {
+            found.push(entry);
+            found.len() < limit
+        })?;
+        Ok(found)
+    }
+
+    /// What is wrong, by device, reason and channel, the latest trouble first. As [`View::quarantine`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn troubles(&self, wanted: &Wanted) -> Result<Vec<Trouble>, Error> {
+        let mut troubles: BTreeMap<Kind, Trouble> = BTreeMap::new();
+        self.each_refused(wanted, &mut |entry| {
+            for refused in &entry.refusals {
+                let device = refused.said.as_ref().map(|said| said.device.to_string()).or_else(|| entry.device.clone());
+                let of_channel = matches!(refused.reason, RejectReason::UnknownChannel | RejectReason::WrongUnit);
+                let channel = refused.said.as_ref().filter(|_| of_channel).map(|said| said.channel.clone());
+                let key = (entry.owner.clone(), device, refused.reason, channel);
+                let (owner, device, reason, channel) = key.clone();
+                let trouble = troubles.entry(key).or_insert_with(|| Trouble {
+                    owner,
+                    device,
+                    reason,
+                    channel,
+                    first: entry.first,
+                    last: entry.last,
+                    count: 0,
+                    entries: 0,
+                    detail: refused.detail.clone(),
+                    number: entry.number,
+                });
+                trouble.first = trouble.first.min(entry.first);
+                trouble.last = trouble.last.max(entry.last);
+                trouble.count += entry.count;
+                trouble.entries += 1;
+            }
+            true
+        })?;
+        let mut troubles: Vec<_> = troubles.into_values().collect();
+        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.last));
+        Ok(troubles)
+    }
+
+    /// How many messages of the viewer's owner went from the quarantine for want of room.
+    #[must_use]
+    pub fn dropped_from_quarantine(&self) -> u64 {
+        let Viewer::Token { owner, .. } = &self.viewer else { return 0 };
+        let shelf = self.store.shared().quarantine.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        shelf.dropped(Some(owner))
+    }
+
+    /// Newest first, until `each` has enough.
+    fn each_refused(&self, wanted: &Wanted, each: &mut dyn FnMut(QuarantineEntry) -> bool) -> Result<(), Error> {
+        let Viewer::Token { owner, .. } = &self.viewer else { return Ok(()) };
+        if !self.viewer.may(Scope::Audit) && !self.viewer.may(Scope::Manage) {
+            return Ok(());
+        }
+        let is_own = |entry: &QuarantineEntry| entry.owner.as_deref() == Some(owner.as_str());
+        each_entry(self.store.shared().engine.as_ref(), &mut |entry| {
+            if is_own(&entry) && wanted.lets(&entry) { each(entry) } else { true }
+        })
+    }
+}
+
+/// Every entry, newest first, until `each` has enough.
+fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEntry) -> bool) -> Result<(), Error> {
+    const FETCH: usize = 256;
+    let mut to = i64::MAX;
+    loop {
+        let rows = engine.range(Table::Quarantine, Span { part: 0, from: i64::MIN, to }, Order::Descending, FETCH)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        to = last.at - 1;
+        for row in &rows {
+            if let Some(entry) = wire::entry(row)
+                && !each(entry)
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// One entry by its number.
+fn one(engine: &dyn Engine, number: u64) -> Result<Option<Row>, Error> {
+    let at = number.cast_signed();
+    let rows = engine.range(Table::Quarantine, Span { part: 0, from: at, to: at }, Order::Ascending, 1)?;
+    Ok(rows.into_iter().next())
+}
+
+/// How much of one owner's refused messages is kept; what is beyond goes, the oldest first, and is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) entries: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { entries: 100_000, bytes: 256 << 20 }
+    }
+}
+
+/// Nobody's messages have a place of their own.
+type Whose = Option<OwnerId>;

@@ -1,0 +1,137 @@
+//! How an entry lies in its row: one line of JSON, then the bytes as they came.
+
+use super::{QuarantineEntry, Refused};
+use crate::Error;
+use crate::engine::Row;
+use model::{Message, Reject, RejectReason, Said, Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+
+/// The line. What an older pescaia did not write is left out.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Label {
+    received_at_us: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_us: Option<i64>,
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub(super) count: u64,
+    source: String,
+    #[serde(default)]
+    format: String,
+    route: String,
+    pub(super) owner: Option<String>,
+    device: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    reasons: Vec<(String, String)>,
+    /// Beside `reasons`, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    said: Vec<Option<SaidRow>>,
+    /// Beside `reasons`, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<String>,
+}
+
+fn once() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_once(count: &u64) -> bool {
+    *count == 1
+}
+
+#[derive(Serialize, Deserialize)]
+struct SaidRow {
+    device: String,
+    channel: String,
+    value: f64,
+    time_us: Option<i64>,
+    unit: Option<String>,
+}
+
+impl Label {
+    pub(super) fn of(message: &Message, rejects: &[Reject]) -> Self {
+        let mut label = Self {
+            received_at_us: message.received_at.micros(),
+            last_us: None,
+            count: 1,
+            source: message.source.to_owned(),
+            format: message.format.to_owned(),
+            route: message.route.clone(),
+            owner: message.owner.as_ref().map(ToString::to_string),
+            device: message.device.as_ref().map(ToString::to_string),
+            channel: message.channel.clone(),
+            reasons: Vec::new(),
+            said: Vec::new(),
+            lines: Vec::new(),
+        };
+        label.now_refused(rejects);
+        label
+    }
+
+    /// What is refused now, instead of what was before.
+    pub(super) fn now_refused(&mut self, rejects: &[Reject]) {
+        self.reasons = rejects.iter().map(|reject| (reject.reason.code().to_owned(), reject.detail.clone())).collect();
+        let said = |said: &Said| SaidRow {
+            device: said.device.to_string(),
+            channel: said.channel.clone(),
+            value: said.value,
+            time_us: said.time.map(Timestamp::micros),
+            unit: said.unit.map(|unit| unit.symbol().to_owned()),
+        };
+        self.lines = rejects.iter().map(|reject| reject.line.to_string()).collect();
+        self.said = rejects.iter().map(|reject| reject.said.as_ref().map(said)).collect();
+    }
+
+    pub(super) fn came_again(&mut self, times: u64, at: Timestamp) {
+        self.count += times;
+        self.last_us = Some(self.last_us.unwrap_or(self.received_at_us).max(at.micros()));
+    }
+
+    pub(super) fn row(&self, number: u64, bytes: &[u8]) -> Result<Row, Error> {
+        let mut body =
+            serde_json::to_vec(self).map_err(|cause| Error::Io { action: "writing a quarantine row".into(), cause: cause.to_string() })?;
+        body.push(b'\n');
+        body.extend_from_slice(bytes);
+        Ok(Row { part: 0, at: number.cast_signed(), weight: 0, body })
+    }
+}
+
+/// The line and the bytes of a row.
+pub(super) fn parts(row: &Row) -> Option<(Label, &[u8])> {
+    let end = row.body.iter().position(|byte| *byte == b'\n')?;
+    let (label, bytes) = row.body.split_at_checked(end)?;
+    Some((serde_json::from_slice(label).ok()?, bytes.get(1..)?))
+}
+
+pub(super) fn entry(row: &Row) -> Option<QuarantineEntry> {
+    let (label, bytes) = parts(row)?;
+    let said = |said: SaidRow| Said {
+        device: said.device.into(),
+        channel: said.channel,
+        value: said.value,
+        time: said.time_us.map(Timestamp::from_micros),
+        unit: said.unit.as_deref().and_then(Unit::from_symbol),
+    };
+    let mut readings = label.said.into_iter().map(|one| one.map(said)).chain(std::iter::repeat(None));
+    let mut lines = label.lines.into_iter();
+    let refused = |(code, detail): (String, String)| {
+        let said = readings.next().flatten();
+        let line = lines.next().unwrap_or_default().into();
+        Some(Refused { reason: RejectReason::from_code(&code)?, detail, said, line })
+    };
+    Some(QuarantineEntry {
+        number: row.at.cast_unsigned(),
+        first: Timestamp::from_micros(label.received_at_us),
+        last: Timestamp::from_micros(label.last_us.unwrap_or(label.received_at_us)),
+        count: label.count,
+        source: label.source,
+        format: label.format,
+        route: label.route,
+        owner: label.owner,
+        device: label.device,
+        channel: label.channel,
+        refusals: label.reasons.into_iter().filter_map(refused).collect(),
+        bytes: bytes.to_vec(),
+    })
+}
