@@ -1,5 +1,6 @@
 //! The one configuration file. An unknown key is an error that names the nearest known one, with file, line and cure.
 
+use ingest::source::broker::{BrokerSettings, Password};
 use model::Timestamp;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
     pub(crate) networks: Vec<PathBuf>,
+    pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) linger_ms: u64,
     pub(crate) future_min: i64,
     pub(crate) earliest: Timestamp,
@@ -28,6 +30,7 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             networks: Vec::new(),
+            brokers: Vec::new(),
             linger_ms: 0,
             future_min: 10,
             earliest: Timestamp::from_seconds(946_684_800),
@@ -44,6 +47,7 @@ struct File {
     mqtt: Option<Mqtt>,
     store: Option<StoreKeys>,
     limits: Option<Limits>,
+    broker: Option<Vec<Spanned<BrokerEntry>>>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +61,20 @@ struct Http {
 struct Mqtt {
     listen: Option<Spanned<String>>,
     allow_plaintext: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BrokerEntry {
+    name: String,
+    address: String,
+    owner: String,
+    topics: Vec<String>,
+    client_id: Option<String>,
+    user: Option<String>,
+    password_file: Option<String>,
+    format: Option<String>,
+    share: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -140,12 +158,60 @@ impl Config {
                 }
             }
         }
+        for entry in file.broker.unwrap_or_default() {
+            let at = entry.span().start;
+            match broker(entry.into_inner(), beside) {
+                Ok(broker) => config.brokers.push(broker),
+                Err(wrong) => wrong.into_iter().for_each(|message| complain(at, message)),
+            }
+        }
         if let Some(dir) = file.data_dir {
             config.data_dir = beside.join(dir);
         }
         config.networks = file.networks.unwrap_or_default().iter().map(|path| beside.join(path)).collect();
         if complaints.is_empty() { Ok(config) } else { Err(complaints) }
     }
+}
+
+/// # Errors
+/// Everything that is wrong with it.
+fn broker(entry: BrokerEntry, beside: &Path) -> Result<BrokerSettings, Vec<String>> {
+    let mut wrong = Vec::new();
+    let address = entry.address.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
+    let (host, port) = address.filter(|(host, _)| !host.is_empty()).unwrap_or_else(|| {
+        wrong.push(format!("\"{}\" is no address; write host:port, e.g. \"10.0.0.5:1883\"", entry.address));
+        Default::default()
+    });
+    if entry.topics.is_empty() {
+        wrong.push(format!("the broker \"{}\" has no topics; write e.g. topics = [\"application/#\"]", entry.name));
+    }
+    let format = entry.format.unwrap_or_else(|| "native".to_owned());
+    if !model::PAYLOAD_FORMATS.contains(&format.as_str()) {
+        let cure = store::nearest(&format, model::PAYLOAD_FORMATS)
+            .map_or_else(|| format!("it may be one of {}", model::PAYLOAD_FORMATS.join(", ")), |near| format!("did you mean \"{near}\"?"));
+        wrong.push(format!("unknown payload format \"{format}\", {cure}"));
+    }
+    let password = entry.password_file.and_then(|file| match std::fs::read_to_string(beside.join(&file)) {
+        Ok(text) => Some(Password(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(cause) => {
+            wrong.push(format!("the password file \"{file}\" can't be read: {cause}"));
+            None
+        }
+    });
+    let client_id = entry.client_id.unwrap_or_else(|| format!("pescaia-{}", entry.name));
+    let settings = BrokerSettings {
+        client_id,
+        name: entry.name,
+        host,
+        port,
+        user: entry.user,
+        password,
+        owner: entry.owner.into(),
+        topics: entry.topics,
+        format,
+        share: entry.share,
+    };
+    if wrong.is_empty() { Ok(settings) } else { Err(wrong) }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         }
     }
     let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };
-    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits).await?;
+    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits).await?.listening_to(config.brokers);
     say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
     doors.until_stopped().await
 }

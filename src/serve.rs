@@ -5,6 +5,7 @@ use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::meters::Meters;
 use ingest::pipeline::Intake;
+use ingest::source::broker::{Broker, BrokerSettings};
 use ingest::source::modbus::Poller;
 use ingest::source::mqtt::{Door, DoorSettings};
 use ingest::source::{Source, http};
@@ -27,6 +28,8 @@ pub(crate) struct Doors {
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
     store: Store,
+    intake: Intake,
+    meters: Meters,
 }
 
 impl Doors {
@@ -53,7 +56,7 @@ impl Doors {
         let mut running = JoinSet::new();
         running.spawn(door.run(intake.clone(), stopping.clone()));
         running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
-        running.spawn(Poller::new(meters).run(intake.clone(), stopping.clone()));
+        running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
         let started = store.clock().now();
         let app = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone()))
@@ -72,7 +75,19 @@ impl Doors {
         });
         let control = crate::control::listen(intake.clone(), dir)?;
         running.spawn(control.serve(stopping));
-        Ok(Self { http: addresses.0, mqtt: addresses.1, stop, running, store })
+        Ok(Self { http: addresses.0, mqtt: addresses.1, stop, running, store, intake, meters })
+    }
+
+    /// Takes what these brokers have as well.
+    pub(crate) fn listening_to(mut self, brokers: Vec<BrokerSettings>) -> Self {
+        for settings in brokers {
+            if self.store.registry().owner(settings.owner.as_str()).is_none() {
+                tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");
+            }
+            let broker = Broker::new(settings, self.meters.clone());
+            self.running.spawn(broker.run(self.intake.clone(), self.stop.subscribe()));
+        }
+        self
     }
 
     /// What becomes true when everything should stop.

@@ -16,6 +16,11 @@ struct Message {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BrokerName {
+    broker: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: String,
 }
@@ -32,6 +37,7 @@ pub struct Meters {
     ack_seconds: Histogram,
     pub(crate) inflight: Gauge,
     pub(crate) mqtt_connections: Gauge,
+    broker_connected: Family<BrokerName, Gauge>,
     mqtt_disconnects: Family<Reason, Counter>,
     modbus_polls: Family<ResultOf, Counter>,
     gap_records: Family<Reason, Counter>,
@@ -44,6 +50,7 @@ impl Default for Meters {
             ack_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             inflight: Gauge::default(),
             mqtt_connections: Gauge::default(),
+            broker_connected: Family::default(),
             mqtt_disconnects: Family::default(),
             modbus_polls: Family::default(),
             gap_records: Family::default(),
@@ -58,6 +65,7 @@ impl Meters {
         registry.register("pescaia_ingest_ack_seconds", "From receipt to durable, seconds", self.ack_seconds.clone());
         registry.register("pescaia_ingest_inflight", "Messages on their way to the disk", self.inflight.clone());
         registry.register("pescaia_mqtt_connections", "Open MQTT connections", self.mqtt_connections.clone());
+        registry.register("pescaia_broker_connected", "1 while an external broker is connected", self.broker_connected.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
         registry.register("pescaia_modbus_polls", "Modbus requests by result", self.modbus_polls.clone());
         registry.register("pescaia_gap_records", "Failed polls by reason", self.gap_records.clone());
@@ -69,6 +77,9 @@ impl Meters {
     }
     pub(crate) fn acked_after(&self, seconds: f64) {
         self.ack_seconds.observe(seconds);
+    }
+    pub(crate) fn broker_connected(&self, broker: &str, connected: i64) {
+        self.broker_connected.get_or_create(&BrokerName { broker: broker.to_owned() }).set(connected);
     }
     pub(crate) fn disconnected(&self, reason: &str) {
         self.mqtt_disconnects.get_or_create(&Reason { reason: reason.to_owned() }).inc();

@@ -1,5 +1,6 @@
 //! Doors: where bytes come in. A door is one file below.
 
+pub mod broker;
 pub mod http;
 pub mod modbus;
 pub mod mqtt;

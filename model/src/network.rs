@@ -170,3 +170,14 @@ pub struct Device {
     pub feeds: Vec<Feed>,
     pub retired: bool,
 }
+
+impl Device {
+    /// What its whole messages are written in, where it says so: one of [`PAYLOAD_FORMATS`].
+    #[must_use]
+    pub fn format(&self) -> Option<&str> {
+        match &self.link {
+            Link::Mqtt { format, .. } => Some(format),
+            _ => None,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What users do, with their own tools.
 
+mod brokers;
 mod browser;
 mod commands;
 mod datasets;

@@ -10,7 +10,7 @@ mod gate;
 mod hello;
 mod linger;
 mod penalty;
-mod topic;
+pub(crate) mod topic;
 
 use crate::meters::Meters;
 use crate::pipeline::Intake;

@@ -51,7 +51,8 @@ fn poison_is_kept_acknowledged_and_holds_nothing_up() {
     let (status, body) = world.get_as("/api/v1/quarantine", Some(&token));
     assert_eq!(status, 200);
     let page: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let kept: Vec<&str> = page["items"].as_array().unwrap().iter().rev().map(|item| item["reasons"][0]["code"].as_str().unwrap()).collect();
+    let kept: Vec<&str> =
+        page["items"].as_array().unwrap().iter().rev().map(|item| item["refusals"][0]["code"].as_str().unwrap()).collect();
     assert_eq!(kept, poison.iter().map(|(_, reason)| *reason).collect::<Vec<_>>());
     let bytes: Vec<u64> = page["items"].as_array().unwrap().iter().rev().map(|item| item["bytes"].as_u64().unwrap()).collect();
     assert_eq!(bytes, poison.iter().map(|(payload, _)| payload.len() as u64).collect::<Vec<_>>(), "whole, as they came");

@@ -11,14 +11,14 @@ pub(super) fn is_publishable(topic: &str) -> bool {
 
 /// `pescaia/v1/{owner}/{device}[/{channel}]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) owner: OwnerId,
-    pub(super) device: DeviceId,
-    pub(super) channel: Option<String>,
+pub(crate) struct Address {
+    pub(crate) owner: OwnerId,
+    pub(crate) device: DeviceId,
+    pub(crate) channel: Option<String>,
 }
 
 impl Address {
-    pub(super) fn parse(topic: &str) -> Option<Self> {
+    pub(crate) fn parse(topic: &str) -> Option<Self> {
         let mut levels = topic.strip_prefix("pescaia/v1/")?.split('/');
         let (owner, device) = (levels.next()?, levels.next()?);
         let channel = levels.next();

@@ -1,0 +1,142 @@
+//! An external broker, a real mosquitto: what it hands us is on disk before it hears so, through its restarts and our kills.
+
+use crate::support::{Dir, World, configure, eventually, now_s, one_gauge, pescaia};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+/// A mosquitto of one's own.
+struct Mosquitto {
+    child: Child,
+    port: u16,
+    config: std::path::PathBuf,
+}
+
+impl Mosquitto {
+    fn start(dir: &Dir) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let data = dir.path().join("mosquitto");
+        std::fs::create_dir_all(&data).unwrap();
+        let config = dir.write(
+            "mosquitto.conf",
+            &format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nmax_queued_messages 0\nuser root\n",
+                data.display()
+            ),
+        );
+        let child = spawn(&config);
+        let mosquitto = Self { child, port, config };
+        mosquitto.wait();
+        mosquitto
+    }
+    fn wait(&self) {
+        eventually("mosquitto answers", 10, || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+    /// Gracefully: it saves what it holds.
+    fn restart(&mut self) {
+        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(done.success());
+        self.child.wait().unwrap();
+        self.child = spawn(&self.config);
+        self.wait();
+    }
+    /// Publishes levels at these seconds, each acknowledged by mosquitto.
+    fn publish(&self, seconds: std::ops::Range<i64>) {
+        let mut child = Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", "pescaia/v1/demo/prova", "-l"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = child.stdin.take().unwrap();
+        for at in seconds {
+            writeln!(lines, "{{\"time\": {at}, \"values\": {{\"level\": {}}}}}", level(at)).unwrap();
+        }
+        drop(lines);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(config: &std::path::Path) -> Child {
+    let program = if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+    Command::new(program).arg("-c").arg(config).stderr(Stdio::null()).spawn().expect("mosquitto; tests/run installs it")
+}
+
+fn level(at: i64) -> f64 {
+    (at % 1000) as f64 / 1000.0
+}
+
+/// A pescaia in `dir` that listens to the broker under `client_id`.
+fn listening(dir: &Dir, mosquitto: &Mosquitto, client_id: &str, more: &str) -> World {
+    let config = configure(dir, &one_gauge());
+    let broker = format!(
+        "[[broker]]\nname = \"field\"\naddress = \"127.0.0.1:{}\"\nowner = \"demo\"\ntopics = [\"pescaia/v1/demo/#\"]\nclient_id = \"{client_id}\"\n{more}",
+        mosquitto.port
+    );
+    let text = std::fs::read_to_string(&config).unwrap() + &broker;
+    std::fs::write(&config, text).unwrap();
+    let world = World::start(pescaia().arg("run").arg("--config").arg(&config));
+    eventually("it listens to the broker", 40, || {
+        world.get_as("/metrics", None).1.contains("pescaia_broker_connected{broker=\"field\"} 1")
+    });
+    world
+}
+
+/// Every second of `seconds` is there once, with its level.
+fn check(worlds: &[&World], seconds: std::ops::Range<i64>) {
+    let all = || {
+        let mut found: Vec<(i64, f64)> = worlds
+            .iter()
+            .flat_map(|world| world.observations("prova-level", "period=P1D"))
+            .map(|(time, value)| (time.parse::<jiff::Timestamp>().unwrap().as_second(), value))
+            .collect();
+        found.sort_by_key(|(at, _)| *at);
+        found
+    };
+    eventually("everything arrives", 40, || all().len() >= usize::try_from(seconds.end - seconds.start).unwrap());
+    let expected: Vec<(i64, f64)> = seconds.map(|at| (at, level(at))).collect();
+    assert!(all() == expected, "some are missing or wrong");
+}
+
+#[test]
+fn what_a_broker_hands_us_survives_its_restarts_and_our_kills() {
+    let dir = Dir::new("broker");
+    let mut mosquitto = Mosquitto::start(&dir);
+    let mut world = listening(&dir, &mosquitto, "pescaia-a", "");
+    let start = now_s() - 3600;
+    for round in 0..5 {
+        let from = start + round * 400;
+        mosquitto.publish(from..from + 200);
+        if round % 2 == 0 {
+            mosquitto.restart();
+        } else {
+            // In the middle of what it is being handed.
+            world.kill();
+        }
+        mosquitto.publish(from + 200..from + 400);
+        if !world.is_running() {
+            world = listening(&dir, &mosquitto, "pescaia-a", "");
+        }
+    }
+    check(&[&world], start..start + 2000);
+}
+
+#[test]
+fn two_ingesters_share_what_a_broker_has_and_each_reading_is_taken_once() {
+    let dir = Dir::new("share");
+    let (one, other) = (Dir::new("share-one"), Dir::new("share-other"));
+    let mosquitto = Mosquitto::start(&dir);
+    let share = "share = \"pescaia\"\n";
+    let worlds = [listening(&one, &mosquitto, "pescaia-1", share), listening(&other, &mosquitto, "pescaia-2", share)];
+    let start = now_s() - 3600;
+    mosquitto.publish(start..start + 1000);
+    check(&[&worlds[0], &worlds[1]], start..start + 1000);
+    for world in &worlds {
+        assert!(!world.observations("prova-level", "period=P1D").is_empty(), "each takes its share");
+    }
+}
