@@ -86,7 +86,7 @@ fn run_floor(dir: &Path, points: usize) -> Figures {
     std::fs::create_dir_all(dir).unwrap();
     let mut file = std::fs::File::create(dir.join("floor.log")).unwrap();
     let figures = measure(points, false, |batch| {
-        file.write_all(&store::log_record(&batch.observations)).unwrap();
+        file.write_all(&store::pack(&batch.observations)).unwrap();
         file.sync_data().unwrap();
     });
     std::fs::remove_dir_all(dir).unwrap();

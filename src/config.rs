@@ -1,11 +1,12 @@
 //! The one configuration file. An unknown key is an error that names the nearest known one, with file, line and cure.
 
+use ingest::edge::{EdgeSettings, Secret};
 use ingest::source::broker::{BrokerSettings, Password};
 use model::Timestamp;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use store::Complaint;
+use store::{Complaint, OutboxRoom, WhenFull};
 use toml::Spanned;
 
 /// The defaults, as a file to copy; equal to [`Config::default`] by a test.
@@ -18,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) mqtt: SocketAddr,
     pub(crate) networks: Vec<PathBuf>,
     pub(crate) brokers: Vec<BrokerSettings>,
+    pub(crate) edge: Option<Edge>,
     pub(crate) linger_ms: u64,
     pub(crate) future_min: i64,
     pub(crate) earliest: Timestamp,
@@ -31,6 +33,7 @@ impl Default for Config {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             networks: Vec::new(),
             brokers: Vec::new(),
+            edge: None,
             linger_ms: 0,
             future_min: 10,
             earliest: Timestamp::from_seconds(946_684_800),
@@ -48,6 +51,7 @@ struct File {
     store: Option<StoreKeys>,
     limits: Option<Limits>,
     broker: Option<Vec<Spanned<BrokerEntry>>>,
+    edge: Option<Spanned<EdgeEntry>>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +79,25 @@ struct BrokerEntry {
     password_file: Option<String>,
     format: Option<String>,
     share: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EdgeEntry {
+    name: String,
+    centre: String,
+    token_file: String,
+    gather_ms: Option<u64>,
+    max_mb: Option<u64>,
+    when_full: Option<String>,
+    allow_plaintext: Option<bool>,
+}
+
+/// The role of an edge: where it hands on what it has, and how much may wait.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edge {
+    pub(crate) settings: EdgeSettings,
+    pub(crate) room: OutboxRoom,
 }
 
 #[derive(Deserialize)]
@@ -165,6 +188,13 @@ impl Config {
                 Err(wrong) => wrong.into_iter().for_each(|message| complain(at, message)),
             }
         }
+        if let Some(entry) = file.edge {
+            let at = entry.span().start;
+            match edge(entry.into_inner(), beside) {
+                Ok(edge) => config.edge = Some(edge),
+                Err(wrong) => wrong.into_iter().for_each(|message| complain(at, message)),
+            }
+        }
         if let Some(dir) = file.data_dir {
             config.data_dir = beside.join(dir);
         }
@@ -212,6 +242,49 @@ fn broker(entry: BrokerEntry, beside: &Path) -> Result<BrokerSettings, Vec<Strin
         share: entry.share,
     };
     if wrong.is_empty() { Ok(settings) } else { Err(wrong) }
+}
+
+/// # Errors
+/// Everything that is wrong with it.
+fn edge(entry: EdgeEntry, beside: &Path) -> Result<Edge, Vec<String>> {
+    let mut wrong = Vec::new();
+    if !model::is_slug(&entry.name) {
+        wrong.push(format!("\"{}\" can't be the name of an edge; use a-z, 0-9 and -", entry.name));
+    }
+    let centre = entry.centre.trim_end_matches('/').to_owned();
+    match centre.split_once("://") {
+        Some(("https", _)) => {}
+        Some(("http", host)) if entry.allow_plaintext == Some(true) || host.starts_with("127.0.0.1") || host.starts_with("localhost") => {}
+        Some(("http", _)) => wrong.push(format!(
+            "{centre} would send the token unencrypted over the network; write https://…, or accept it with allow_plaintext = true under [edge]"
+        )),
+        _ => wrong.push(format!("\"{centre}\" is no address of a centre; write e.g. \"https://pescaia.example.it\"")),
+    }
+    let token = std::fs::read_to_string(beside.join(&entry.token_file)).map(|text| text.trim().to_owned()).unwrap_or_else(|cause| {
+        wrong.push(format!(
+            "the token file \"{}\" can't be read: {cause}; put a token into it that \"pescaia token new --scope ingest\" printed at the centre",
+            entry.token_file
+        ));
+        String::new()
+    });
+    let when_full = match entry.when_full.as_deref() {
+        None | Some("stop") => WhenFull::Stop,
+        Some("drop_oldest") => WhenFull::DropOldest,
+        Some(other) => {
+            wrong.push(format!("when_full = \"{other}\" is not known; it may be \"stop\" or \"drop_oldest\""));
+            WhenFull::Stop
+        }
+    };
+    let max_bytes = entry.max_mb.unwrap_or(1024).saturating_mul(1 << 20);
+    if max_bytes == 0 {
+        wrong.push("max_mb = 0 leaves no room; write how many megabytes may wait for the centre, e.g. 1024".into());
+    }
+    let gather_ms = entry.gather_ms.unwrap_or(1000);
+    if gather_ms > 60_000 {
+        wrong.push(format!("gather_ms = {gather_ms} would keep readings waiting; it may be 0 to 60000"));
+    }
+    let settings = EdgeSettings { name: entry.name, centre, token: Secret(token), gather_ms, max_bytes };
+    if wrong.is_empty() { Ok(Edge { settings, room: OutboxRoom { bytes: max_bytes, when_full } }) } else { Err(wrong) }
 }
 
 #[cfg(test)]

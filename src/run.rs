@@ -3,7 +3,7 @@
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::say::{self, Complaints};
-use crate::serve::Doors;
+use crate::serve::{Doors, Role};
 use anyhow::Context;
 use ingest::bind::Limits;
 use std::path::Path;
@@ -14,7 +14,7 @@ use store::{Settings, Store, load_network};
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(Complaints::from)?;
     let network = load_network(&config.networks).map_err(Complaints::from)?;
-    let settings = Settings { linger: Duration::from_millis(config.linger_ms) };
+    let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: config.edge.as_ref().map(|edge| edge.room) };
     let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     if !config.networks.is_empty() {
@@ -23,7 +23,8 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         }
     }
     let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };
-    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits).await?.listening_to(config.brokers);
+    let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
+    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits, role).await?.listening_to(config.brokers);
     say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
     doors.until_stopped().await
 }

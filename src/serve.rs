@@ -3,6 +3,7 @@
 use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;
+use ingest::edge::{EdgeSettings, Forwarder};
 use ingest::meters::Meters;
 use ingest::pipeline::Intake;
 use ingest::source::broker::{Broker, BrokerSettings};
@@ -21,6 +22,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
+/// What this instance is for.
+pub(crate) enum Role {
+    /// It derives and serves.
+    Centre,
+    /// It hands on what it has, and derives nothing.
+    Edge(EdgeSettings),
+}
+
 /// Open doors.
 pub(crate) struct Doors {
     pub(crate) http: SocketAddr,
@@ -37,7 +46,14 @@ impl Doors {
     ///
     /// # Errors
     /// Which address can't be had, and the cure.
-    pub(crate) async fn open(store: Store, dir: &Path, http: SocketAddr, mqtt: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        store: Store,
+        dir: &Path,
+        http: SocketAddr,
+        mqtt: SocketAddr,
+        limits: Limits,
+        role: Role,
+    ) -> anyhow::Result<Self> {
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
@@ -55,7 +71,14 @@ impl Doors {
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(door.run(intake.clone(), stopping.clone()));
-        running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
+        match role {
+            Role::Centre => {
+                running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
+            }
+            Role::Edge(settings) => {
+                running.spawn(Forwarder::new(settings, store.clone(), meters.clone()).run(stopping.clone()));
+            }
+        }
         running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
         let started = store.clock().now();
         let app = axum::Router::new()

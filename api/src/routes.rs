@@ -3,6 +3,7 @@
 pub(crate) mod datasets;
 pub(crate) mod datastreams;
 pub(crate) mod health;
+pub(crate) mod increments;
 pub(crate) mod latest;
 pub(crate) mod ledger;
 pub(crate) mod live;

@@ -6,9 +6,9 @@ mod quarantine;
 pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut};
 
-use model::{Datastream, Gap, Lang, Observation, Station, Threshold, Timestamp, Visibility};
+use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, Visibility};
 use serde::Serialize;
-use store::{BucketRow, Latest};
+use store::{BucketRow, Increase, Latest};
 use utoipa::ToSchema;
 
 /// Both languages.
@@ -274,5 +274,35 @@ pub(crate) struct GapOut {
 impl From<&Gap> for GapOut {
     fn from(gap: &Gap) -> Self {
         Self { from: gap.from.to_string(), to: gap.to.to_string(), reason: gap.reason.code(), count: gap.count }
+    }
+}
+
+/// What a counter counted from `start` to `end`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncrementOut {
+    pub(crate) start: String,
+    pub(crate) end: String,
+    /// In the datastream's unit; null where readings lie more than 48 hours apart.
+    pub(crate) amount: Option<f64>,
+    /// From reading to reading: plain, rollover, reset, replaced or backflow; null for a bucket.
+    pub(crate) step: Option<&'static str>,
+}
+
+impl From<&Increase> for IncrementOut {
+    fn from(row: &Increase) -> Self {
+        Self { start: row.start.to_string(), end: row.end.to_string(), amount: row.amount, step: None }
+    }
+}
+
+impl From<&Increment> for IncrementOut {
+    fn from(row: &Increment) -> Self {
+        let step = match row.step {
+            CounterStep::Plain => "plain",
+            CounterStep::Rollover => "rollover",
+            CounterStep::Reset => "reset",
+            CounterStep::Replaced => "replaced",
+            CounterStep::Backflow => "backflow",
+        };
+        Self { start: row.from.to_string(), end: row.to.to_string(), amount: Some(row.amount), step: Some(step) }
     }
 }

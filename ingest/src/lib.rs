@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod commit;
 pub mod decode;
+pub mod edge;
 #[cfg(test)]
 mod fixture;
 pub mod frame;

@@ -37,6 +37,8 @@ pub struct Meters {
     ack_seconds: Histogram,
     pub(crate) inflight: Gauge,
     pub(crate) mqtt_connections: Gauge,
+    spool_bytes: Gauge,
+    spool_limit_bytes: Gauge,
     broker_connected: Family<BrokerName, Gauge>,
     mqtt_disconnects: Family<Reason, Counter>,
     modbus_polls: Family<ResultOf, Counter>,
@@ -50,6 +52,8 @@ impl Default for Meters {
             ack_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             inflight: Gauge::default(),
             mqtt_connections: Gauge::default(),
+            spool_bytes: Gauge::default(),
+            spool_limit_bytes: Gauge::default(),
             broker_connected: Family::default(),
             mqtt_disconnects: Family::default(),
             modbus_polls: Family::default(),
@@ -65,6 +69,8 @@ impl Meters {
         registry.register("pescaia_ingest_ack_seconds", "From receipt to durable, seconds", self.ack_seconds.clone());
         registry.register("pescaia_ingest_inflight", "Messages on their way to the disk", self.inflight.clone());
         registry.register("pescaia_mqtt_connections", "Open MQTT connections", self.mqtt_connections.clone());
+        registry.register("pescaia_spool_bytes", "What waits for the centre", self.spool_bytes.clone());
+        registry.register("pescaia_spool_limit_bytes", "How much may wait for the centre", self.spool_limit_bytes.clone());
         registry.register("pescaia_broker_connected", "1 while an external broker is connected", self.broker_connected.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
         registry.register("pescaia_modbus_polls", "Modbus requests by result", self.modbus_polls.clone());
@@ -77,6 +83,10 @@ impl Meters {
     }
     pub(crate) fn acked_after(&self, seconds: f64) {
         self.ack_seconds.observe(seconds);
+    }
+    pub(crate) fn spool(&self, bytes: u64, limit: u64) {
+        self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.spool_limit_bytes.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
     pub(crate) fn broker_connected(&self, broker: &str, connected: i64) {
         self.broker_connected.get_or_create(&BrokerName { broker: broker.to_owned() }).set(connected);

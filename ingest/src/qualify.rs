@@ -28,6 +28,7 @@ mod tests {
             period_s: 10,
             visibility: Visibility::Public,
             thresholds: Vec::new(),
+            counter: model::Counter::default(),
             retired: false,
         };
         let (phenomenon_time, received_at) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));

@@ -13,6 +13,8 @@ pub enum GapReason {
     BadAnswer,
     /// The answer held no number, or one beyond what the unit can be.
     NoNumber,
+    /// It was measured, and went from a full edge that was told to drop the oldest.
+    Dropped,
 }
 
 impl GapReason {
@@ -25,6 +27,7 @@ impl GapReason {
             Self::Exception(code) => format!("exception-{code}"),
             Self::BadAnswer => "bad-answer".into(),
             Self::NoNumber => "no-number".into(),
+            Self::Dropped => "dropped".into(),
         }
     }
     #[must_use]
@@ -34,6 +37,7 @@ impl GapReason {
             "unreachable" => Self::Unreachable,
             "bad-answer" => Self::BadAnswer,
             "no-number" => Self::NoNumber,
+            "dropped" => Self::Dropped,
             other => Self::Exception(other.strip_prefix("exception-")?.parse().ok()?),
         })
     }

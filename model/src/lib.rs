@@ -2,6 +2,7 @@
 //! Types, units, time, quality, states and sentences; no input or output, no async, no clock, no wire format.
 
 mod account;
+mod counter;
 mod dataset;
 mod gap;
 mod id;
@@ -19,6 +20,7 @@ mod unit;
 mod viewer;
 
 pub use account::Account;
+pub use counter::{Counter, CounterStep, Increment, MeterChange, increments};
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};

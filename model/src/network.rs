@@ -1,6 +1,8 @@
 //! What stands in the field and who owns it: the network as an owner describes it.
 
-use crate::{DatastreamId, DatastreamKey, DeviceId, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp, Unit};
+use crate::{
+    Counter, DatastreamId, DatastreamKey, DeviceId, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp, Unit,
+};
 use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub struct Datastream {
     pub visibility: Visibility,
     /// All that were ever agreed; those that hold now are [`Datastream::thresholds_at`].
     pub thresholds: Vec<Threshold>,
+    /// How its readings are counted, where its class is a counter.
+    pub counter: Counter,
     pub retired: bool,
 }
 

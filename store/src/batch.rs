@@ -1,6 +1,6 @@
 //! What goes into one commit and what comes back.
 
-use crate::Tally;
+use crate::{Cursor, Tally};
 use model::{Gap, Observation, Reject};
 
 /// Committed whole or not at all.
@@ -13,6 +13,8 @@ pub struct Batch {
     pub sessions: Vec<SessionMark>,
     /// For the ledger: whose the observations are, in their order.
     pub tallies: Vec<Tally>,
+    /// What of an edge has come with it.
+    pub cursors: Vec<Cursor>,
     /// Entries of the quarantine that were read again.
     pub replayed: Vec<Replayed>,
 }
@@ -41,6 +43,7 @@ impl Batch {
             && self.gaps.is_empty()
             && self.sessions.is_empty()
             && self.replayed.is_empty()
+            && self.cursors.is_empty()
     }
     /// Points, and rejects and others counted as one point each.
     #[must_use]

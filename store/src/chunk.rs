@@ -17,7 +17,13 @@ pub(crate) use point::Point;
 pub(crate) use stage::Staged;
 
 /// The log record of these observations, as a commit would write it.
-pub(crate) fn log_record(observations: &[model::Observation]) -> Vec<u8> {
+pub(crate) fn pack(observations: &[model::Observation]) -> Vec<u8> {
     let points: Vec<(u32, Point)> = observations.iter().map(|one| (one.datastream.0, Point::of(one))).collect();
     log::encode(&points, &[], &[])
+}
+
+/// Back from [`pack`].
+pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<model::Observation>, crate::Error> {
+    let points = log::decode(bytes)?.points;
+    Ok(points.into_iter().map(|(id, point)| point.observation(model::DatastreamId(id))).collect())
 }

@@ -7,6 +7,7 @@ mod access;
 mod batch;
 mod chunk;
 mod complaint;
+mod cursor;
 mod digest;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod history;
 mod late;
 mod ledger;
 mod network;
+mod outbox;
 mod published;
 mod quarantine;
 mod registry;
@@ -26,6 +28,7 @@ mod writer;
 pub use access::NewToken;
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use complaint::Complaint;
+pub use cursor::{Cursor, EdgeState};
 pub use digest::sha256_hex;
 pub use error::Error;
 pub use health::Health;
@@ -35,14 +38,24 @@ pub use ledger::Tally;
 pub use network::{
     Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
 };
+pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
 pub use store::{Settings, Store};
-pub use view::{Bucket, BucketRow, CHANGES_H, Latest, LedgerLine, LevelRow, Missing, StationSummary, View};
+pub use view::{Bucket, BucketRow, CHANGES_H, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, View};
 
-/// The log record of these observations alone, for benches that measure what the disk allows.
+/// Observations as compact bytes with a checksum, as the log keeps them: for the way to another pescaia, and for benches that
+/// measure what the disk allows.
 #[must_use]
-pub fn log_record(observations: &[model::Observation]) -> Vec<u8> {
-    chunk::log_record(observations)
+pub fn pack(observations: &[model::Observation]) -> Vec<u8> {
+    chunk::pack(observations)
+}
+
+/// What [`pack`] made.
+///
+/// # Errors
+/// [`Error::Damaged`] when a bit of it is not as it was written.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<model::Observation>, Error> {
+    chunk::unpack(bytes)
 }

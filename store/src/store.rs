@@ -6,6 +6,7 @@ use crate::engine::{Change, Engine, Memory, Sqlite, Table};
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
+use crate::outbox::{Outbox, OutboxRoom};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
@@ -30,6 +31,8 @@ const FOLLOW_COMMITS: usize = 1024;
 pub struct Settings {
     /// How long the writer waits for company before it commits; it never waits when a group is full.
     pub linger: Duration,
+    /// An edge keeps what it owes its centre, in so much room.
+    pub outbox: Option<OutboxRoom>,
 }
 
 /// Cheap to clone; all clones are the same store.
@@ -92,13 +95,16 @@ impl Store {
         for cause in &damage {
             tracing::error!(event = "damaged", cause = %cause, "damaged bytes were found while opening; they are not served");
         }
+        let edges = crate::cursor::restore(engine.as_ref())?;
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
+            outbox: Mutex::new(settings.outbox.map(|room| Outbox::restore(engine.as_ref(), room)).transpose()?),
             quarantine: Mutex::new(quarantine::Shelf::restore(engine.as_ref())?),
             engine,
             chunks,
             book: RwLock::new(book),
+            edges: RwLock::new(edges),
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
             waiting: 0.into(),
@@ -106,7 +112,7 @@ impl Store {
             late,
             on_poison,
         });
-        let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger)?;
+        let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
         let (work, todo) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(todo));
         let thread = thread.map_err(|cause| Error::Io { action: "starting the writer".into(), cause: cause.to_string() })?;

@@ -1,6 +1,7 @@
 //! Reading: everything that a viewer may see, and nothing else.
 
 mod bucket;
+mod increments;
 mod latest;
 mod ledger;
 mod levels;
@@ -8,6 +9,7 @@ mod levels;
 mod tests;
 
 pub use bucket::{Bucket, BucketRow};
+pub use increments::Increase;
 pub use latest::{Latest, StationSummary};
 pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};

@@ -2,13 +2,15 @@
 
 use crate::batch::{Batch, Outcome, Receipt};
 use crate::chunk::{ChunkWriter, Chunks, Staged};
+use crate::cursor::{self, Edges};
 use crate::engine::{Change, Document, Engine};
 use crate::gaps::OpenGaps;
 use crate::late::LateMarks;
 use crate::ledger::{Book, Bookkeeper, Entry, Kept};
+use crate::outbox::{self, Outbox, Owed};
 use crate::quarantine::{Plan, Shelf};
 use crate::{Error, Health};
-use model::Observation;
+use model::{Clock, Observation};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -36,8 +38,11 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) chunks: Chunks,
     pub(crate) book: RwLock<Book>,
+    /// What an edge owes its centre.
+    pub(crate) outbox: Mutex<Option<Outbox>>,
     /// What waits there, without the bytes.
     pub(crate) quarantine: Mutex<Shelf>,
+    pub(crate) edges: RwLock<Edges>,
     pub(crate) sessions: RwLock<HashSet<String>>,
     pub(crate) health: Mutex<Health>,
     pub(crate) waiting: AtomicU64,
@@ -55,11 +60,18 @@ pub(crate) struct Writer {
     keeper: Bookkeeper,
     late: LateMarks,
     linger: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, chunks: ChunkWriter, keeper: Bookkeeper, linger: Duration) -> Result<Self, Error> {
-        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, late: LateMarks::default(), linger })
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        chunks: ChunkWriter,
+        keeper: Bookkeeper,
+        linger: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, late: LateMarks::default(), linger, clock })
     }
 
     /// Runs until it is told to stop or nobody can ask any more.
@@ -159,6 +171,11 @@ impl Writer {
         shelf.end(&mut plan, engine, &mut changes)?;
         drop(shelf);
         let has_late = self.late.put(staged.commit, observations, &staged.outcomes, &mut changes);
+        let edges = {
+            let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner);
+            cursor::put(&known, group.iter().flat_map(|(batch, _)| &batch.cursors), self.clock.now(), &mut changes)
+        };
+        let owed = self.owe(group, observations, &staged.outcomes, &mut changes)?;
         let entries = self.keeper.enter(group.iter().map(|(batch, _)| batch), &staged.outcomes);
         // Nothing but repetitions: all of it is on disk already.
         let kept = if changes.is_empty() && staged.points.is_empty() {
@@ -171,7 +188,13 @@ impl Writer {
         self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).publish(plan);
         self.shared.chunks.publish(&mut self.chunks, &staged);
         self.publish_entries(&entries, kept)?;
+        if let (Some(put), Some(outbox)) = (owed, self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner).as_mut()) {
+            outbox.publish(put);
+        }
         self.remember_sessions(group);
+        if !edges.is_empty() {
+            self.shared.edges.write().unwrap_or_else(PoisonError::into_inner).extend(edges);
+        }
         if has_late {
             self.shared.late.send_replace(staged.commit);
         }
@@ -183,6 +206,25 @@ impl Writer {
             }
         }
         Ok((staged.commit, staged.outcomes))
+    }
+
+    /// Where this is an edge's store: adds what the group owes the centre.
+    fn owe(
+        &self,
+        group: &[(Batch, Answer<Receipt>)],
+        observations: &[Observation],
+        outcomes: &[Outcome],
+        changes: &mut Vec<Change>,
+    ) -> Result<Option<outbox::Put>, Error> {
+        let mut outbox = self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(outbox) = outbox.as_mut() else { return Ok(None) };
+        let new = observations.iter().zip(outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
+        let owed = Owed {
+            sequence: 0,
+            observations: new.map(|(observation, _)| *observation).collect(),
+            gaps: group.iter().flat_map(|(batch, _)| batch.gaps.iter().cloned()).collect(),
+        };
+        outbox.put(self.shared.engine.as_ref(), &owed, changes)
     }
 
     /// Ends the preparation of a commit: its log record, and the ledger's lines as rows when records are dropped.

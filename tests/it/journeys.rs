@@ -5,6 +5,7 @@ mod browser;
 mod commands;
 mod datasets;
 mod demo;
+mod edge;
 mod history;
 mod lost_link;
 mod modbus;

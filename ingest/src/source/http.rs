@@ -1,6 +1,8 @@
 //! HTTP push: `POST /api/v1/observations`, answered after the commit. The same JSON as over MQTT, each object with its `device`.
 
 mod body;
+mod edge;
+mod replay;
 
 use crate::commit::Settled;
 use crate::frame::Frame;
@@ -21,7 +23,11 @@ const PATH: &str = "/api/v1/observations";
 
 /// The push door, to be merged with the rest of the API.
 pub fn router(intake: Intake) -> Router {
-    Router::new().route(PATH, post(push).fallback(other_method)).with_state(intake)
+    Router::new()
+        .route(PATH, post(push).fallback(other_method))
+        .route("/api/v1/edges/{name}", post(edge::take))
+        .route("/api/v1/quarantine/replay", post(replay::replay))
+        .with_state(intake)
 }
 
 async fn other_method() -> Response {
@@ -149,6 +155,15 @@ fn too_large() -> Response {
 }
 
 fn sender(intake: &Intake, query: Option<&str>, headers: &HeaderMap) -> Result<OwnerId, Box<Response>> {
+    match holder(intake, query, headers, Scope::Ingest)? {
+        Viewer::Token { owner, .. } => Ok(owner),
+        Viewer::Public => Ok("".into()),
+    }
+}
+
+/// The holder of the token that a request carries, if it has the scope.
+fn holder(intake: &Intake, query: Option<&str>, headers: &HeaderMap, scope: Scope) -> Result<Viewer, Box<Response>> {
+    let word = scope.word();
     let refuse = |status, title, detail: &str| Err(Box::new(problem(status, title, detail, None)));
     if query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("token="))) {
         return refuse(
@@ -162,16 +177,16 @@ fn sender(intake: &Intake, query: Option<&str>, headers: &HeaderMap) -> Result<O
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });
     match token.and_then(|token| intake.store().viewer_of(token.trim())) {
-        Some(viewer) if !viewer.may(Scope::Ingest) => refuse(
+        Some(viewer) if !viewer.may(scope) => refuse(
             StatusCode::FORBIDDEN,
             "Not allowed",
-            "this token lacks the scope ingest; make one with: pescaia token new --owner … --scope ingest",
+            &format!("this token lacks the scope {word}; make one with: pescaia token new --owner … --scope {word}"),
         ),
-        Some(Viewer::Token { owner, .. }) => Ok(owner),
+        Some(viewer @ Viewer::Token { .. }) => Ok(viewer),
         _ => refuse(
             StatusCode::UNAUTHORIZED,
             "No valid token",
-            "send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope ingest",
+            &format!("send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope {word}"),
         ),
     }
 }

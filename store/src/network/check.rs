@@ -2,11 +2,11 @@
 
 use super::NetworkFile;
 use super::nearest::nearest;
-use super::wire::{DatastreamEntry, DeviceEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
+use super::wire::{DatastreamEntry, DeviceEntry, MeterEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
 use crate::Complaint;
 use model::{
-    ByteOrder, Datastream, DatastreamId, Device, Feed, GaugeZero, Link, NumberType, ObservedProperty, OwnerId, Place, Profile, Register,
-    RegisterSpace, SignalClass, Station, Text, Threshold, Timestamp, Unit, Validity, Visibility, civil_day_start,
+    ByteOrder, Counter, Datastream, DatastreamId, Device, Feed, GaugeZero, Link, MeterChange, NumberType, ObservedProperty, OwnerId, Place,
+    Profile, Register, RegisterSpace, SignalClass, Station, Text, Threshold, Timestamp, Unit, Validity, Visibility, civil_day_start,
 };
 use std::sync::Arc;
 
@@ -113,6 +113,27 @@ pub(super) fn station(entry: &StationEntry, retired: bool, wrong: &mut Vec<Wrong
     }
 }
 
+fn counter(entry: &DatastreamEntry, class: SignalClass, wrong: &mut Vec<Wrong>) -> Counter {
+    if class != SignalClass::Counter && (entry.counter.is_some() || !entry.meter.is_empty()) {
+        wrong.push(("counter", format!("\"{}\" is no counter; leave counter and meter out, or write class = \"counter\"", entry.id)));
+    }
+    let wraps_at = entry.counter.as_ref().and_then(|counter| match (counter.digits, counter.bits, counter.wraps_at) {
+        (Some(digits @ 1..=15), None, None) => Some(10_f64.powi(i32::from(digits))),
+        (None, Some(bits @ 1..=53), None) => Some(2_f64.powi(i32::from(bits))),
+        (None, None, Some(width)) if width.is_finite() && width > 0.0 => Some(width),
+        _ => {
+            wrong.push(("counter", "give one of digits (1 to 15), bits (1 to 53) or wraps_at (a number above 0)".into()));
+            None
+        }
+    });
+    let change = |meter: &MeterEntry, wrong: &mut Vec<Wrong>| {
+        Some(MeterChange { at: instant(Some(&meter.replaced), "replaced", wrong)?, last: meter.last, first: meter.first })
+    };
+    let mut replaced: Vec<MeterChange> = entry.meter.iter().filter_map(|meter| change(meter, wrong)).collect();
+    replaced.sort_by_key(|change| change.at);
+    Counter { wraps_at, replaced }
+}
+
 /// `owner` is that of the station.
 pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: OwnerId, retired: bool, wrong: &mut Vec<Wrong>) -> Datastream {
     slug(&entry.id, wrong);
@@ -176,6 +197,7 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         period_s: entry.period_s,
         visibility,
         thresholds,
+        counter: counter(entry, class, wrong),
         retired,
     }
 }

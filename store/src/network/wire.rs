@@ -64,6 +64,38 @@ pub(super) struct DatastreamEntry {
     pub(super) visibility: Option<VisibilityEntry>,
     #[serde(default)]
     pub(super) threshold: Vec<ThresholdEntry>,
+    /// How a counter is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counter: Option<CounterEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) meter: Vec<MeterEntry>,
+}
+
+/// One of the three.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CounterEntry {
+    /// Digits of a mechanical index: 6 begins again at a million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) digits: Option<u8>,
+    /// Bits of a register whose steps are one unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bits: Option<u8>,
+    /// In the datastream's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) wraps_at: Option<f64>,
+}
+
+/// A meter that was replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeterEntry {
+    pub(super) replaced: String,
+    /// The old meter's last index.
+    pub(super) last: f64,
+    /// The new meter's first.
+    #[serde(default)]
+    pub(super) first: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

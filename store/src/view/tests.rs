@@ -37,6 +37,16 @@ property = "water_level"
 period_s = 900
 "#;
 
+const METER: &str = r#"
+[[datastream]]
+id = "meter"
+station = "s"
+property = "energy_counter"
+period_s = 900
+visibility = "public"
+counter = { digits = 6 }
+"#;
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).expect(text)
 }
@@ -167,4 +177,27 @@ fn a_sensor_that_says_nonsense_says_nothing_about_the_water() {
     nonsense("2026-11-23T06:15:00Z");
     nonsense("2026-11-23T06:30:00Z");
     assert_eq!(state(), (Level::Unknown, false, None), "three periods of nonsense later nobody knows");
+}
+
+#[test]
+fn a_counter_is_shared_among_the_days_between_its_readings_and_their_sum_is_the_difference_of_the_index() {
+    let (store, _) = world("2026-03-31T00:00:00Z");
+    store.apply(&load_embedded("n", &format!("{NETWORK}{METER}"), &[]).expect("a network")).expect("applied");
+    // Read at noon UTC; the 29th of March has 23 hours, and the index begins again at a million.
+    measure(&store, "meter", "2026-03-27T12:00:00Z", &[999_000.0]);
+    measure(&store, "meter", "2026-03-28T12:00:00Z", &[999_240.0]);
+    measure(&store, "meter", "2026-03-30T12:00:00Z", &[200.0]);
+    let view = store.seen_by(&Viewer::Public);
+    let meter = view.datastream("meter").expect("there");
+    let whole = Interval::new(at("2026-03-26T23:00:00Z"), at("2026-03-30T22:00:00Z"));
+    let days = view.increases(&meter, whole, Bucket::CivilDay, 99).expect("read");
+    let amounts: Vec<f64> = days.iter().map(|day| day.amount.expect("near enough")).collect();
+    // 10 a hour until the 28th at noon, then 20: 110, 130 and 11 hours at 20, 23 hours, 14 hours.
+    assert_eq!(amounts, [110.0, 350.0, 460.0, 280.0]);
+    assert_eq!(amounts.iter().sum::<f64>(), 1_000_200.0 - 999_000.0);
+    let part = view.increases(&meter, Interval::new(at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")), Bucket::CivilDay, 9);
+    assert_eq!(part.expect("read").iter().map(|day| day.amount).collect::<Vec<_>>(), [Some(460.0)], "asked for alone it is the same");
+    measure(&store, "meter", "2026-04-02T12:15:00Z", &[300.0]);
+    let far = view.increases(&meter, Interval::new(at("2026-04-01T00:00:00Z"), at("2026-04-02T00:00:00Z")), Bucket::CivilDay, 9);
+    assert!(far.expect("read").iter().all(|day| day.amount.is_none()), "more than 48 hours apart");
 }

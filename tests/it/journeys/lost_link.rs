@@ -1,57 +1,20 @@
 //! rumqttc through a link that is cut again and again: its session is remembered, so it keeps and sends again what is owed.
 
+use crate::support::link::Link;
 use crate::support::{Dir, World, eventually, now_s, one_gauge};
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const COUNT: usize = 500;
 const WINDOW: usize = 10;
 
-/// Passes bytes both ways until it is told to cut.
-struct Proxy {
-    port: u16,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    fn to(door: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, open) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
-        let kept = open.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let Ok(server) = TcpStream::connect(&door) else { continue };
-                for (from, to) in [(&client, &server), (&server, &client)] {
-                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    kept.lock().unwrap().push(from.try_clone().unwrap());
-                    std::thread::spawn(move || {
-                        let mut bytes = [0; 4096];
-                        while let Ok(count @ 1..) = from.read(&mut bytes) {
-                            if to.write_all(&bytes[..count]).is_err() {
-                                break;
-                            }
-                        }
-                        let _ = to.shutdown(Shutdown::Both);
-                    });
-                }
-            }
-        });
-        Self { port, open }
-    }
-    fn cut(&self) {
-        self.open.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
-    }
-}
-
 #[test]
 fn rumqttc_is_cut_off_ten_times_and_every_reading_arrives_once() {
     let dir = Dir::new("lost-link");
     let world = World::run(&dir, &one_gauge());
-    let proxy = Proxy::to(world.mqtt.clone());
+    let proxy = Link::to(&world.mqtt);
     let mut options = MqttOptions::new("logger-1", "127.0.0.1", proxy.port);
     options.set_credentials("prova", "prova").set_clean_session(false).set_inflight(20);
     let (client, mut connection) = Client::new(options, COUNT + 10);
@@ -78,7 +41,7 @@ fn rumqttc_is_cut_off_ten_times_and_every_reading_arrives_once() {
         let payload = format!("{{\"time\":{},\"values\":{{\"level\":{}}}}}", start + i64::try_from(number).unwrap(), number % 10);
         client.publish("pescaia/v1/demo/prova", QoS::AtLeastOnce, false, payload).unwrap();
         if number % 50 == 25 {
-            proxy.cut();
+            proxy.drop_all();
         }
     }
     eventually("every reading is there", 30, || world.observations("prova-level", "period=PT1H").len() == COUNT);

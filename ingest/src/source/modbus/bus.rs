@@ -18,7 +18,7 @@ const UNSETTLED: usize = 256;
 
 /// What was handed over and is not yet known to be on disk. The order of the calls is the order of the commits.
 enum Unsettled {
-    Frame(Settling),
+    Frame(Box<Settling>),
     Gaps(oneshot::Receiver<Result<Receipt, store::Error>>),
 }
 
@@ -61,7 +61,7 @@ impl Bus {
             hand_over_gaps(&store, &meters, &unsettled, gaps).await;
             if let Some(frame) = frame {
                 // The settler lives as long as this sender: sending can't fail.
-                let _ = unsettled.send(Unsettled::Frame(intake.take(frame))).await;
+                let _ = unsettled.send(Unsettled::Frame(Box::new(intake.take(frame)))).await;
             }
         }
         for (unit, _) in &mut self.units {
@@ -110,7 +110,7 @@ fn result(outcome: &Result<(), Failure>) -> &'static str {
         Err(GapReason::Timeout) => "timeout",
         Err(GapReason::Unreachable) => "unreachable",
         Err(GapReason::Exception(_)) => "exception",
-        Err(GapReason::BadAnswer | GapReason::NoNumber) => "bad-answer",
+        Err(GapReason::BadAnswer | GapReason::NoNumber | GapReason::Dropped) => "bad-answer",
     }
 }
 

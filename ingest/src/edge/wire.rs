@@ -1,0 +1,100 @@
+//! A batch on its way: one line of JSON that names what follows, then the observations packed as the store's log packs them.
+
+use model::{DatastreamId, DatastreamKey, Gap, GapReason, Observation, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use store::Owed;
+
+const MAGIC: &[u8] = b"pescaia-edge-1 ";
+
+/// The line. Short names: a cabinet may send a hundred bytes at a time over a narrow link.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    /// Epoch of the edge's store.
+    e: u64,
+    /// Sequences, both ends included.
+    s: Vec<(u64, u64)>,
+    /// Keys of datastreams; the packed numbers count through them.
+    k: Vec<String>,
+    /// Gaps: place of the key, from and to in µs, reason, count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    g: Vec<(u32, i64, i64, String, u64)>,
+}
+
+/// What an edge sends.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parcel {
+    pub(crate) epoch: u64,
+    /// Sequences, both ends included, ascending.
+    pub(crate) sequences: Vec<(u64, u64)>,
+    pub(crate) keys: Vec<DatastreamKey>,
+    /// Their datastreams are places in `keys`.
+    pub(crate) observations: Vec<Observation>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Parcel {
+    /// From what is owed; `key_of` names a datastream, and what it does not know is left out.
+    pub(crate) fn of(epoch: u64, owed: &[Owed], key_of: impl Fn(DatastreamId) -> Option<DatastreamKey>) -> Self {
+        let mut parcel = Self { epoch, sequences: Vec::new(), keys: Vec::new(), observations: Vec::new(), gaps: Vec::new() };
+        let mut places: HashMap<DatastreamId, Option<DatastreamId>> = HashMap::new();
+        for one in owed {
+            match parcel.sequences.last_mut() {
+                Some((_, last)) if *last + 1 == one.sequence => *last = one.sequence,
+                _ => parcel.sequences.push((one.sequence, one.sequence)),
+            }
+            let keys = &mut parcel.keys;
+            let mut place = |id: DatastreamId| {
+                *places.entry(id).or_insert_with(|| {
+                    let key = key_of(id)?;
+                    keys.push(key);
+                    u32::try_from(keys.len() - 1).ok().map(DatastreamId)
+                })
+            };
+            let observations = one.observations.iter();
+            parcel.observations.extend(observations.filter_map(|one| Some(Observation { datastream: place(one.datastream)?, ..*one })));
+            parcel.gaps.extend(one.gaps.iter().filter_map(|gap| Some(Gap { datastream: place(gap.datastream)?, ..gap.clone() })));
+        }
+        parcel
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let gap = |gap: &Gap| (gap.datastream.0, gap.from.micros(), gap.to.micros(), gap.reason.code(), gap.count);
+        let head = Head {
+            e: self.epoch,
+            s: self.sequences.clone(),
+            k: self.keys.iter().map(ToString::to_string).collect(),
+            g: self.gaps.iter().map(gap).collect(),
+        };
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(serde_json::to_vec(&head).unwrap_or_default());
+        bytes.push(b'\n');
+        bytes.extend(store::pack(&self.observations));
+        bytes
+    }
+
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or("this is no batch of a pescaia's edge, or one of a newer version")?;
+        let end = rest.iter().position(|byte| *byte == b'\n').ok_or("the batch ends within its head")?;
+        let (head, packed) = rest.split_at_checked(end).ok_or("the batch ends within its head")?;
+        let head: Head = serde_json::from_slice(head).map_err(|cause| format!("the head of the batch can't be read: {cause}"))?;
+        let observations = store::unpack(packed.get(1..).unwrap_or_default()).map_err(|cause| cause.to_string())?;
+        if observations.iter().any(|one| one.datastream.index() >= head.k.len()) || head.g.iter().any(|gap| gap.0 as usize >= head.k.len())
+        {
+            return Err("the batch speaks of a datastream that it does not name".into());
+        }
+        if observations.iter().any(|one| !one.result.is_finite()) || head.s.iter().any(|(first, last)| first > last) {
+            return Err("the batch holds what no edge sends".into());
+        }
+        let gap = |(place, from, to, reason, count): (u32, i64, i64, String, u64)| {
+            let reason = GapReason::from_code(&reason).ok_or_else(|| format!("unknown reason of a gap: {reason}"))?;
+            let (from, to) = (Timestamp::from_micros(from), Timestamp::from_micros(to));
+            Ok(Gap { datastream: DatastreamId(place), from, to, reason, count })
+        };
+        let gaps = head.g.into_iter().map(gap).collect::<Result<_, String>>()?;
+        let keys = head.k.into_iter().map(DatastreamKey::from).collect();
+        Ok(Self { epoch: head.e, sequences: head.s, keys, observations, gaps })
+    }
+}
