@@ -1,4 +1,4 @@
-//! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0 and 1. A PUBACK goes out only after the commit that holds the message,
+//! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0, 1 and 2. A PUBACK or PUBREC goes out only after the commit that holds the message,
 //! in the order of receipt. It takes what devices publish; it queues nothing for anybody. A will is accepted and
 //! ignored, a retain flag too. Rules: docs/decisions/0004-mqtt-door.md.
 
@@ -8,6 +8,7 @@ mod connection;
 mod ended;
 mod gate;
 mod hello;
+mod in_flight;
 mod linger;
 mod penalty;
 mod topic;

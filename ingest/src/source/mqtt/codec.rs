@@ -1,7 +1,7 @@
 //! One core, two thin codecs: packets of MQTT 3.x and 5 as the few things that this door hears and says.
 
 use bytes::Bytes;
-use mqtt_proto::{Pid, Protocol, QoS, QosPid, VarBytes, v3, v5};
+use mqtt_proto::{Pid, Protocol, QosPid, VarBytes, v3, v5};
 
 /// Which codec a connection speaks; settled by its CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,7 @@ pub(super) struct Publish {
 pub(super) enum Delivery {
     Qos0,
     Qos1(Pid),
-    /// Not spoken here yet.
-    Qos2,
+    Qos2(Pid),
 }
 
 /// What a client may say.
@@ -78,6 +77,7 @@ pub(super) enum Outgoing {
     },
     Refuse(Refusal),
     Puback(Pid, Kept),
+    Pubrec(Pid, Kept),
     Pubcomp(Pid),
     /// Nothing is delivered to anybody yet: every filter is refused.
     Suback(Pid, usize),
@@ -96,7 +96,7 @@ pub(super) enum Refusal {
     Busy,
 }
 
-/// What a PUBACK of MQTT 5 says beside "it is on disk".
+/// What a PUBACK or PUBREC of MQTT 5 says beside "it is on disk".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     Stored,
@@ -193,7 +193,7 @@ fn delivery(qos: QosPid) -> Delivery {
     match qos {
         QosPid::Level0 => Delivery::Qos0,
         QosPid::Level1(pid) => Delivery::Qos1(pid),
-        QosPid::Level2(_) => Delivery::Qos2,
+        QosPid::Level2(pid) => Delivery::Qos2(pid),
     }
 }
 
@@ -289,7 +289,9 @@ fn to_v3(packet: &Outgoing) -> Option<v3::Packet> {
             v3::Connack::new(false, code).into()
         }
         Outgoing::Puback(pid, Kept::Stored | Kept::Quarantined) => v3::Packet::Puback(*pid),
-        Outgoing::Puback(_, Kept::NotAuthorized) | Outgoing::Goodbye(_) | Outgoing::Suback(..) => return None,
+        Outgoing::Pubrec(pid, Kept::Stored | Kept::Quarantined) => v3::Packet::Pubrec(*pid),
+        Outgoing::Puback(_, Kept::NotAuthorized) | Outgoing::Pubrec(_, Kept::NotAuthorized) => return None,
+        Outgoing::Goodbye(_) | Outgoing::Suback(..) => return None,
         Outgoing::Pubcomp(pid) => v3::Packet::Pubcomp(*pid),
         Outgoing::Unsuback(pid, _) => v3::Packet::Unsuback(*pid),
         Outgoing::Pong => v3::Packet::Pingresp,
@@ -297,11 +299,10 @@ fn to_v3(packet: &Outgoing) -> Option<v3::Packet> {
 }
 
 fn to_v5(packet: &Outgoing) -> Option<v5::Packet> {
-    use v5::{ConnectReasonCode as Code, PubackReasonCode};
+    use v5::{ConnectReasonCode as Code, PubackReasonCode, PubrecReasonCode};
     Some(match packet {
         Outgoing::Welcome { session_present, assigned, receive_max, max_packet } => {
             let mut connack = v5::Connack::new(*session_present, Code::Success);
-            connack.properties.max_qos = Some(QoS::Level1);
             connack.properties.retain_available = Some(false);
             connack.properties.receive_max = Some(*receive_max);
             connack.properties.max_packet_size = Some(*max_packet);
@@ -326,6 +327,14 @@ fn to_v5(packet: &Outgoing) -> Option<v5::Packet> {
                 Kept::NotAuthorized => PubackReasonCode::NotAuthorized,
             };
             v5::Puback::new(*pid, code).into()
+        }
+        Outgoing::Pubrec(pid, kept) => {
+            let code = match kept {
+                Kept::Stored => PubrecReasonCode::Success,
+                Kept::Quarantined => PubrecReasonCode::PayloadFormatInvalid,
+                Kept::NotAuthorized => PubrecReasonCode::NotAuthorized,
+            };
+            v5::Pubrec::new(*pid, code).into()
         }
         Outgoing::Pubcomp(pid) => v5::Pubcomp::new_success(*pid).into(),
         Outgoing::Suback(pid, count) => v5::Suback::new(*pid, vec![v5::SubscribeReasonCode::NotAuthorized; *count]).into(),

@@ -2,10 +2,11 @@
 //! for a commit.
 
 use super::Shared;
-use super::answers::{Answers, InFlight, Mouth, Reply};
+use super::answers::{Answers, Mouth, Reply};
 use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
 use super::hello::{Guest, greet};
+use super::in_flight::{Arrival, InFlight};
 use super::linger::linger;
 use super::topic::{Address, is_publishable};
 use crate::decode;
@@ -23,6 +24,9 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// Messages of QoS 2 that a client of 3.x may begin without releasing any; MQTT 5 clients are told how many.
+const MOST_UNRELEASED: usize = 4096;
 
 /// `newcomer` is the place among those who have not yet shown who they are; it is given back when they have.
 pub(super) async fn run(
@@ -49,9 +53,10 @@ pub(super) async fn run(
     let (generation, taken_over) = shared.take_over(&guest.client);
     let client = guest.client.clone();
     let (mut read, write) = stream.into_split();
-    let in_flight = Arc::new(InFlight::new(shared.settings.max_unacked));
     let (answers, replies) = Answers::channel();
     let version = guest.connect.version;
+    let max_unacked = shared.settings.max_unacked;
+    let in_flight = Arc::new(InFlight::new(max_unacked, if version == Version::V5 { max_unacked.into() } else { MOST_UNRELEASED }));
     let mouth =
         Mouth { write, version, in_flight: in_flight.clone(), patience: shared.settings.write_timeout, out: Vec::with_capacity(1024) };
     let mut answering = tokio::spawn(mouth.run(replies));
@@ -147,7 +152,11 @@ impl Reader<'_> {
             Incoming::Ping => Outgoing::Pong,
             Incoming::Subscribe(pid, count) => Outgoing::Suback(*pid, *count),
             Incoming::Unsubscribe(pid, count) => Outgoing::Unsuback(*pid, *count),
-            Incoming::Pubrel(pid) => Outgoing::Pubcomp(*pid),
+            // Unknown ones too: they are from before a connection broke, and what they release is on disk or will be sent anew.
+            Incoming::Pubrel(pid) => {
+                self.in_flight.release(*pid);
+                Outgoing::Pubcomp(*pid)
+            }
             Incoming::Disconnect => return Err(Ended::Client),
             Incoming::Connect(_) | Incoming::Unexpected | Incoming::Publish(_) => return Err(Ended::Protocol),
         };
@@ -156,9 +165,6 @@ impl Reader<'_> {
     }
 
     async fn publish(&mut self, publish: Publish, device: &Device, user: &str) -> Result<(), Ended> {
-        if publish.qos == Delivery::Qos2 {
-            return Err(Ended::Qos);
-        }
         if publish.aliased {
             return Err(Ended::Alias);
         }
@@ -168,15 +174,15 @@ impl Reader<'_> {
         let Some(address) = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device)) else {
             return self.refuse(&publish, device, user).await;
         };
-        let pid = match publish.qos {
-            Delivery::Qos1(pid) => {
-                if !self.in_flight.begin(pid, publish.dup) {
-                    return Ok(());
-                }
-                Some(pid)
+        match (self.in_flight.begin(publish.qos, publish.dup), publish.qos) {
+            (Arrival::New, _) => {}
+            (Arrival::Received, Delivery::Qos2(pid)) => {
+                self.answers.now(Outgoing::Pubrec(pid, Kept::Stored)).await;
+                return Ok(());
             }
-            _ => None,
-        };
+            (Arrival::OnItsWay | Arrival::Received, _) => return Ok(()),
+            (Arrival::TooMany, _) => return Err(Ended::Unreleased),
+        }
         self.in_flight.room().await;
         let settling = self.intake.take(Frame {
             source: "mqtt",
@@ -188,7 +194,7 @@ impl Reader<'_> {
             received_at: self.shared.store.clock().now(),
             bytes: publish.payload,
         });
-        self.answers.after(Reply { pid, settling });
+        self.answers.after(Reply { delivery: publish.qos, settling });
         Ok(())
     }
 
@@ -215,12 +221,16 @@ impl Reader<'_> {
             let topic: String = publish.topic.chars().take(128).collect();
             tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "a device published outside its own topics");
         }
-        if let (Version::V5, Delivery::Qos1(pid)) = (self.version, publish.qos) {
-            self.answers.now(Outgoing::Puback(pid, Kept::NotAuthorized)).await;
-            return Ok(());
-        }
-        self.shared.penalties.send_away(user, Instant::now());
-        Err(Ended::NotAuthorized)
+        let answer = match (self.version, publish.qos) {
+            (Version::V5, Delivery::Qos1(pid)) => Outgoing::Puback(pid, Kept::NotAuthorized),
+            (Version::V5, Delivery::Qos2(pid)) => Outgoing::Pubrec(pid, Kept::NotAuthorized),
+            _ => {
+                self.shared.penalties.send_away(user, Instant::now());
+                return Err(Ended::NotAuthorized);
+            }
+        };
+        self.answers.now(answer).await;
+        Ok(())
     }
 }
 

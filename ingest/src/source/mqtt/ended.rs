@@ -14,8 +14,8 @@ pub(super) enum Ended {
     /// A packet that may not stand here.
     Protocol,
     TooLarge,
-    /// A QoS that this door does not speak.
-    Qos,
+    /// More messages of QoS 2 begun and not released than a client may have.
+    Unreleased,
     Topic,
     /// An alias instead of a topic, though we announce that we take none.
     Alias,
@@ -42,7 +42,7 @@ impl Ended {
             Self::Malformed => "malformed",
             Self::Protocol => "protocol",
             Self::TooLarge => "too-large",
-            Self::Qos => "qos",
+            Self::Unreleased => "unreleased",
             Self::Topic => "topic",
             Self::Alias => "alias",
             Self::NotAuthorized => "not-authorized",
@@ -64,7 +64,7 @@ impl Ended {
             Self::Malformed => Some(Reason::MalformedPacket),
             Self::Protocol => Some(Reason::ProtocolError),
             Self::TooLarge => Some(Reason::PacketTooLarge),
-            Self::Qos => Some(Reason::QoSNotSupported),
+            Self::Unreleased => Some(Reason::ReceiveMaximumExceeded),
             Self::Topic => Some(Reason::TopicNameInvalid),
             Self::Alias => Some(Reason::TopicAliasInvalid),
             Self::NotAuthorized => Some(Reason::NotAuthorized),

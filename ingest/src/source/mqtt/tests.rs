@@ -3,6 +3,7 @@
 mod crowd;
 mod five;
 mod hostile;
+mod qos_2;
 mod rights;
 
 use super::{Door, DoorSettings};
@@ -224,7 +225,6 @@ async fn what_may_not_stand_in_a_publish_closes_its_connection_and_no_other() {
     for bad in [
         publish(0x32, b"", 1, b"1", 4),
         publish(0x32, b"pescaia/v1/demo/+", 1, b"1", 4),
-        publish(0x34, TOPIC, 1, b"1", 4),
         publish(0x32, TOPIC, 0, b"1", 4),
         packet(0x32, &vec![b'x'; 5000]),
         packet(0x10, b""),
