@@ -33,6 +33,7 @@ pub struct Meters {
     pub(crate) inflight: Gauge,
     pub(crate) mqtt_connections: Gauge,
     mqtt_disconnects: Family<Reason, Counter>,
+    pub(crate) mqtt_dropped: Counter,
     modbus_polls: Family<ResultOf, Counter>,
     gap_records: Family<Reason, Counter>,
 }
@@ -45,6 +46,7 @@ impl Default for Meters {
             inflight: Gauge::default(),
             mqtt_connections: Gauge::default(),
             mqtt_disconnects: Family::default(),
+            mqtt_dropped: Counter::default(),
             modbus_polls: Family::default(),
             gap_records: Family::default(),
         }
@@ -59,6 +61,7 @@ impl Meters {
         registry.register("pescaia_ingest_inflight", "Messages on their way to the disk", self.inflight.clone());
         registry.register("pescaia_mqtt_connections", "Open MQTT connections", self.mqtt_connections.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
+        registry.register("pescaia_mqtt_dropped", "Messages that MQTT subscribers were too slow for", self.mqtt_dropped.clone());
         registry.register("pescaia_modbus_polls", "Modbus requests by result", self.modbus_polls.clone());
         registry.register("pescaia_gap_records", "Failed polls by reason", self.gap_records.clone());
     }
@@ -102,6 +105,7 @@ mod tests {
             "pescaia_ingest_inflight 0",
             "pescaia_mqtt_connections 0",
             r#"pescaia_mqtt_disconnects_total{reason="client"} 1"#,
+            "pescaia_mqtt_dropped_total 0",
             r#"pescaia_modbus_polls_total{result="ok"} 1"#,
             r#"pescaia_gap_records_total{reason="timeout"} 3"#,
         ] {

@@ -1,15 +1,18 @@
 //! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0, 1 and 2. A PUBACK or PUBREC goes out only after the commit that holds the message,
-//! in the order of receipt. It takes what devices publish; it queues nothing for anybody. A will is accepted and
+//! in the order of receipt. Who subscribes hears what is committed, as far as it may see it; nothing is queued for who is away. A will is accepted and
 //! ignored, a retain flag too. Rules: docs/decisions/0004-mqtt-door.md.
 
 mod answers;
 mod codec;
 mod connection;
 mod ended;
+mod filter;
 mod gate;
 mod hello;
 mod in_flight;
 mod linger;
+mod live;
+mod pass;
 mod penalty;
 mod topic;
 
@@ -17,6 +20,7 @@ use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Source, Stop, stopped};
 use gate::Gate;
+use live::Live;
 use penalty::Penalties;
 use std::collections::HashMap;
 use std::io;
@@ -70,6 +74,7 @@ struct Shared {
     meters: Meters,
     gate: Gate,
     penalties: Penalties,
+    live: Arc<Live>,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
 }
@@ -105,7 +110,9 @@ impl Door {
     /// The operating system's, when the address can't be had.
     pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let shared = Shared { store, settings, meters, gate: Gate::default(), penalties: Penalties::default(), clients: Mutex::default() };
+        let live = Live::new(store.clone(), meters.clone());
+        let (gate, penalties) = (Gate::default(), Penalties::default());
+        let shared = Shared { store, settings, meters, gate, penalties, live, clients: Mutex::default() };
         Ok(Self { listener, shared: Arc::new(shared) })
     }
 

@@ -1,8 +1,9 @@
 //! What goes back to the client: at once what needs no disk, and after its commit each PUBACK or PUBREC, in the order of receipt.
 
-use super::codec::{Delivery, Kept, Outgoing, Version, encode};
+use super::codec::{Delivery, Kept, Outgoing, Version, encode, encode_publish};
 use super::ended::Ended;
 use super::in_flight::InFlight;
+use super::live::Listener;
 use crate::commit::{Settled, Settling};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use tokio::sync::mpsc;
 
 /// Answers that may wait for the wire before reading stops: who asks and never listens must not fill the memory.
 const MOST_WAITING: usize = 64;
+/// Bytes of the live feed that are written before answers get their turn again.
+const A_LITTLE: usize = 8 * 1024;
 
 /// A message on its way to the disk, and how it came; QoS 0 gets no answer.
 pub(super) struct Reply {
@@ -56,6 +59,10 @@ pub(super) struct Mouth<W> {
     pub(super) in_flight: Arc<InFlight>,
     /// How long the client may take to accept what it is told.
     pub(super) patience: Duration,
+    /// What the client has subscribed to.
+    pub(super) listener: Arc<Listener>,
+    /// It has subscribed, ever; else nothing is looked for.
+    pub(super) listening: bool,
     pub(super) out: Vec<u8>,
 }
 
@@ -97,7 +104,11 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
                     }
                 }
             }
+            let more = self.listening && reading && self.say_news();
             self.flush().await?;
+            if more {
+                continue;
+            }
             tokio::select! {
                 biased;
                 packet = replies.now.recv(), if reading => match packet {
@@ -109,6 +120,7 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
                     let delivery = front.take().map_or(Delivery::Qos0, |reply| reply.delivery);
                     self.acknowledge(delivery, settled)?;
                 }
+                () = self.listener.news(), if self.listening && reading => {}
                 reply = replies.after.recv(), if front.is_none() => match reply {
                     Some(reply) => front = Some(reply),
                     None => return Ok(()),
@@ -122,8 +134,15 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
         if matches!(packet, Outgoing::Goodbye(_)) {
             *goodbye = Some(packet);
         } else {
+            self.listening |= matches!(packet, Outgoing::Suback(..));
             self.say(&packet);
         }
+    }
+
+    /// Puts a little of the live feed behind what is to be written; true when there is more.
+    fn say_news(&mut self) -> bool {
+        let (version, out) = (self.version, &mut self.out);
+        self.listener.take(A_LITTLE, |said| encode_publish(version, &said.topic, &said.payload, out))
     }
 
     fn say(&mut self, packet: &Outgoing) {

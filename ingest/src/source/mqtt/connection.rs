@@ -3,18 +3,20 @@
 
 use super::Shared;
 use super::answers::{Answers, Mouth, Reply};
-use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode as decode_packet, packet_length};
+use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Subscribe, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
 use super::hello::{Guest, greet};
 use super::in_flight::{Arrival, InFlight};
 use super::linger::linger;
+use super::live::{Grant, Listener};
+use super::pass::Pass;
 use super::topic::{Address, is_publishable};
 use crate::decode;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
 use bytes::BytesMut;
-use model::{Device, Link};
+use model::{Device, Link, Scope, Viewer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +59,18 @@ pub(super) async fn run(
     let version = guest.connect.version;
     let max_unacked = shared.settings.max_unacked;
     let in_flight = Arc::new(InFlight::new(max_unacked, if version == Version::V5 { max_unacked.into() } else { MOST_UNRELEASED }));
-    let mouth =
-        Mouth { write, version, in_flight: in_flight.clone(), patience: shared.settings.write_timeout, out: Vec::with_capacity(1024) };
+    let listener = listener(shared, &guest);
+    let mouth = Mouth {
+        write,
+        version,
+        in_flight: in_flight.clone(),
+        patience: shared.settings.write_timeout,
+        listener: listener.clone(),
+        listening: guest.session_present && shared.live.resume(&client, &listener),
+        out: Vec::with_capacity(1024),
+    };
     let mut answering = tokio::spawn(mouth.run(replies));
-    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, version, refused: 0 };
+    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, listener: &listener, version, refused: 0 };
     let ended = tokio::select! {
         ended = reader.run(&mut read, guest) => {
             // What was taken is still committed and acknowledged, then the reason is said.
@@ -80,8 +90,18 @@ pub(super) async fn run(
     if ended != Ended::Client && ended != Ended::Lost {
         linger(&mut read).await;
     }
+    shared.live.leave(&listener);
     shared.leave(&client, generation);
     ended
+}
+
+/// The ear of a connection: it hears what a token of its owner would be shown.
+fn listener(shared: &Shared, guest: &Guest) -> Arc<Listener> {
+    if !guest.session_present {
+        shared.live.forget(&guest.client);
+    }
+    let viewer = Viewer::Token { owner: guest.pass.device.owner.clone(), scopes: vec![Scope::Read] };
+    Listener::new(guest.pass.clone(), shared.store.seen_by(&viewer), guest.connect.max_packet)
 }
 
 /// Lets everything that was taken settle, 10 s at most, and says why it is over.
@@ -102,6 +122,7 @@ struct Reader<'a> {
     peer: SocketAddr,
     answers: &'a Answers,
     in_flight: &'a InFlight,
+    listener: &'a Arc<Listener>,
     version: Version,
     /// Publishes to topics that this client may not use.
     refused: u64,
@@ -110,8 +131,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn run(&mut self, read: &mut OwnedReadHalf, guest: Guest) -> Ended {
         let mut buffer = guest.buffer;
-        let user = guest.connect.user.unwrap_or_default();
-        let device = guest.device;
+        let pass = guest.pass;
+        let session = guest.connect.keeps_session.then_some(guest.client);
         let patience = Duration::from_millis(u64::from(guest.connect.keep_alive_s) * 1500);
         loop {
             loop {
@@ -122,19 +143,7 @@ impl Reader<'_> {
                 };
                 let packet = buffer.split_to(length);
                 let outcome = match decode_packet(self.version, &packet) {
-                    Ok(Incoming::Publish(publish)) => {
-                        // The credential is looked up each time: what was revoked ends at once.
-                        match self.shared.store.registry().device_by_user(&user) {
-                            Some(known) if known.id == device.id && known.owner == device.owner => {
-                                self.publish(publish, known, &user).await
-                            }
-                            _ => {
-                                tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %device.id, "a client published with a credential that has been revoked");
-                                Err(Ended::NotAuthorized)
-                            }
-                        }
-                    }
-                    Ok(other) => self.other(&other).await,
+                    Ok(packet) => self.hear(packet, &pass, &session).await,
                     Err(broken) => Err(broken.into()),
                 };
                 if let Err(ended) = outcome {
@@ -147,21 +156,39 @@ impl Reader<'_> {
         }
     }
 
-    async fn other(&self, packet: &Incoming) -> Result<(), Ended> {
+    /// `session` is under which name the client's is kept, if it is.
+    async fn hear(&mut self, packet: Incoming, pass: &Pass, session: &Option<String>) -> Result<(), Ended> {
+        let registry = self.shared.store.registry();
+        // The credential is looked up each time: what was revoked ends at once.
+        let Some(device) = pass.device(&registry) else {
+            tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %pass.device.id, "a client spoke with a credential that has been revoked");
+            return Err(Ended::NotAuthorized);
+        };
         let answer = match packet {
+            Incoming::Publish(publish) => return self.publish(publish, device, &pass.user).await,
             Incoming::Ping => Outgoing::Pong,
-            Incoming::Subscribe(pid, count) => Outgoing::Suback(*pid, *count),
-            Incoming::Unsubscribe(pid, count) => Outgoing::Unsuback(*pid, *count),
+            Incoming::Subscribe(subscribe) => Outgoing::Suback(subscribe.pid, self.subscribe(subscribe)),
+            Incoming::Unsubscribe(pid, filters) => Outgoing::Unsuback(pid, self.shared.live.unsubscribe(self.listener, &filters)),
             // Unknown ones too: they are from before a connection broke, and what they release is on disk or will be sent anew.
             Incoming::Pubrel(pid) => {
-                self.in_flight.release(*pid);
-                Outgoing::Pubcomp(*pid)
+                self.in_flight.release(pid);
+                Outgoing::Pubcomp(pid)
             }
             Incoming::Disconnect => return Err(Ended::Client),
-            Incoming::Connect(_) | Incoming::Unexpected | Incoming::Publish(_) => return Err(Ended::Protocol),
+            Incoming::Connect(_) | Incoming::Unexpected => return Err(Ended::Protocol),
         };
+        if let (Outgoing::Suback(..) | Outgoing::Unsuback(..), Some(client)) = (&answer, session) {
+            self.shared.live.remember(client, self.listener);
+        }
         self.answers.now(answer).await;
         Ok(())
+    }
+
+    fn subscribe(&self, subscribe: Subscribe) -> Vec<Grant> {
+        if subscribe.identified {
+            return vec![Grant::Identified; subscribe.filters.len()];
+        }
+        self.shared.live.subscribe(self.listener, subscribe.filters)
     }
 
     async fn publish(&mut self, publish: Publish, device: &Device, user: &str) -> Result<(), Ended> {

@@ -3,10 +3,9 @@
 use super::Shared;
 use super::codec::{Broken, Connect, Incoming, Outgoing, Refusal, Version, decode, encode, packet_length, version_of};
 use super::ended::Ended;
+use super::pass::Pass;
 use bytes::BytesMut;
-use model::Device;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use store::{Batch, SessionMark};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,9 +17,11 @@ const LONGEST_CLIENT_ID: usize = 256;
 /// Who has come in, and what of the wire was read beyond the CONNECT.
 pub(super) struct Guest {
     pub(super) connect: Connect,
-    pub(super) device: Arc<Device>,
+    pub(super) pass: Pass,
     /// User and client id: whose session it is.
     pub(super) client: String,
+    /// What was kept for it is there.
+    pub(super) session_present: bool,
     pub(super) buffer: BytesMut,
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
     };
     let client = client_name(&user, &client_id);
     let existed = shared.store.has_session(&client);
-    let session_present = existed && !connect.clean && connect.hears_of_session;
+    let session_present = existed && !connect.clean;
     if existed != connect.keeps_session {
         let mark = SessionMark { client: client.clone(), exists: connect.keeps_session };
         let kept = shared.store.commit(Batch { sessions: vec![mark], ..Batch::default() }).await;
@@ -64,9 +65,10 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
         }
     }
     let max_packet = u32::try_from(shared.settings.max_packet).unwrap_or(u32::MAX);
-    let welcome = Outgoing::Welcome { session_present, assigned, receive_max: shared.settings.max_unacked, max_packet };
+    let hears = session_present && connect.hears_of_session;
+    let welcome = Outgoing::Welcome { session_present: hears, assigned, receive_max: shared.settings.max_unacked, max_packet };
     send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
-    Ok(Guest { connect, device, client, buffer })
+    Ok(Guest { connect, pass: Pass { user, device }, client, session_present, buffer })
 }
 
 /// Whose session it is. A `/` within the user is written otherwise, so that no two clients have one name.

@@ -3,6 +3,7 @@
 mod crowd;
 mod five;
 mod hostile;
+mod live;
 mod qos_2;
 mod rights;
 
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 struct World {
     store: Store,
+    meters: Meters,
     door: std::net::SocketAddr,
     stop: watch::Sender<bool>,
     running: tokio::task::JoinHandle<()>,
@@ -55,8 +57,8 @@ impl World {
         let door = Door::bind("127.0.0.1:0".parse().expect("an address"), store.clone(), settings, meters.clone()).await.expect("a door");
         let addr = door.local_addr().expect("an address");
         let (stop, stopping) = watch::channel(false);
-        let running = tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters), stopping));
-        Self { store, door: addr, stop, running }
+        let running = tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters.clone()), stopping));
+        Self { store, meters, door: addr, stop, running }
     }
     async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.door).await.expect("the door is open") }
@@ -269,7 +271,7 @@ async fn pings_subscriptions_and_releases_are_answered() {
     let mut client = world.guest().await;
     client.send(&[0xC0, 0]).await;
     assert_eq!(client.receive(2).await, [0xD0, 0]);
-    client.send(&packet(0x82, &[&[0, 4][..], &text(b"#"), &[1]].concat())).await;
+    client.send(&packet(0x82, &[&[0, 4][..], &text(b"$SYS/#"), &[1]].concat())).await;
     assert_eq!(client.receive(5).await, [0x90, 3, 0, 4, 0x80]);
     client.send(&packet(0x62, &[0, 8])).await;
     assert_eq!(client.receive(4).await, [0x70, 2, 0, 8]);

@@ -2,7 +2,8 @@
 
 use model::{Device, DeviceId, Link, OwnerId};
 
-const LONGEST: usize = 512;
+/// Bytes of a topic or a filter.
+pub(super) const LONGEST: usize = 512;
 
 /// A topic that can't stand in a publish: empty, with a wildcard, too long.
 pub(super) fn is_publishable(topic: &str) -> bool {

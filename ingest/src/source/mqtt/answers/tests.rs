@@ -1,8 +1,11 @@
 //! Answers against commits that the test holds in its hand.
 
 use super::super::in_flight::Arrival;
+use super::super::pass::Pass;
 use super::*;
+use crate::fixture;
 use crate::meters::Meters;
+use model::{Device, Link, Viewer};
 use mqtt_proto::Pid;
 use std::time::Instant;
 use store::Receipt;
@@ -17,6 +20,12 @@ struct World {
     answering: JoinHandle<Ended>,
 }
 
+fn listener() -> Arc<Listener> {
+    let device = Device { id: "prova".into(), owner: "demo".into(), link: Link::Http, feeds: Vec::new(), retired: false };
+    let store = fixture::store("");
+    Listener::new(Pass { user: "prova".into(), device: device.into() }, store.seen_by(&Viewer::Public), usize::MAX)
+}
+
 type Commit = oneshot::Sender<Result<Receipt, Error>>;
 
 impl World {
@@ -27,7 +36,8 @@ impl World {
         let (client, write) = duplex(wire);
         let in_flight = Arc::new(InFlight::new(64, 64));
         let (answers, replies) = Answers::channel();
-        let mouth = Mouth { write, version, in_flight: in_flight.clone(), patience, out: Vec::new() };
+        let mouth =
+            Mouth { write, version, in_flight: in_flight.clone(), patience, listener: listener(), listening: false, out: Vec::new() };
         Self { answers, in_flight, client, answering: tokio::spawn(mouth.run(replies)) }
     }
     /// A publish whose commit is still to come.

@@ -63,7 +63,7 @@ async fn each_answer_has_its_reason() {
         // Announced as UTF-8, and it is not: bad content, not a broken packet.
         (publish_with(0x32, LEVEL, 5, &[1, 1, 3, 0, 1, b'x'], b"\xff\xfe"), &[0x40, 3, 0, 5, 0x99]),
         (publish_with(0x32, LEVEL, 6, &[1, 1], b"143"), &[0x40, 2, 0, 6]),
-        (super::packet(0x82, &[&[0, 7, 0][..], &text(b"#"), &[1]].concat()), &[0x90, 4, 0, 7, 0, 0x87]),
+        (super::packet(0x82, &[&[0, 7, 0][..], &text(b"$SYS/#"), &[1]].concat()), &[0x90, 4, 0, 7, 0, 0x87]),
         (super::packet(0xA2, &[&[0, 8, 0][..], &text(b"#")].concat()), &[0xB0, 4, 0, 8, 0, 0x11]),
         (super::packet(0x62, &[0, 9]), &[0x70, 2, 0, 9]),
         (vec![0xC0, 0], &[0xD0, 0]),
