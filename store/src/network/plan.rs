@@ -189,10 +189,15 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                         wrong.push(("feeds", format!("{other} feeds the same datastream; two devices can't measure one")));
                     }
                 }
-                if let Link::Mqtt { user, .. } = &device.link
-                    && registry.by_user.insert(user.clone(), device.clone()).is_some()
-                {
-                    wrong.push(("user", format!("the MQTT user \"{user}\" is taken; each device has its own")));
+                if let Link::Mqtt { user, credential, .. } = &device.link {
+                    if let Some(user) = user
+                        && registry.by_user.insert(user.clone(), device.clone()).is_some()
+                    {
+                        wrong.push(("user", format!("the MQTT user \"{user}\" is taken; each device has its own")));
+                    }
+                    if credential.is_certificate() && registry.by_certificate.insert(credential.clone(), device.clone()).is_some() {
+                        wrong.push(("mqtt", "the certificate is another device's; each device has its own".into()));
+                    }
                 }
             }
             registry.devices.insert((entry.owner.clone(), entry.id.clone()), device);

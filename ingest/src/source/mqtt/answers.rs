@@ -175,7 +175,12 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
 
     async fn flush(&mut self) -> Result<(), Ended> {
         if !self.out.is_empty() {
-            let writing = tokio::time::timeout(self.patience, self.write.write_all(&self.out));
+            let writing = async {
+                self.write.write_all(&self.out).await?;
+                // TLS may have kept some of it.
+                self.write.flush().await
+            };
+            let writing = tokio::time::timeout(self.patience, writing);
             writing.await.map_err(|_| Ended::Slow)?.map_err(|_| Ended::Lost)?;
             self.out.clear();
         }

@@ -5,12 +5,13 @@ use super::Shared;
 use super::answers::{Answers, Mouth, Reply};
 use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Subscribe, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
-use super::hello::{Guest, greet};
+use super::hello::{Caller, Guest, greet};
 use super::in_flight::{Arrival, InFlight};
 use super::linger::linger;
 use super::live::{Grant, Listener};
 use super::pass::Pass;
 use super::topic::{Address, is_publishable};
+use super::wire::Wire;
 use crate::decode;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
@@ -20,9 +21,7 @@ use model::{Device, Link, Scope, Viewer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -34,13 +33,13 @@ const MOST_UNRELEASED: usize = 4096;
 pub(super) async fn run(
     shared: &Arc<Shared>,
     intake: &Intake,
-    mut stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: impl Wire,
+    caller: Caller,
     mut stop: Stop,
     newcomer: OwnedSemaphorePermit,
 ) -> Ended {
     let guest = tokio::select! {
-        guest = greet(shared, &mut stream, peer) => guest,
+        guest = greet(shared, &mut stream, &caller) => guest,
         () = stopped(&mut stop) => Err(Ended::ShuttingDown),
     };
     drop(newcomer);
@@ -54,7 +53,7 @@ pub(super) async fn run(
     };
     let (generation, taken_over) = shared.take_over(&guest.client);
     let client = guest.client.clone();
-    let (mut read, write) = stream.into_split();
+    let (mut read, write) = stream.halves();
     let (answers, replies) = Answers::channel();
     let version = guest.connect.version;
     let max_unacked = shared.settings.max_unacked;
@@ -70,7 +69,8 @@ pub(super) async fn run(
         out: Vec::with_capacity(1024),
     };
     let mut answering = tokio::spawn(mouth.run(replies));
-    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, listener: &listener, version, refused: 0 };
+    let mut reader =
+        Reader { shared, intake, peer: caller.peer, answers: &answers, in_flight: &in_flight, listener: &listener, version, refused: 0 };
     let ended = tokio::select! {
         ended = reader.run(&mut read, guest) => {
             // What was taken is still committed and acknowledged, then the reason is said.
@@ -129,7 +129,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn run(&mut self, read: &mut OwnedReadHalf, guest: Guest) -> Ended {
+    async fn run(&mut self, read: &mut (impl AsyncRead + Unpin), guest: Guest) -> Ended {
         let mut buffer = guest.buffer;
         let pass = guest.pass;
         let session = guest.connect.keeps_session.then_some(guest.client);
@@ -165,7 +165,7 @@ impl Reader<'_> {
             return Err(Ended::NotAuthorized);
         };
         let answer = match packet {
-            Incoming::Publish(publish) => return self.publish(publish, device, &pass.user).await,
+            Incoming::Publish(publish) => return self.publish(publish, device, &pass.holder).await,
             Incoming::Ping => Outgoing::Pong,
             Incoming::Subscribe(subscribe) => Outgoing::Suback(subscribe.pid, self.subscribe(subscribe)),
             Incoming::Unsubscribe(pid, filters) => Outgoing::Unsuback(pid, self.shared.live.unsubscribe(self.listener, &filters)),
@@ -191,7 +191,7 @@ impl Reader<'_> {
         self.shared.live.subscribe(self.listener, subscribe.filters)
     }
 
-    async fn publish(&mut self, publish: Publish, device: &Device, user: &str) -> Result<(), Ended> {
+    async fn publish(&mut self, publish: Publish, device: &Device, holder: &str) -> Result<(), Ended> {
         if publish.aliased {
             return Err(Ended::Alias);
         }
@@ -199,7 +199,7 @@ impl Reader<'_> {
             return Err(Ended::Topic);
         }
         let Some(address) = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device)) else {
-            return self.refuse(&publish, device, user).await;
+            return self.refuse(&publish, device, holder).await;
         };
         match (self.in_flight.begin(publish.qos, publish.dup), publish.qos) {
             (Arrival::New, _) => {}
@@ -240,7 +240,7 @@ impl Reader<'_> {
     }
 
     /// Only MQTT 5 can say no to one message; 3.x, and QoS 0, could only be told that what was not kept was.
-    async fn refuse(&mut self, publish: &Publish, device: &Device, user: &str) -> Result<(), Ended> {
+    async fn refuse(&mut self, publish: &Publish, device: &Device, holder: &str) -> Result<(), Ended> {
         self.refused += 1;
         self.shared.meters.count("mqtt", device.owner.as_str(), "refused", 1);
         // One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
@@ -252,7 +252,7 @@ impl Reader<'_> {
             (Version::V5, Delivery::Qos1(pid)) => Outgoing::Puback(pid, Kept::NotAuthorized),
             (Version::V5, Delivery::Qos2(pid)) => Outgoing::Pubrec(pid, Kept::NotAuthorized),
             _ => {
-                self.shared.penalties.send_away(user, Instant::now());
+                self.shared.penalties.send_away(holder, Instant::now());
                 return Err(Ended::NotAuthorized);
             }
         };
@@ -261,7 +261,7 @@ impl Reader<'_> {
     }
 }
 
-async fn fill(read: &mut OwnedReadHalf, buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
+async fn fill(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
     buffer.reserve(8 * 1024);
     let reading = read.read_buf(buffer);
     let count = if patience.is_zero() { reading.await } else { tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)? };

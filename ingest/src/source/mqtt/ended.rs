@@ -11,6 +11,8 @@ pub(super) enum Ended {
     /// Nothing came for one and a half times the keep-alive, no CONNECT in time, or our answers were not taken.
     Slow,
     Malformed,
+    /// No TLS, or a certificate that can't be believed.
+    Handshake,
     /// A packet that may not stand here.
     Protocol,
     TooLarge,
@@ -40,6 +42,7 @@ impl Ended {
             Self::Lost => "lost",
             Self::Slow => "slow",
             Self::Malformed => "malformed",
+            Self::Handshake => "handshake",
             Self::Protocol => "protocol",
             Self::TooLarge => "too-large",
             Self::Unreleased => "unreleased",
@@ -59,7 +62,7 @@ impl Ended {
     /// What an MQTT 5 client is told once it has come in.
     pub(super) const fn goodbye(self) -> Option<Reason> {
         match self {
-            Self::Client | Self::Lost | Self::Credentials | Self::ClientId | Self::Impatient => None,
+            Self::Client | Self::Lost | Self::Handshake | Self::Credentials | Self::ClientId | Self::Impatient => None,
             Self::Slow => Some(Reason::KeepAliveTimeout),
             Self::Malformed => Some(Reason::MalformedPacket),
             Self::Protocol => Some(Reason::ProtocolError),

@@ -38,7 +38,8 @@ mod tests {
     use super::*;
 
     fn device(gateway: bool) -> Device {
-        let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway, format: "native".into() };
+        let credential = model::Credential::Password(String::new());
+        let link = Link::Mqtt { user: Some("u".into()), credential, gateway, format: "native".into() };
         Device { id: "prova".into(), owner: "demo".into(), link, feeds: Vec::new(), retired: false }
     }
 

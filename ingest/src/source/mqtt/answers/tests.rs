@@ -23,7 +23,7 @@ struct World {
 fn listener() -> Arc<Listener> {
     let device = Device { id: "prova".into(), owner: "demo".into(), link: Link::Http, feeds: Vec::new(), retired: false };
     let store = fixture::store("");
-    Listener::new(Pass { user: "prova".into(), device: device.into() }, store.seen_by(&Viewer::Public), usize::MAX)
+    Listener::new(Pass::of_user("prova", device.into()), store.seen_by(&Viewer::Public), usize::MAX)
 }
 
 type Commit = oneshot::Sender<Result<Receipt, Error>>;
