@@ -54,6 +54,7 @@ pub struct Kept {
     pub(crate) mqtt_connections: Gauge,
     mqtt_disconnects: Family<Reason, Counter>,
     pub(crate) mqtt_dropped: Counter,
+    pub(crate) mqtt_throttled: Counter,
     certificate_expiry: Family<DoorOf, Gauge>,
     pub(crate) mqtt_plaintext: Gauge,
     modbus_polls: Family<ResultOf, Counter>,
@@ -69,6 +70,7 @@ impl Default for Kept {
             mqtt_connections: Gauge::default(),
             mqtt_disconnects: Family::default(),
             mqtt_dropped: Counter::default(),
+            mqtt_throttled: Counter::default(),
             certificate_expiry: Family::default(),
             mqtt_plaintext: Gauge::default(),
             modbus_polls: Family::default(),
@@ -86,6 +88,8 @@ impl Meters {
         registry.register("pescaia_mqtt_connections", "Open MQTT connections", self.mqtt_connections.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
         registry.register("pescaia_mqtt_dropped", "Messages that MQTT subscribers were too slow for", self.mqtt_dropped.clone());
+        let throttled = "Messages that waited for their owner's quota";
+        registry.register("pescaia_mqtt_throttled", throttled, self.mqtt_throttled.clone());
         let expiry = "When a door's certificate ceases to hold, seconds since 1970";
         registry.register("pescaia_cert_expiry_timestamp_seconds", expiry, self.certificate_expiry.clone());
         let plaintext = "1 while MQTT without TLS can be reached from other machines";
@@ -138,6 +142,7 @@ mod tests {
             "pescaia_mqtt_connections 0",
             r#"pescaia_mqtt_disconnects_total{reason="client"} 1"#,
             "pescaia_mqtt_dropped_total 0",
+            "pescaia_mqtt_throttled_total 0",
             r#"pescaia_cert_expiry_timestamp_seconds{door="mqtt"} 1800000000"#,
             "pescaia_mqtt_plaintext_exposed 0",
             r#"pescaia_modbus_polls_total{result="ok"} 1"#,

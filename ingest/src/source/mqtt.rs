@@ -15,6 +15,7 @@ mod linger;
 mod live;
 mod pass;
 mod penalty;
+mod quota;
 mod tls;
 mod topic;
 mod wire;
@@ -28,6 +29,7 @@ use gate::Gate;
 use hello::Caller;
 use live::Live;
 use penalty::Penalties;
+use quota::Quotas;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +57,8 @@ pub struct DoorSettings {
     pub write_timeout: Duration,
     /// Messages of one connection on their way to the disk; reading stops there. MQTT 5 clients are told.
     pub max_unacked: u16,
+    /// Messages that one owner may send each second, for all its connections together; twice as many after a rest.
+    pub messages_per_s: u32,
 }
 
 impl Default for DoorSettings {
@@ -66,6 +70,7 @@ impl Default for DoorSettings {
             max_unauthenticated: 256,
             write_timeout: Duration::from_secs(30),
             max_unacked: 64,
+            messages_per_s: 50_000,
         }
     }
 }
@@ -84,6 +89,7 @@ struct Shared {
     meters: Meters,
     gate: Gate,
     penalties: Penalties,
+    quotas: Quotas,
     live: Arc<Live>,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
@@ -125,8 +131,8 @@ impl Door {
             tracing::warn!(event = "mqtt_plaintext", %addr, "MQTT without TLS can be reached from other machines; passwords go unencrypted");
         }
         let live = Live::new(store.clone(), meters.clone());
-        let (gate, penalties) = (Gate::default(), Penalties::default());
-        let shared = Shared { store, settings, meters, gate, penalties, live, clients: Mutex::default() };
+        let (gate, penalties, quotas) = (Gate::default(), Penalties::default(), Quotas::new(settings.messages_per_s));
+        let shared = Shared { store, settings, meters, gate, penalties, quotas, live, clients: Mutex::default() };
         Ok(Self { listener, tls: None, shared: Arc::new(shared) })
     }
 

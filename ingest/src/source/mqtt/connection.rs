@@ -10,6 +10,7 @@ use super::in_flight::{Arrival, InFlight};
 use super::linger::linger;
 use super::live::{Grant, Listener};
 use super::pass::Pass;
+use super::quota::Quota;
 use super::topic::{Address, is_publishable};
 use super::wire::Wire;
 use crate::decode;
@@ -69,8 +70,18 @@ pub(super) async fn run(
         out: Vec::with_capacity(1024),
     };
     let mut answering = tokio::spawn(mouth.run(replies));
-    let mut reader =
-        Reader { shared, intake, peer: caller.peer, answers: &answers, in_flight: &in_flight, listener: &listener, version, refused: 0 };
+    let quota = shared.quotas.of(&guest.pass.device.owner);
+    let mut reader = Reader {
+        shared,
+        intake,
+        peer: caller.peer,
+        answers: &answers,
+        in_flight: &in_flight,
+        listener: &listener,
+        quota: &quota,
+        version,
+        refused: 0,
+    };
     let ended = tokio::select! {
         ended = reader.run(&mut read, guest) => {
             // What was taken is still committed and acknowledged, then the reason is said.
@@ -123,6 +134,7 @@ struct Reader<'a> {
     answers: &'a Answers,
     in_flight: &'a InFlight,
     listener: &'a Arc<Listener>,
+    quota: &'a Quota,
     version: Version,
     /// Publishes to topics that this client may not use.
     refused: u64,
@@ -192,6 +204,10 @@ impl Reader<'_> {
     }
 
     async fn publish(&mut self, publish: Publish, device: &Device, holder: &str) -> Result<(), Ended> {
+        if let Some(wait) = self.quota.wait(Instant::now()) {
+            self.shared.meters.mqtt_throttled.inc();
+            tokio::time::sleep(wait).await;
+        }
         if publish.aliased {
             return Err(Ended::Alias);
         }

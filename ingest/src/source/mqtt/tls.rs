@@ -4,6 +4,7 @@ use super::certificate::{Presented, expires_at};
 use super::ended::Ended;
 use crate::meters::Meters;
 use crate::source::{Stop, stopped};
+use model::Timestamp;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::net::SocketAddr;
@@ -58,9 +59,9 @@ type Digests = [u8; 32];
 
 impl TlsDoor {
     pub(super) async fn open(settings: TlsSettings, meters: Meters) -> Result<Self, TlsError> {
-        let files = Files::read(&settings).await;
+        let files = Files::read_aside(&settings).await.map_err(TlsError::Files)?;
         let (config, expires) = files.config().map_err(TlsError::Files)?;
-        meters.certificate_expires("mqtt", expires);
+        meters.certificate_expires("mqtt", seconds(expires));
         let listen = settings.listen;
         let listener = TcpListener::bind(listen).await.map_err(|source| TlsError::Address { listen, source })?;
         let first = files.digests();
@@ -80,7 +81,7 @@ impl TlsDoor {
                 () = tokio::time::sleep(self.settings.look_every) => {}
                 () = stopped(&mut stop) => return,
             }
-            let files = Files::read(&self.settings).await;
+            let Ok(files) = Files::read_aside(&self.settings).await else { continue };
             if files.digests() == tried {
                 continue;
             }
@@ -88,8 +89,8 @@ impl TlsDoor {
             match files.config() {
                 Ok((config, expires)) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                    self.meters.certificate_expires("mqtt", expires);
-                    tracing::info!(event = "certificate_renewed", expires, "the MQTT door shows its new certificate from now on");
+                    self.meters.certificate_expires("mqtt", seconds(expires));
+                    tracing::info!(event = "certificate_renewed", %expires, "the MQTT door shows its new certificate from now on");
                 }
                 Err(cause) => {
                     tracing::error!(event = "certificate_broken", %cause, "the MQTT door's new TLS files can't be used; it goes on with those it has");
@@ -123,21 +124,31 @@ pub(super) async fn shake_hands(
     Ok((stream, shown))
 }
 
-/// What stands in the files now, or why it can't be read.
-struct Files<'a> {
-    certificate: Held<'a>,
-    key: Held<'a>,
-    client_ca: Option<Held<'a>>,
+impl TlsSettings {
+    /// Reads the files as the door would; returns when its certificate ceases to hold.
+    ///
+    /// # Errors
+    /// Which file can't be used, and the cure.
+    pub fn check(&self) -> Result<Timestamp, TlsError> {
+        Files::read(self).config().map(|(_, expires)| expires).map_err(TlsError::Files)
+    }
 }
 
-struct Held<'a> {
-    path: &'a Path,
+/// What stands in the files now, or why it can't be read.
+struct Files {
+    certificate: Held,
+    key: Held,
+    client_ca: Option<Held>,
+}
+
+struct Held {
+    path: PathBuf,
     bytes: Result<Vec<u8>, String>,
 }
 
-impl<'a> Held<'a> {
-    async fn read(path: &'a Path) -> Self {
-        Self { path, bytes: tokio::fs::read(path).await.map_err(|cause| cause.to_string()) }
+impl Held {
+    fn read(path: &Path) -> Self {
+        Self { path: path.to_owned(), bytes: std::fs::read(path).map_err(|cause| cause.to_string()) }
     }
     fn bytes(&self) -> Result<&[u8], String> {
         let cannot =
@@ -154,13 +165,16 @@ impl<'a> Held<'a> {
     }
 }
 
-impl<'a> Files<'a> {
-    async fn read(settings: &'a TlsSettings) -> Self {
-        let client_ca = match &settings.client_ca {
-            Some(path) => Some(Held::read(path).await),
-            None => None,
-        };
-        Self { certificate: Held::read(&settings.certificate).await, key: Held::read(&settings.key).await, client_ca }
+impl Files {
+    fn read(settings: &TlsSettings) -> Self {
+        let client_ca = settings.client_ca.as_deref().map(Held::read);
+        Self { certificate: Held::read(&settings.certificate), key: Held::read(&settings.key), client_ca }
+    }
+
+    /// As [`Files::read`], where no thread may wait for a disk.
+    async fn read_aside(settings: &TlsSettings) -> Result<Self, String> {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || Self::read(&settings)).await.map_err(|cause| cause.to_string())
     }
 
     fn digests(&self) -> Digests {
@@ -174,8 +188,8 @@ impl<'a> Files<'a> {
         digest.finalize().into()
     }
 
-    /// With the second since 1970 in which the door's certificate ceases to hold.
-    fn config(&self) -> Result<(ServerConfig, i64), String> {
+    /// With when the door's certificate ceases to hold.
+    fn config(&self) -> Result<(ServerConfig, Timestamp), String> {
         let chain = self.certificate.certificates()?;
         let expires = chain.first().and_then(|own| expires_at(own));
         let expires = expires.ok_or_else(|| format!("{} holds no X.509 certificate; write it anew", self.certificate.path.display()))?;
@@ -201,6 +215,11 @@ impl<'a> Files<'a> {
             let (certificate, key) = (self.certificate.path.display(), self.key.path.display());
             format!("{certificate} and {key} don't go together: {cause}; put the key there that the certificate was made for")
         })?;
-        Ok((config, expires.micros().div_euclid(1_000_000)))
+        Ok((config, expires))
     }
+}
+
+/// Since 1970.
+fn seconds(at: Timestamp) -> i64 {
+    at.micros().div_euclid(1_000_000)
 }

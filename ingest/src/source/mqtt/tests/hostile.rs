@@ -32,6 +32,21 @@ async fn there_are_never_more_connections_than_the_limit() {
 }
 
 #[tokio::test]
+async fn who_sends_beyond_its_owner_s_quota_waits_and_loses_nothing() {
+    let world = World::with(DoorSettings { messages_per_s: 20, ..quick() }).await;
+    let mut client = world.guest().await;
+    let start = std::time::Instant::now();
+    let heap: Vec<u8> = (1..=50).flat_map(|pid| publish(0x32, b"pescaia/v1/demo/prova/level", pid, b"142", 4)).collect();
+    client.send(&heap).await;
+    for pid in 1..=50 {
+        assert_eq!(client.receive(4).await, [0x40, 2, 0, pid]);
+    }
+    assert!(start.elapsed() >= Duration::from_millis(400), "40 at once, then 20 each second: {:?}", start.elapsed());
+    assert_eq!(world.kept().0.len(), 50);
+    assert!(world.metric("pescaia_mqtt_throttled_total").parse::<u32>().expect("a number") >= 5);
+}
+
+#[tokio::test]
 async fn who_keeps_silent_longer_than_it_said_is_cut() {
     let world = World::new().await;
     let mut client = world.client().await;
