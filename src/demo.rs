@@ -56,7 +56,7 @@ async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp)
 
 async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<()> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
-    let doors = Doors::open(store, &options.data, options.http, options.mqtt, Limits::default()).await?;
+    let doors = Doors::open(store, &options.data, options.http, options.mqtt.into(), Limits::default()).await?;
     if !options.no_field {
         tokio::spawn(fleet.run(doors.mqtt, doors.stopping()));
     }

@@ -6,7 +6,7 @@ use ingest::bind::Limits;
 use ingest::meters::Meters;
 use ingest::pipeline::Intake;
 use ingest::source::modbus::Poller;
-use ingest::source::mqtt::{Door, DoorSettings};
+use ingest::source::mqtt::{Door, DoorSettings, TlsSettings};
 use ingest::source::{Source, http};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
@@ -20,10 +20,25 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
+/// How the MQTT door is to be opened.
+pub(crate) struct MqttSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsSettings>,
+    pub(crate) door: DoorSettings,
+}
+
+impl From<SocketAddr> for MqttSettings {
+    fn from(listen: SocketAddr) -> Self {
+        Self { listen, tls: None, door: DoorSettings::default() }
+    }
+}
+
 /// Open doors.
 pub(crate) struct Doors {
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
+    /// Where MQTT is spoken over TLS, if it is.
+    pub(crate) mqtts: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
     store: Store,
@@ -34,7 +49,7 @@ impl Doors {
     ///
     /// # Errors
     /// Which address can't be had, and the cure.
-    pub(crate) async fn open(store: Store, dir: &Path, http: SocketAddr, mqtt: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
+    pub(crate) async fn open(store: Store, dir: &Path, http: SocketAddr, mqtt: MqttSettings, limits: Limits) -> anyhow::Result<Self> {
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
@@ -44,11 +59,14 @@ impl Doors {
         let taken = |what: &str, addr: SocketAddr, flag: &str| {
             format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
         };
-        let door = Door::bind(mqtt, store.clone(), DoorSettings::default(), meters.clone())
+        let mut door = Door::bind(mqtt.listen, store.clone(), mqtt.door, meters.clone())
             .await
-            .with_context(|| taken("MQTT", mqtt, "--mqtt or [mqtt] listen"))?;
+            .with_context(|| taken("MQTT", mqtt.listen, "--mqtt or [mqtt] listen"))?;
+        if let Some(tls) = mqtt.tls {
+            door = door.with_tls(tls).await?;
+        }
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
-        let addresses = (listener.local_addr()?, door.local_addr()?);
+        let addresses = (listener.local_addr()?, door.local_addr()?, door.tls_addr()?);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(door.run(intake.clone(), stopping.clone()));
@@ -72,7 +90,7 @@ impl Doors {
         });
         let control = crate::control::listen(store.clone(), dir)?;
         running.spawn(control.serve(stopping));
-        Ok(Self { http: addresses.0, mqtt: addresses.1, stop, running, store })
+        Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
     }
 
     /// What becomes true when everything should stop.
