@@ -140,6 +140,18 @@ pub struct Feed {
 /// What whole messages of a device may be written in, by the names of their decoders.
 pub const PAYLOAD_FORMATS: [&str; 2] = ["native", "senml"];
 
+/// The topics, as MQTT filters, on which gateways that speak a format publish by themselves; their messages name the device.
+#[must_use]
+pub fn own_topics(format: &str) -> Option<&'static [&'static str]> {
+    match format {
+        "chirpstack" => Some(&["application/+/device/+/event/+"]),
+        "tts" => Some(&["v3/+/devices/+/up"]),
+        // Of a node, and of a device behind it.
+        "sparkplug" => Some(&["spBv1.0/+/+/+", "spBv1.0/+/+/+/+"]),
+        _ => None,
+    }
+}
+
 /// What a device proves with who it is; never the secret itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Credential {

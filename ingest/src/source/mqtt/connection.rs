@@ -11,7 +11,7 @@ use super::linger::linger;
 use super::live::{Grant, Listener};
 use super::pass::Pass;
 use super::quota::Quota;
-use super::topic::{Address, is_publishable};
+use super::topic::{Address, format_of_own_topic, is_publishable};
 use super::wire::Wire;
 use crate::decode;
 use crate::frame::Frame;
@@ -214,7 +214,12 @@ impl Reader<'_> {
         if !is_publishable(&publish.topic) {
             return Err(Ended::Topic);
         }
-        let Some(address) = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device)) else {
+        let address = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device));
+        let format = match &address {
+            Some(address) => Some(self.format(address, device)),
+            None => format_of_own_topic(&publish.topic, device),
+        };
+        let Some(format) = format else {
             return self.refuse(&publish, device, holder).await;
         };
         match (self.in_flight.begin(publish.qos, publish.dup), publish.qos) {
@@ -227,13 +232,15 @@ impl Reader<'_> {
             (Arrival::TooMany, _) => return Err(Ended::Unreleased),
         }
         self.in_flight.room().await;
+        let owner = device.owner.clone();
+        let (device, channel) = address.map_or((None, None), |address| (Some(address.device), address.channel));
         let settling = self.intake.take(Frame {
             source: "mqtt",
-            format: self.format(&address, device),
+            format,
             route: publish.topic,
-            owner: address.owner,
-            device: Some(address.device),
-            channel: address.channel,
+            owner,
+            device,
+            channel,
             received_at: self.shared.store.clock().now(),
             bytes: publish.payload,
         });

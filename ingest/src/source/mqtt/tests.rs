@@ -4,6 +4,7 @@ mod crowd;
 mod five;
 mod hostile;
 mod live;
+mod matrix;
 mod qos_2;
 mod rights;
 mod tls;

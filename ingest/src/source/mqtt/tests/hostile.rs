@@ -25,6 +25,31 @@ async fn those_who_never_say_who_they_are_leave_room_again() {
 }
 
 #[tokio::test]
+async fn who_drips_its_connect_is_cut_and_leaves_nothing_behind() {
+    let world = World::with(quick()).await;
+    let hello = connect(4, b"slow", 0xC2, b"prova", b"prova");
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(world.client().await);
+    }
+    let start = std::time::Instant::now();
+    for byte in &hello {
+        for client in &mut slow {
+            client.send(&[*byte]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for client in &mut slow {
+        assert_eq!(client.until_closed().await, b"", "each byte in time is not enough");
+    }
+    while world.metric("pescaia_mqtt_connections") != "0" {
+        assert!(start.elapsed() < Duration::from_secs(10), "a connection is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _next = world.guest().await;
+}
+
+#[tokio::test]
 async fn there_are_never_more_connections_than_the_limit() {
     let world = World::with(DoorSettings { max_connections: 1, ..quick() }).await;
     let _inside = world.guest().await;

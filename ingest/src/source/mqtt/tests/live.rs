@@ -6,7 +6,7 @@ use model::{Quality, Timestamp};
 const LEVEL: &[u8] = b"pescaia/v1/demo/prova/level";
 
 /// Another owner's gauge whose datastream is private, and a device of that owner.
-const NEIGHBOUR: &str = r#"
+pub(super) const NEIGHBOUR: &str = r#"
     [[owner]]
     id = "altri"
     name = "altri"
@@ -35,7 +35,7 @@ async fn with_neighbour() -> World {
     world
 }
 
-fn subscribe(level: u8, pid: u8, filters: &[&[u8]]) -> Vec<u8> {
+pub(super) fn subscribe(level: u8, pid: u8, filters: &[&[u8]]) -> Vec<u8> {
     let mut body = vec![0, pid];
     if level == 5 {
         body.push(0);
