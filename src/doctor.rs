@@ -156,7 +156,14 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         Ok(changes) => findings.ok(&format!("the networks would make {} changes", changes.len())),
         Err(complaints) => findings.complaints(&complaints),
     }
+    let asks = config.mqtt_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     for device in store.registry().devices() {
+        if let Link::Mqtt { credential, .. } = &device.link
+            && credential.is_certificate()
+            && !asks
+        {
+            findings.warn(&format!("{} can't come in with its certificate before [mqtt] tls names a client_ca", device.id));
+        }
         if let Link::ModbusTcp { endpoint, .. } = &device.link {
             match reach(endpoint) {
                 Ok(()) => findings.ok(&format!("device {} answers on {endpoint}", device.id)),

@@ -136,7 +136,7 @@ struct Reader<'a> {
     listener: &'a Arc<Listener>,
     quota: &'a Quota,
     version: Version,
-    /// Publishes to topics that this client may not use.
+    /// Topics that this client tried and may not use.
     refused: u64,
 }
 
@@ -176,10 +176,16 @@ impl Reader<'_> {
             tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %pass.device.id, "a client spoke with a credential that has been revoked");
             return Err(Ended::NotAuthorized);
         };
+        if matches!(packet, Incoming::Publish(_) | Incoming::Subscribe(_))
+            && let Some(wait) = self.quota.wait(Instant::now())
+        {
+            self.shared.meters.mqtt_throttled.inc();
+            tokio::time::sleep(wait).await;
+        }
         let answer = match packet {
             Incoming::Publish(publish) => return self.publish(publish, device, &pass.holder).await,
             Incoming::Ping => Outgoing::Pong,
-            Incoming::Subscribe(subscribe) => Outgoing::Suback(subscribe.pid, self.subscribe(subscribe)),
+            Incoming::Subscribe(subscribe) => Outgoing::Suback(subscribe.pid, self.subscribe(subscribe, device)),
             Incoming::Unsubscribe(pid, filters) => Outgoing::Unsuback(pid, self.shared.live.unsubscribe(self.listener, &filters)),
             // Unknown ones too: they are from before a connection broke, and what they release is on disk or will be sent anew.
             Incoming::Pubrel(pid) => {
@@ -196,18 +202,28 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn subscribe(&self, subscribe: Subscribe) -> Vec<Grant> {
+    fn subscribe(&mut self, subscribe: Subscribe, device: &Device) -> Vec<Grant> {
         if subscribe.identified {
             return vec![Grant::Identified; subscribe.filters.len()];
         }
-        self.shared.live.subscribe(self.listener, subscribe.filters)
+        let first = subscribe.filters.first().cloned().unwrap_or_default();
+        let grants = self.shared.live.subscribe(self.listener, subscribe.filters);
+        if grants.contains(&Grant::Denied) {
+            self.note_refused(device, &first, "a device asked for what it may not see");
+        }
+        grants
+    }
+
+    /// One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
+    fn note_refused(&mut self, device: &Device, topic: &str, what: &str) {
+        self.refused += 1;
+        if self.refused.is_power_of_two() {
+            let topic: String = topic.chars().take(128).collect();
+            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "{what}");
+        }
     }
 
     async fn publish(&mut self, publish: Publish, device: &Device, holder: &str) -> Result<(), Ended> {
-        if let Some(wait) = self.quota.wait(Instant::now()) {
-            self.shared.meters.mqtt_throttled.inc();
-            tokio::time::sleep(wait).await;
-        }
         if publish.aliased {
             return Err(Ended::Alias);
         }
@@ -264,13 +280,8 @@ impl Reader<'_> {
 
     /// Only MQTT 5 can say no to one message; 3.x, and QoS 0, could only be told that what was not kept was.
     async fn refuse(&mut self, publish: &Publish, device: &Device, holder: &str) -> Result<(), Ended> {
-        self.refused += 1;
         self.shared.meters.count("mqtt", device.owner.as_str(), "refused", 1);
-        // One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
-        if self.refused.is_power_of_two() {
-            let topic: String = publish.topic.chars().take(128).collect();
-            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "a device published outside its own topics");
-        }
+        self.note_refused(device, &publish.topic, "a device published outside its own topics");
         let answer = match (self.version, publish.qos) {
             (Version::V5, Delivery::Qos1(pid)) => Outgoing::Puback(pid, Kept::NotAuthorized),
             (Version::V5, Delivery::Qos2(pid)) => Outgoing::Pubrec(pid, Kept::NotAuthorized),

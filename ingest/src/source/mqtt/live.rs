@@ -10,7 +10,7 @@ use super::filter::meet;
 use super::topic::LONGEST;
 use crate::meters::Meters;
 use model::Observation;
-use routes::Routes;
+use routes::{Map, Routes};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
@@ -20,7 +20,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 /// Filters of one connection.
 const MOST_FILTERS: usize = 64;
 /// Clients whose filters are remembered while they are away.
-const MOST_REMEMBERED: usize = 10_000;
+const MOST_REMEMBERED: usize = 1000;
 
 /// What becomes of a filter in a SUBSCRIBE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(super) struct Live {
     store: Store,
     meters: Meters,
     heard: Mutex<Heard>,
+    map: Mutex<Map>,
     /// Somebody left.
     left: Notify,
 }
@@ -58,14 +59,19 @@ struct Heard {
 
 impl Live {
     pub(super) fn new(store: Store, meters: Meters) -> Arc<Self> {
-        Arc::new(Self { store, meters, heard: Mutex::default(), left: Notify::new() })
+        Arc::new(Self { store, meters, heard: Mutex::default(), map: Mutex::default(), left: Notify::new() })
     }
 
     /// Adds filters; each is judged alone.
     pub(super) fn subscribe(self: &Arc<Self>, listener: &Arc<Listener>, filters: Vec<String>) -> Vec<Grant> {
+        // Each is compared with all topics: who sends thousands is not worth that.
+        if filters.len() > MOST_FILTERS {
+            return vec![Grant::TooMany; filters.len()];
+        }
+        let map = self.map();
         let grants: Vec<_> = filters
             .into_iter()
-            .map(|filter| match self.judge(listener, &filter) {
+            .map(|filter| match judge(&map, listener, &filter) {
                 Grant::Granted if !listener.add(filter, MOST_FILTERS) => Grant::TooMany,
                 grant => grant,
             })
@@ -74,20 +80,6 @@ impl Live {
             self.listen(listener);
         }
         grants
-    }
-
-    fn judge(&self, listener: &Listener, filter: &str) -> Grant {
-        if filter.starts_with("$share/") {
-            return Grant::Shared;
-        }
-        if filter.len() > LONGEST {
-            return Grant::TooMany;
-        }
-        // Its owner's own topics are granted before they exist: what is added later is heard too.
-        let own = format!("pescaia/v1/{}/+/+", listener.pass.device.owner);
-        let may_match =
-            meet(filter, &own) || routes::topics(&self.store.registry()).any(|(id, topic)| listener.sees(id) && meet(filter, &topic));
-        if may_match { Grant::Granted } else { Grant::Denied }
     }
 
     /// For each filter whether there was such a subscription.
@@ -129,6 +121,11 @@ impl Live {
             remembered.remove(client);
         } else if remembered.len() < MOST_REMEMBERED || remembered.contains_key(client) {
             remembered.insert(client.to_owned(), filters);
+        } else {
+            tracing::warn!(
+                event = "mqtt_not_remembered",
+                "{MOST_REMEMBERED} clients are remembered already; this one has to subscribe again when it comes back"
+            );
         }
     }
 
@@ -166,10 +163,11 @@ impl Live {
     }
 
     async fn say(&self, commit: &[Observation], routes: &mut Routes) {
-        routes.renew(self.store.registry(), || {
+        {
+            let map = self.map();
             let heard = self.heard();
-            (heard.version, heard.listeners.clone())
-        });
+            routes.renew(map, heard.version, || heard.listeners.clone());
+        }
         for observation in commit {
             let dropped = routes.say(observation);
             if dropped > 0 {
@@ -180,7 +178,26 @@ impl Live {
         }
     }
 
+    fn map(&self) -> Map {
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        map.renew(self.store.registry());
+        map.clone()
+    }
+
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn judge(map: &Map, listener: &Listener, filter: &str) -> Grant {
+    if filter.starts_with("$share/") {
+        return Grant::Shared;
+    }
+    if filter.len() > LONGEST {
+        return Grant::TooMany;
+    }
+    // Its owner's own topics are granted before they exist: what is added later is heard too.
+    let own = format!("pescaia/v1/{}/+/+", listener.pass.device.owner);
+    let may_match = meet(filter, &own) || map.topics().any(|(id, topic)| meet(filter, topic) && listener.sees(id));
+    if may_match { Grant::Granted } else { Grant::Denied }
 }

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
@@ -211,10 +211,13 @@ impl Files {
                 builder.with_client_cert_verifier(verifier.map_err(|cause| format!("{}: {cause}", held.path.display()))?)
             }
         };
-        let config = builder.with_single_cert(chain, key).map_err(|cause| {
+        let mut config = builder.with_single_cert(chain, key).map_err(|cause| {
             let (certificate, key) = (self.certificate.path.display(), self.key.path.display());
             format!("{certificate} and {key} don't go together: {cause}; put the key there that the certificate was made for")
         })?;
+        // A resumed session would let in a certificate that has run out since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok((config, expires))
     }
 }

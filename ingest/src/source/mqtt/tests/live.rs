@@ -124,6 +124,8 @@ async fn each_filter_is_judged_alone() {
     younger.send(&subscribe(5, 1, &filters)).await;
     let grants = younger.receive(5 + cases.len()).await.split_off(5);
     assert_eq!(grants, cases.map(|(.., younger)| younger));
+    younger.send(&subscribe(5, 3, &[&b"#"[..]; 65])).await;
+    assert_eq!(younger.receive(5 + 65).await[5..], [0x97; 65], "too many at once");
     younger.send(&packet(0x82, &[&[0, 2, 2, 0x0B, 5][..], &text(b"#"), &[0]].concat())).await;
     assert_eq!(younger.receive(6).await, [0x90, 4, 0, 2, 0, 0xA1], "we announce that we take no identifiers");
 }

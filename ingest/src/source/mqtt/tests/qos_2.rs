@@ -27,6 +27,20 @@ async fn a_message_is_kept_once_until_it_is_released() {
 }
 
 #[tokio::test]
+async fn a_message_that_comes_again_before_its_commit_is_kept_once_too() {
+    let world = World::new().await;
+    let mut client = world.guest().await;
+    let mut heap: Vec<u8> = (0..50).flat_map(|_| publish(0x34, LEVEL, 7, b"142", 4)).collect();
+    heap.extend([0xC0, 0]);
+    client.send(&heap).await;
+    let mut heard = Vec::new();
+    while !heard.ends_with(&[0x50, 2, 0, 7]) {
+        heard.extend(client.receive(1).await);
+    }
+    assert_eq!(world.kept().0, [1.42]);
+}
+
+#[tokio::test]
 async fn receipts_and_acknowledgements_keep_one_order() {
     let world = World::new().await;
     let mut client = world.guest().await;
