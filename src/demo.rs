@@ -25,6 +25,11 @@ const HISTORY_S: i64 = 30 * 86_400;
 const COMMIT: usize = 5000;
 
 pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.mqtt.ip().is_loopback() || options.allow_plaintext,
+        "MQTT on {} would send passwords unencrypted over the network; leave --mqtt on 127.0.0.1, or accept it with --allow-plaintext",
+        options.mqtt
+    );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
