@@ -1,5 +1,6 @@
 //! The door over real sockets, packet by packet.
 
+mod clients;
 mod crowd;
 mod five;
 mod hostile;
