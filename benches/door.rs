@@ -61,7 +61,7 @@ fn door(dir: &std::path::Path, publishes: u64) -> (f64, f64) {
     std::fs::write(dir.join("network.toml"), network()).unwrap();
     std::fs::write(
         dir.join("pescaia.toml"),
-        "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n",
+        "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[quota]\nmessages_per_s = 10000000\n",
     )
     .unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_pescaia"))

@@ -118,6 +118,9 @@ pub(crate) struct DemoOptions {
     pub(crate) http: SocketAddr,
     #[arg(long, default_value = "127.0.0.1:1883")]
     pub(crate) mqtt: SocketAddr,
+    /// Lets MQTT listen beyond this machine although passwords go unencrypted
+    #[arg(long)]
+    pub(crate) allow_plaintext: bool,
     /// Everything but the simulated devices
     #[arg(long)]
     pub(crate) no_field: bool,

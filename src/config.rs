@@ -2,21 +2,29 @@
 
 use ingest::edge::{EdgeSettings, Secret};
 use ingest::source::broker::{BrokerSettings, Password};
+use ingest::source::mqtt::TlsSettings;
 use model::Timestamp;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use store::{Complaint, OutboxRoom, WhenFull};
 use toml::Spanned;
 
 /// The defaults, as a file to copy; equal to [`Config::default`] by a test.
 pub(crate) const DEFAULT_FILE: &str = include_str!("config.default.toml");
 
+/// How often the TLS files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
+    pub(crate) mqtt_tls: Option<TlsSettings>,
+    /// MQTT messages of one owner.
+    pub(crate) messages_per_s: u32,
     pub(crate) networks: Vec<PathBuf>,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) edge: Option<Edge>,
@@ -31,6 +39,8 @@ impl Default for Config {
             data_dir: "pescaia-data".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            mqtt_tls: None,
+            messages_per_s: 50_000,
             networks: Vec::new(),
             brokers: Vec::new(),
             edge: None,
@@ -48,6 +58,7 @@ struct File {
     networks: Option<Vec<String>>,
     http: Option<Http>,
     mqtt: Option<Mqtt>,
+    quota: Option<Quota>,
     store: Option<StoreKeys>,
     limits: Option<Limits>,
     broker: Option<Vec<Spanned<BrokerEntry>>>,
@@ -65,6 +76,22 @@ struct Http {
 struct Mqtt {
     listen: Option<Spanned<String>>,
     allow_plaintext: Option<bool>,
+    tls: Option<Tls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    listen: Spanned<String>,
+    certificate: String,
+    key: String,
+    client_ca: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Quota {
+    messages_per_s: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -149,17 +176,34 @@ impl Config {
             }
         };
         address(file.http.and_then(|http| http.listen), &mut config.http);
-        let (mqtt, allow_plaintext) = file.mqtt.map_or((None, None), |mqtt| (mqtt.listen, mqtt.allow_plaintext));
+        let (mqtt, allow_plaintext, tls) = file.mqtt.map_or((None, None, None), |mqtt| (mqtt.listen, mqtt.allow_plaintext, mqtt.tls));
         let mqtt_at = mqtt.as_ref().map_or(0, |listen| listen.span().start);
         address(mqtt, &mut config.mqtt);
+        if let Some(tls) = tls {
+            let mut listen = SocketAddr::from(([127, 0, 0, 1], 8883));
+            address(Some(tls.listen), &mut listen);
+            config.mqtt_tls = Some(TlsSettings {
+                listen,
+                certificate: beside.join(tls.certificate),
+                key: beside.join(tls.key),
+                client_ca: tls.client_ca.map(|path| beside.join(path)),
+                look_every: LOOK_EVERY,
+            });
+        }
         if !config.mqtt.ip().is_loopback() && allow_plaintext != Some(true) {
             complain(
                 mqtt_at,
                 format!(
-                    "MQTT on {} would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]",
+                    "MQTT on {} would send passwords unencrypted over the network; listen on 127.0.0.1 and give devices [mqtt] tls, or accept it with allow_plaintext = true under [mqtt]",
                     config.mqtt
                 ),
             );
+        }
+        if let Some(rate) = file.quota.and_then(|quota| quota.messages_per_s) {
+            if !(1..=10_000_000).contains(rate.get_ref()) {
+                complain(rate.span().start, format!("messages_per_s = {} can't be; it may be 1 to 10000000", rate.get_ref()));
+            }
+            config.messages_per_s = rate.into_inner();
         }
         if let Some(linger) = file.store.and_then(|store| store.linger_ms) {
             if *linger.get_ref() > 1000 {
@@ -297,6 +341,16 @@ mod tests {
         assert_eq!(parsed, Config::default());
     }
 
+    #[test]
+    fn tls_files_are_looked_for_beside_the_configuration() {
+        let text = "[mqtt]\ntls = { listen = \"0.0.0.0:8883\", certificate = \"cert.pem\", key = \"secrets/key.pem\" }";
+        let tls = Config::parse("c.toml", text, Path::new("etc")).expect("good").mqtt_tls.expect("there");
+        assert_eq!(
+            (tls.listen.port(), tls.certificate.to_str(), tls.key.to_str()),
+            (8883, Some("etc/cert.pem"), Some("etc/secrets/key.pem"))
+        );
+    }
+
     fn check(text: &str, expected: &str) {
         let said = Config::parse("c.toml", text, Path::new("")).expect_err("wrong");
         assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), expected);
@@ -308,8 +362,13 @@ mod tests {
         check("[http]\nlisten = \"8080\"", "c.toml:2:10  \"8080\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"");
         check(
             "[mqtt]\nlisten = \"0.0.0.0:1883\"",
-            "c.toml:2:10  MQTT on 0.0.0.0:1883 would send passwords unencrypted over the network; listen on 127.0.0.1 behind a TLS tunnel, or accept it with allow_plaintext = true under [mqtt]",
+            "c.toml:2:10  MQTT on 0.0.0.0:1883 would send passwords unencrypted over the network; listen on 127.0.0.1 and give devices [mqtt] tls, or accept it with allow_plaintext = true under [mqtt]",
         );
+        check(
+            "[mqtt]\ntls = { listen = \"8883\", certificate = \"c\", key = \"k\" }",
+            "c.toml:2:18  \"8883\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"",
+        );
+        check("[quota]\nmessages_per_s = 0", "c.toml:2:18  messages_per_s = 0 can't be; it may be 1 to 10000000");
         check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
     }
 }

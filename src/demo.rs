@@ -3,7 +3,7 @@
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
 use crate::say::{self, Complaints};
-use crate::serve::{Doors, Role};
+use crate::serve::{Doors, Opening, Role};
 use anyhow::Context;
 use firmware_sim::{Fleet, Settings as FieldSettings};
 use ingest::bind::Limits;
@@ -25,6 +25,11 @@ const HISTORY_S: i64 = 30 * 86_400;
 const COMMIT: usize = 5000;
 
 pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.mqtt.ip().is_loopback() || options.allow_plaintext,
+        "MQTT on {} would send passwords unencrypted over the network; leave --mqtt on 127.0.0.1, or accept it with --allow-plaintext",
+        options.mqtt
+    );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
@@ -56,7 +61,15 @@ async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp)
 
 async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<()> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
-    let doors = Doors::open(store, &options.data, options.http, options.mqtt, Limits::default(), Role::Centre).await?;
+    let opening = Opening {
+        dir: &options.data,
+        http: options.http,
+        mqtt: options.mqtt.into(),
+        limits: Limits::default(),
+        role: Role::Centre,
+        brokers: Vec::new(),
+    };
+    let doors = Doors::open(store, opening).await?;
     if !options.no_field {
         tokio::spawn(fleet.run(doors.mqtt, doors.stopping()));
     }

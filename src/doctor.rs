@@ -3,7 +3,8 @@
 use crate::clock::SystemClock;
 use crate::config::{Config, DEFAULT_FILE};
 use crate::say;
-use model::Link;
+use ingest::source::mqtt::TlsSettings;
+use model::{Clock, Link};
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -61,6 +62,10 @@ pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<
     let running = std::os::unix::net::UnixStream::connect(config.data_dir.join("control.sock")).is_ok();
     port(&mut findings, "HTTP", config.http, running);
     port(&mut findings, "MQTT", config.mqtt, running);
+    if let Some(tls) = &config.mqtt_tls {
+        port(&mut findings, "MQTT over TLS", tls.listen, running);
+        certificate(&mut findings, tls);
+    }
     disk(&mut findings, &config.data_dir);
     networks(&mut findings, &config, running);
     say::line(&match (findings.failed, findings.warned) {
@@ -77,6 +82,21 @@ fn port(findings: &mut Findings, what: &str, addr: SocketAddr, running: bool) {
         Err(_) if running => findings.ok(&format!("{what} on {addr} is held by the pescaia that runs on this data directory")),
         Err(cause) => findings
             .fail(&format!("{what} can't listen on {addr}: {cause}; stop what holds it, or change [{}] listen", what.to_lowercase())),
+    }
+}
+
+fn certificate(findings: &mut Findings, tls: &TlsSettings) {
+    match tls.check() {
+        Err(cause) => findings.fail(&cause.to_string()),
+        Ok(expires) => {
+            let left_days = (expires.micros() - SystemClock.now().micros()) / 86_400_000_000;
+            let found = format!("the certificate of MQTT over TLS holds until {expires}");
+            if left_days < 21 {
+                findings.warn(&format!("{found}; put its successor into its place, it is taken without a restart"));
+            } else {
+                findings.ok(&found);
+            }
+        }
     }
 }
 
@@ -136,7 +156,14 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         Ok(changes) => findings.ok(&format!("the networks would make {} changes", changes.len())),
         Err(complaints) => findings.complaints(&complaints),
     }
+    let asks = config.mqtt_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     for device in store.registry().devices() {
+        if let Link::Mqtt { credential, .. } = &device.link
+            && credential.is_certificate()
+            && !asks
+        {
+            findings.warn(&format!("{} can't come in with its certificate before [mqtt] tls names a client_ca", device.id));
+        }
         if let Link::ModbusTcp { endpoint, .. } = &device.link {
             match reach(endpoint) {
                 Ok(()) => findings.ok(&format!("device {} answers on {endpoint}", device.id)),

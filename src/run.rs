@@ -3,9 +3,10 @@
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::say::{self, Complaints};
-use crate::serve::{Doors, Role};
+use crate::serve::{Doors, MqttSettings, Opening, Role};
 use anyhow::Context;
 use ingest::bind::Limits;
+use ingest::source::mqtt::DoorSettings;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,11 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     }
     let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
-    let doors = Doors::open(store, &config.data_dir, config.http, config.mqtt, limits, role).await?.listening_to(config.brokers);
-    say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
+    let door = DoorSettings { messages_per_s: config.messages_per_s, ..DoorSettings::default() };
+    let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
+    let opening = Opening { dir: &config.data_dir, http: config.http, mqtt, limits, role, brokers: config.brokers };
+    let doors = Doors::open(store, opening).await?;
+    let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
+    say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
     doors.until_stopped().await
 }

@@ -8,7 +8,7 @@ use ingest::meters::Meters;
 use ingest::pipeline::Intake;
 use ingest::source::broker::{Broker, BrokerSettings};
 use ingest::source::modbus::Poller;
-use ingest::source::mqtt::{Door, DoorSettings};
+use ingest::source::mqtt::{Door, DoorSettings, TlsSettings};
 use ingest::source::{Source, http};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
@@ -30,30 +30,48 @@ pub(crate) enum Role {
     Edge(EdgeSettings),
 }
 
+/// How the MQTT door is to be opened.
+pub(crate) struct MqttSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsSettings>,
+    pub(crate) door: DoorSettings,
+}
+
+impl From<SocketAddr> for MqttSettings {
+    fn from(listen: SocketAddr) -> Self {
+        Self { listen, tls: None, door: DoorSettings::default() }
+    }
+}
+
+/// What is opened, and where.
+pub(crate) struct Opening<'a> {
+    /// For the control socket.
+    pub(crate) dir: &'a Path,
+    pub(crate) http: SocketAddr,
+    pub(crate) mqtt: MqttSettings,
+    pub(crate) limits: Limits,
+    pub(crate) role: Role,
+    pub(crate) brokers: Vec<BrokerSettings>,
+}
+
 /// Open doors.
 pub(crate) struct Doors {
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
+    /// Where MQTT is spoken over TLS, if it is.
+    pub(crate) mqtts: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
     store: Store,
-    intake: Intake,
-    meters: Meters,
 }
 
 impl Doors {
-    /// Opens HTTP, MQTT, the Modbus poller and the control socket of `dir` over `store`.
+    /// Opens HTTP, MQTT, the Modbus poller, the way to external brokers and the control socket over `store`.
     ///
     /// # Errors
     /// Which address can't be had, and the cure.
-    pub(crate) async fn open(
-        store: Store,
-        dir: &Path,
-        http: SocketAddr,
-        mqtt: SocketAddr,
-        limits: Limits,
-        role: Role,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
+        let Opening { dir, http, mqtt, limits, role, brokers } = opening;
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
@@ -63,11 +81,14 @@ impl Doors {
         let taken = |what: &str, addr: SocketAddr, flag: &str| {
             format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
         };
-        let door = Door::bind(mqtt, store.clone(), DoorSettings::default(), meters.clone())
+        let mut door = Door::bind(mqtt.listen, store.clone(), mqtt.door, meters.clone())
             .await
-            .with_context(|| taken("MQTT", mqtt, "--mqtt or [mqtt] listen"))?;
+            .with_context(|| taken("MQTT", mqtt.listen, "--mqtt or [mqtt] listen"))?;
+        if let Some(tls) = mqtt.tls {
+            door = door.with_tls(tls).await?;
+        }
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
-        let addresses = (listener.local_addr()?, door.local_addr()?);
+        let addresses = (listener.local_addr()?, door.local_addr()?, door.tls_addr()?);
         let (stop, stopping) = watch::channel(false);
         let mut running = JoinSet::new();
         running.spawn(door.run(intake.clone(), stopping.clone()));
@@ -80,6 +101,12 @@ impl Doors {
             }
         }
         running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
+        for settings in brokers {
+            if store.registry().owner(settings.owner.as_str()).is_none() {
+                tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");
+            }
+            running.spawn(Broker::new(settings, meters.clone()).run(intake.clone(), stopping.clone()));
+        }
         let started = store.clock().now();
         let app = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone()))
@@ -98,19 +125,7 @@ impl Doors {
         });
         let control = crate::control::listen(intake.clone(), dir)?;
         running.spawn(control.serve(stopping));
-        Ok(Self { http: addresses.0, mqtt: addresses.1, stop, running, store, intake, meters })
-    }
-
-    /// Takes what these brokers have as well.
-    pub(crate) fn listening_to(mut self, brokers: Vec<BrokerSettings>) -> Self {
-        for settings in brokers {
-            if self.store.registry().owner(settings.owner.as_str()).is_none() {
-                tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");
-            }
-            let broker = Broker::new(settings, self.meters.clone());
-            self.running.spawn(broker.run(self.intake.clone(), self.stop.subscribe()));
-        }
-        self
+        Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
     }
 
     /// What becomes true when everything should stop.

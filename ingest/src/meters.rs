@@ -7,6 +7,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::ops::Deref;
+use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Message {
@@ -26,13 +28,31 @@ struct Reason {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorOf {
+    door: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultOf {
     result: &'static str,
 }
 
-/// Cheap to clone; all clones count together.
-#[derive(Debug, Clone)]
+/// Cheap to clone, as each message takes one along; all clones count together.
+#[derive(Debug, Clone, Default)]
 pub struct Meters {
+    kept: Arc<Kept>,
+}
+
+impl Deref for Meters {
+    type Target = Kept;
+    fn deref(&self) -> &Kept {
+        &self.kept
+    }
+}
+
+/// The meters themselves.
+#[derive(Debug)]
+pub struct Kept {
     messages: Family<Message, Counter>,
     ack_seconds: Histogram,
     pub(crate) inflight: Gauge,
@@ -41,11 +61,15 @@ pub struct Meters {
     spool_limit_bytes: Gauge,
     broker_connected: Family<BrokerName, Gauge>,
     mqtt_disconnects: Family<Reason, Counter>,
+    pub(crate) mqtt_dropped: Counter,
+    pub(crate) mqtt_throttled: Counter,
+    certificate_expiry: Family<DoorOf, Gauge>,
+    pub(crate) mqtt_plaintext: Gauge,
     modbus_polls: Family<ResultOf, Counter>,
     gap_records: Family<Reason, Counter>,
 }
 
-impl Default for Meters {
+impl Default for Kept {
     fn default() -> Self {
         Self {
             messages: Family::default(),
@@ -56,6 +80,10 @@ impl Default for Meters {
             spool_limit_bytes: Gauge::default(),
             broker_connected: Family::default(),
             mqtt_disconnects: Family::default(),
+            mqtt_dropped: Counter::default(),
+            mqtt_throttled: Counter::default(),
+            certificate_expiry: Family::default(),
+            mqtt_plaintext: Gauge::default(),
             modbus_polls: Family::default(),
             gap_records: Family::default(),
         }
@@ -73,6 +101,13 @@ impl Meters {
         registry.register("pescaia_spool_limit_bytes", "How much may wait for the centre", self.spool_limit_bytes.clone());
         registry.register("pescaia_broker_connected", "1 while an external broker is connected", self.broker_connected.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
+        registry.register("pescaia_mqtt_dropped", "Messages that MQTT subscribers were too slow for", self.mqtt_dropped.clone());
+        let throttled = "Messages that waited for their owner's quota";
+        registry.register("pescaia_mqtt_throttled", throttled, self.mqtt_throttled.clone());
+        let expiry = "When a door's certificate ceases to hold, seconds since 1970";
+        registry.register("pescaia_cert_expiry_timestamp_seconds", expiry, self.certificate_expiry.clone());
+        let plaintext = "1 while MQTT without TLS can be reached from other machines";
+        registry.register("pescaia_mqtt_plaintext_exposed", plaintext, self.mqtt_plaintext.clone());
         registry.register("pescaia_modbus_polls", "Modbus requests by result", self.modbus_polls.clone());
         registry.register("pescaia_gap_records", "Failed polls by reason", self.gap_records.clone());
     }
@@ -94,6 +129,9 @@ impl Meters {
     pub(crate) fn disconnected(&self, reason: &str) {
         self.mqtt_disconnects.get_or_create(&Reason { reason: reason.to_owned() }).inc();
     }
+    pub(crate) fn certificate_expires(&self, door: &'static str, at_s: i64) {
+        self.certificate_expiry.get_or_create(&DoorOf { door }).set(at_s);
+    }
     pub(crate) fn polled(&self, result: &'static str) {
         self.modbus_polls.get_or_create(&ResultOf { result }).inc();
     }
@@ -113,6 +151,7 @@ mod tests {
         meters.count("mqtt", "demo", "accepted", 2);
         meters.acked_after(0.001);
         meters.disconnected("client");
+        meters.certificate_expires("mqtt", 1_800_000_000);
         meters.polled("ok");
         meters.gap(&GapReason::Timeout, 3);
         let mut text = String::new();
@@ -123,6 +162,10 @@ mod tests {
             "pescaia_ingest_inflight 0",
             "pescaia_mqtt_connections 0",
             r#"pescaia_mqtt_disconnects_total{reason="client"} 1"#,
+            "pescaia_mqtt_dropped_total 0",
+            "pescaia_mqtt_throttled_total 0",
+            r#"pescaia_cert_expiry_timestamp_seconds{door="mqtt"} 1800000000"#,
+            "pescaia_mqtt_plaintext_exposed 0",
             r#"pescaia_modbus_polls_total{result="ok"} 1"#,
             r#"pescaia_gap_records_total{reason="timeout"} 3"#,
         ] {

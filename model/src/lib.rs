@@ -25,7 +25,8 @@ pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use network::{
-    Channel, Datastream, Device, Feed, GaugeZero, Link, Owner, PAYLOAD_FORMATS, Place, Station, Threshold, Validity, Visibility,
+    Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, Owner, PAYLOAD_FORMATS, Place, Station, Threshold, Validity,
+    Visibility, own_topics,
 };
 pub use observation::{Observation, Reading};
 pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};

@@ -144,13 +144,46 @@ pub struct Feed {
 /// What whole messages of a device may be written in, by the names of their decoders.
 pub const PAYLOAD_FORMATS: [&str; 2] = ["native", "senml"];
 
+/// The topics, as MQTT filters, on which gateways that speak a format publish by themselves; their messages name the device.
+#[must_use]
+pub fn own_topics(format: &str) -> Option<&'static [&'static str]> {
+    match format {
+        "chirpstack" => Some(&["application/+/device/+/event/+"]),
+        "tts" => Some(&["v3/+/devices/+/up"]),
+        // Of a node, and of a device behind it.
+        "sparkplug" => Some(&["spBv1.0/+/+/+", "spBv1.0/+/+/+/+"]),
+        _ => None,
+    }
+}
+
+/// What a device proves with who it is; never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// The Argon2 text of its password.
+    Password(String),
+    /// SHA-256 of the token that it gives as its password: 64 small hex digits.
+    Token(String),
+    /// SHA-256 of its TLS certificate (DER): 64 small hex digits.
+    Certificate(String),
+    /// The common name, or the first DNS name, of its TLS certificate.
+    CertificateName(String),
+}
+
+impl Credential {
+    #[must_use]
+    pub const fn is_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::CertificateName(_))
+    }
+}
+
 /// How a device reaches us, or we it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
-    /// It publishes with this user; the stored form of its password is an Argon2 text.
+    /// It connects and publishes.
     Mqtt {
-        user: String,
-        password_hash: String,
+        /// Its user name; a device that shows a certificate need not have one.
+        user: Option<String>,
+        credential: Credential,
         /// May speak for every device of its owner.
         gateway: bool,
         /// One of [`PAYLOAD_FORMATS`].

@@ -3,6 +3,7 @@
 
 mod check;
 mod load;
+mod mqtt;
 mod nearest;
 mod parse;
 mod plan;

@@ -1,6 +1,6 @@
 //! What stands in the field, as a snapshot in memory: read without waiting, replaced whole when a network is applied.
 
-use model::{Datastream, DatastreamId, Device, Owner, Station};
+use model::{Credential, Datastream, DatastreamId, Device, Owner, Station};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct Registry {
     /// By owner and what messages call it.
     pub(crate) by_address: HashMap<String, HashMap<String, Arc<Device>>>,
     pub(crate) by_user: HashMap<String, Arc<Device>>,
+    /// Those that show a certificate, by what is known of it.
+    pub(crate) by_certificate: HashMap<Credential, Arc<Device>>,
 }
 
 impl Registry {
@@ -66,6 +68,11 @@ impl Registry {
     #[must_use]
     pub fn device_by_user(&self, user: &str) -> Option<&Arc<Device>> {
         self.by_user.get(user)
+    }
+    /// The device that connects over MQTT with this certificate, by its SHA-256 or its name.
+    #[must_use]
+    pub fn device_by_certificate(&self, certificate: &Credential) -> Option<&Arc<Device>> {
+        self.by_certificate.get(certificate)
     }
     /// Every device in service.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<Device>> {

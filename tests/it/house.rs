@@ -15,7 +15,7 @@ const WALLS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crate, the rooms where it may live.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("rusqlite", &["store"]),
     ("pco", &["store"]),
     ("influxdb2", &["store"]),
@@ -25,6 +25,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("rumqttc", &["ingest", "firmware-sim"]),
     ("tokio-modbus", &["ingest", "firmware-sim"]),
     ("mqtt-proto", &["ingest"]),
+    ("tokio-rustls", &["ingest"]),
     ("geojson", &["api", "analytics"]),
     ("askama", &["dashboards"]),
 ];

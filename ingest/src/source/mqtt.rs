@@ -1,31 +1,47 @@
-//! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0 and 1. A PUBACK goes out only after the commit that holds the message,
-//! in the order of receipt. It takes what devices publish; it queues nothing for anybody. A will is accepted and
+//! The MQTT door: 3.1, 3.1.1 and 5 on one port, QoS 0, 1 and 2. A PUBACK or PUBREC goes out only after the commit that holds the message,
+//! in the order of receipt. Who subscribes hears what is committed, as far as it may see it; nothing is queued for who is away. A will is accepted and
 //! ignored, a retain flag too. Rules: docs/decisions/0004-mqtt-door.md.
 
 mod answers;
+mod certificate;
 mod codec;
 mod connection;
 mod ended;
+mod filter;
 mod gate;
 mod hello;
+mod in_flight;
 mod linger;
+mod live;
+mod pass;
 mod penalty;
+mod quota;
+mod tls;
 pub(crate) mod topic;
+mod wire;
+
+pub use tls::{TlsError, TlsSettings};
 
 use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Source, Stop, stopped};
 use gate::Gate;
+use hello::Caller;
+use live::Live;
 use penalty::Penalties;
+use quota::Quotas;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::Store;
+use tls::TlsDoor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::rustls::ServerConfig;
 
 /// Limits of the door.
 #[derive(Debug, Clone)]
@@ -41,6 +57,8 @@ pub struct DoorSettings {
     pub write_timeout: Duration,
     /// Messages of one connection on their way to the disk; reading stops there. MQTT 5 clients are told.
     pub max_unacked: u16,
+    /// Messages that one owner may send each second, for all its connections together; twice as many after a rest.
+    pub messages_per_s: u32,
 }
 
 impl Default for DoorSettings {
@@ -52,6 +70,7 @@ impl Default for DoorSettings {
             max_unauthenticated: 256,
             write_timeout: Duration::from_secs(30),
             max_unacked: 64,
+            messages_per_s: 50_000,
         }
     }
 }
@@ -59,6 +78,7 @@ impl Default for DoorSettings {
 /// A door that is bound to its address and not yet open.
 pub struct Door {
     listener: TcpListener,
+    tls: Option<Arc<TlsDoor>>,
     shared: Arc<Shared>,
 }
 
@@ -69,6 +89,8 @@ struct Shared {
     meters: Meters,
     gate: Gate,
     penalties: Penalties,
+    quotas: Quotas,
+    live: Arc<Live>,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
 }
@@ -104,14 +126,51 @@ impl Door {
     /// The operating system's, when the address can't be had.
     pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let shared = Shared { store, settings, meters, gate: Gate::default(), penalties: Penalties::default(), clients: Mutex::default() };
-        Ok(Self { listener, shared: Arc::new(shared) })
+        if !addr.ip().is_loopback() {
+            meters.mqtt_plaintext.set(1);
+            tracing::warn!(event = "mqtt_plaintext", %addr, "MQTT without TLS can be reached from other machines; passwords go unencrypted");
+        }
+        let live = Live::new(store.clone(), meters.clone());
+        let (gate, penalties, quotas) = (Gate::default(), Penalties::default(), Quotas::new(settings.messages_per_s));
+        let shared = Shared { store, settings, meters, gate, penalties, quotas, live, clients: Mutex::default() };
+        Ok(Self { listener, tls: None, shared: Arc::new(shared) })
+    }
+
+    /// The same door, over TLS too, on an address of its own.
+    ///
+    /// # Errors
+    /// Which file or address is in the way, and the cure.
+    pub async fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
+        let tls = TlsDoor::open(settings, self.shared.meters.clone()).await?;
+        Ok(Self { tls: Some(Arc::new(tls)), ..self })
     }
 
     /// # Errors
     /// The operating system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where it listens for TLS, if it does.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn tls_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.tls.as_ref().map(|tls| tls.listener.local_addr()).transpose()
+    }
+
+    /// The next connection, and how to speak TLS on it if it came that way.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<ServerConfig>>)> {
+        let encrypted = async {
+            match &self.tls {
+                Some(tls) => tls.listener.accept().await.map(|(stream, peer)| (stream, peer, Some(tls.config()))),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.listener.accept() => accepted.map(|(stream, peer)| (stream, peer, None)),
+            accepted = encrypted => accepted,
+        }
     }
 }
 
@@ -120,17 +179,20 @@ impl Source for Door {
         let slots = Arc::new(Semaphore::new(self.shared.settings.max_connections));
         let newcomers = Arc::new(Semaphore::new(self.shared.settings.max_unauthenticated));
         let mut connections = JoinSet::new();
+        if let Some(tls) = &self.tls {
+            connections.spawn(tls.clone().renew(stop.clone()));
+        }
         loop {
             let accepted = tokio::select! {
                 () = stopped(&mut stop) => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match (slots.clone().try_acquire_owned(), newcomers.clone().try_acquire_owned()) {
+                Ok((stream, peer, tls)) => match (slots.clone().try_acquire_owned(), newcomers.clone().try_acquire_owned()) {
                     (Ok(slot), Ok(newcomer)) => {
                         let places = Places { slot, newcomer };
-                        connections.spawn(serve(self.shared.clone(), intake.clone(), stream, peer, stop.clone(), places));
+                        connections.spawn(serve(self.shared.clone(), intake.clone(), Knock { stream, peer, tls }, stop.clone(), places));
                     }
                     (Err(_), _) => self.shared.meters.disconnected("too-many-connections"),
                     (_, Err(_)) => self.shared.meters.disconnected("too-many-newcomers"),
@@ -153,12 +215,29 @@ struct Places {
     newcomer: OwnedSemaphorePermit,
 }
 
-async fn serve(shared: Arc<Shared>, intake: Intake, stream: TcpStream, peer: SocketAddr, stop: Stop, places: Places) {
+/// A connection that nothing has been said on.
+struct Knock {
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop, places: Places) {
+    let Knock { stream, peer, tls } = knock;
     let _ = stream.set_nodelay(true);
     let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(120));
     let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
     shared.meters.mqtt_connections.inc();
-    let ended = connection::run(&shared, &intake, stream, peer, stop, places.newcomer).await;
+    let until = Instant::now() + shared.settings.connect_timeout;
+    let ended = match tls {
+        None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, places.newcomer).await,
+        Some(config) => match tls::shake_hands(config, stream, peer, until, &mut stop).await {
+            Ok((stream, certificate)) => {
+                connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, places.newcomer).await
+            }
+            Err(ended) => ended,
+        },
+    };
     shared.meters.mqtt_connections.dec();
     shared.meters.disconnected(ended.word());
     tracing::debug!(event = "mqtt_closed", %peer, reason = ended.word(), "an MQTT connection ended");

@@ -49,7 +49,7 @@ pub(super) fn slug(id: &str, wrong: &mut Vec<Wrong>) {
 }
 
 /// One of `known`, or a complaint that names the nearest.
-fn one_of<'a>(word: &str, kind: &str, key: &'static str, known: impl Iterator<Item = &'a str> + Clone, wrong: &mut Vec<Wrong>) {
+pub(super) fn one_of<'a>(word: &str, kind: &str, key: &'static str, known: impl Iterator<Item = &'a str> + Clone, wrong: &mut Vec<Wrong>) {
     let cure = nearest(word, known.clone())
         .map_or_else(|| format!("it may be one of {}", known.collect::<Vec<_>>().join(", ")), |near| format!("did you mean \"{near}\"?"));
     wrong.push((key, format!("unknown {kind} \"{word}\", {cure}")));
@@ -258,20 +258,7 @@ pub(super) fn device(
 
 fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&String>, wrong: &mut Vec<Wrong>) -> Link {
     match (&entry.mqtt, &entry.modbus, entry.http) {
-        (Some(mqtt), None, None) => {
-            let hash = mqtt.password_hash.as_ref().or(hash).cloned().unwrap_or_default();
-            if argon2::PasswordHash::new(&hash).is_err() {
-                wrong.push((
-                    "mqtt",
-                    "no usable password: give password_file, or password_hash as \"pescaia password hash\" prints it".into(),
-                ));
-            }
-            let format = mqtt.format.clone().unwrap_or_else(|| "native".to_owned());
-            if !model::PAYLOAD_FORMATS.contains(&format.as_str()) {
-                one_of(&format, "payload format", "mqtt", model::PAYLOAD_FORMATS.into_iter(), wrong);
-            }
-            Link::Mqtt { user: mqtt.user.clone(), password_hash: hash, gateway: mqtt.gateway, format }
-        }
+        (Some(mqtt), None, None) => super::mqtt::link(mqtt, hash, wrong),
         (None, Some(modbus), None) => {
             if !modbus.tcp.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
                 wrong.push(("tcp", format!("\"{}\" is no address; write host:port, e.g. \"10.20.4.15:502\"", modbus.tcp)));

@@ -31,7 +31,7 @@ enum Entry {
     Datastream(DatastreamEntry),
     /// With the profile and the password hash that it named, so that the store needs no other file.
     Device {
-        device: DeviceEntry,
+        device: Box<DeviceEntry>,
         profile: Option<ProfileEntry>,
         hash: Option<String>,
     },
@@ -84,7 +84,7 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
             let id = format!("{}/{}", device.owner, device.id);
             let password = device.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()).and_then(|path| file.passwords.get(path));
             let hash = password.and_then(|password| hash_of(current, &id, password));
-            put("device", &id, placed.at, Entry::Device { device, profile, hash });
+            put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, hash });
         }
     }
     for (key, origin) in &mut origins.entries {
@@ -189,10 +189,15 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                         wrong.push(("feeds", format!("{other} feeds the same datastream; two devices can't measure one")));
                     }
                 }
-                if let Link::Mqtt { user, .. } = &device.link
-                    && registry.by_user.insert(user.clone(), device.clone()).is_some()
-                {
-                    wrong.push(("user", format!("the MQTT user \"{user}\" is taken; each device has its own")));
+                if let Link::Mqtt { user, credential, .. } = &device.link {
+                    if let Some(user) = user
+                        && registry.by_user.insert(user.clone(), device.clone()).is_some()
+                    {
+                        wrong.push(("user", format!("the MQTT user \"{user}\" is taken; each device has its own")));
+                    }
+                    if credential.is_certificate() && registry.by_certificate.insert(credential.clone(), device.clone()).is_some() {
+                        wrong.push(("mqtt", "the certificate is another device's; each device has its own".into()));
+                    }
                 }
             }
             if let Some(address) = device.address.as_ref().filter(|_| !device.retired) {

@@ -70,6 +70,14 @@ fn check(from: &str, to: &str, expected: &[&str]) {
 }
 
 #[test]
+fn two_devices_can_t_have_one_certificate() {
+    let device = |id: &str| format!("[[device]]\nid = \"{id}\"\nowner = \"medio\"\nmqtt = {{ certificate_name = \"gauge-7\" }}\n");
+    let said = plan(&OriginMap::default(), &load(&format!("{GOOD}{}{}", device("one"), device("two"))).expect("read")).err();
+    let said: Vec<_> = said.unwrap_or_default().iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["net.toml:40:1  the certificate is another device's; each device has its own"]);
+}
+
+#[test]
 fn each_mistake_is_named_with_its_place_and_cure() {
     check("period_s = 300", "perid_s = 300", &["net.toml:22:1  unknown key \"perid_s\", did you mean \"period_s\"?"]);
     check("period_s = 300\n", "", &["net.toml:17:1  the key \"period_s\" is missing here; add it"]);

@@ -139,11 +139,19 @@ pub(super) struct DeviceEntry {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MqttEntry {
-    pub(super) user: String,
+    #[serde(default)]
+    pub(super) user: Option<String>,
     #[serde(default)]
     pub(super) password_hash: Option<String>,
     #[serde(default)]
     pub(super) password_file: Option<String>,
+    /// What follows is left out where it is not used, so that entries from before it was known read as they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) token_sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certificate_name: Option<String>,
     #[serde(default)]
     pub(super) gateway: bool,
     /// `native` when left out.

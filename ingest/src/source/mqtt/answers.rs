@@ -1,53 +1,27 @@
-//! What goes back to the client: at once what needs no disk, and after its commit each PUBACK, in the order of receipt.
+//! What goes back to the client: at once what needs no disk, and after its commit each PUBACK or PUBREC, in the order of receipt.
 
-use super::codec::{Kept, Outgoing, Version, encode};
+use super::codec::{Delivery, Kept, Outgoing, Version, encode, encode_publish};
 use super::ended::Ended;
+use super::in_flight::InFlight;
+use super::live::Listener;
 use crate::commit::{Settled, Settling};
-use mqtt_proto::Pid;
-use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use store::Error;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// Answers that may wait for the wire before reading stops: who asks and never listens must not fill the memory.
 const MOST_WAITING: usize = 64;
+/// Bytes of the live feed that are written before answers get their turn again.
+const A_LITTLE: usize = 8 * 1024;
 
-/// A message on its way to the disk; QoS 0 has no packet id and gets no answer.
+/// A message on its way to the disk, and how it came; QoS 0 gets no answer.
 pub(super) struct Reply {
-    pub(super) pid: Option<Pid>,
+    pub(super) delivery: Delivery,
     pub(super) settling: Settling,
-}
-
-/// The messages of one connection that are not yet acknowledged.
-pub(super) struct InFlight {
-    room: Semaphore,
-    pids: Mutex<HashSet<u16>>,
-}
-
-impl InFlight {
-    pub(super) fn new(most: u16) -> Self {
-        Self { room: Semaphore::new(usize::from(most)), pids: Mutex::default() }
-    }
-    /// False when this packet id is on its way and came again: it is kept and acknowledged once.
-    pub(super) fn begin(&self, pid: Pid, dup: bool) -> bool {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).insert(pid.value()) || !dup
-    }
-    /// Waits until there is room for one more.
-    pub(super) async fn room(&self) {
-        if let Ok(permit) = self.room.acquire().await {
-            permit.forget();
-        }
-    }
-    fn end(&self, pid: Option<Pid>) {
-        if let Some(pid) = pid {
-            self.pids.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid.value());
-        }
-        self.room.add_permits(1);
-    }
 }
 
 /// The reader's side.
@@ -85,6 +59,10 @@ pub(super) struct Mouth<W> {
     pub(super) in_flight: Arc<InFlight>,
     /// How long the client may take to accept what it is told.
     pub(super) patience: Duration,
+    /// What the client has subscribed to.
+    pub(super) listener: Arc<Listener>,
+    /// It has subscribed, ever; else nothing is looked for.
+    pub(super) listening: bool,
     pub(super) out: Vec<u8>,
 }
 
@@ -119,14 +97,18 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
             }
             while let Some(mut reply) = front.take().or_else(|| replies.after.try_recv().ok()) {
                 match ready(&mut reply.settling) {
-                    Some(settled) => self.acknowledge(reply.pid, settled)?,
+                    Some(settled) => self.acknowledge(reply.delivery, settled)?,
                     None => {
                         front = Some(reply);
                         break;
                     }
                 }
             }
+            let more = self.listening && reading && self.say_news();
             self.flush().await?;
+            if more {
+                continue;
+            }
             tokio::select! {
                 biased;
                 packet = replies.now.recv(), if reading => match packet {
@@ -135,9 +117,10 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
                     None => reading = false,
                 },
                 settled = async { match &mut front { Some(reply) => (&mut reply.settling).await, None => std::future::pending().await } } => {
-                    let pid = front.take().and_then(|reply| reply.pid);
-                    self.acknowledge(pid, settled)?;
+                    let delivery = front.take().map_or(Delivery::Qos0, |reply| reply.delivery);
+                    self.acknowledge(delivery, settled)?;
                 }
+                () = self.listener.news(), if self.listening && reading => {}
                 reply = replies.after.recv(), if front.is_none() => match reply {
                     Some(reply) => front = Some(reply),
                     None => return Ok(()),
@@ -151,28 +134,53 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
         if matches!(packet, Outgoing::Goodbye(_)) {
             *goodbye = Some(packet);
         } else {
+            self.listening |= matches!(packet, Outgoing::Suback(..));
             self.say(&packet);
         }
+    }
+
+    /// Puts a little of the live feed behind what is to be written; true when there is more.
+    fn say_news(&mut self) -> bool {
+        let (version, out) = (self.version, &mut self.out);
+        self.listener.take(A_LITTLE, |said| encode_publish(version, &said.topic, &said.payload, out))
     }
 
     fn say(&mut self, packet: &Outgoing) {
         encode(self.version, packet, &mut self.out);
     }
 
-    /// Says the PUBACK of what is on disk. When it is not, nothing after it may be acknowledged either.
-    fn acknowledge(&mut self, pid: Option<Pid>, settled: Result<Settled, Error>) -> Result<(), Ended> {
+    /// Says the PUBACK or PUBREC of what is on disk. When it is not, nothing after it may be acknowledged either.
+    fn acknowledge(&mut self, delivery: Delivery, settled: Result<Settled, Error>) -> Result<(), Ended> {
         let settled = settled.map_err(|cause| Ended::from(&cause))?;
-        self.in_flight.end(pid);
-        if let Some(pid) = pid {
-            let kept = if settled.stored.is_empty() && !settled.rejected.is_empty() { Kept::Quarantined } else { Kept::Stored };
-            self.say(&Outgoing::Puback(pid, kept));
+        let kept = if settled.stored.is_empty() && !settled.rejected.is_empty() { Kept::Quarantined } else { Kept::Stored };
+        match delivery {
+            Delivery::Qos0 => {}
+            Delivery::Qos1(pid) => {
+                self.in_flight.acknowledged(pid);
+                self.say(&Outgoing::Puback(pid, kept));
+            }
+            Delivery::Qos2(pid) => {
+                // MQTT 5 has no release after a PUBREC that says no: the packet id is free again.
+                if self.version == Version::V5 && kept != Kept::Stored {
+                    self.in_flight.release(pid);
+                } else {
+                    self.in_flight.received(pid);
+                }
+                self.say(&Outgoing::Pubrec(pid, kept));
+            }
         }
+        self.in_flight.settled();
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
         if !self.out.is_empty() {
-            let writing = tokio::time::timeout(self.patience, self.write.write_all(&self.out));
+            let writing = async {
+                self.write.write_all(&self.out).await?;
+                // TLS may have kept some of it.
+                self.write.flush().await
+            };
+            let writing = tokio::time::timeout(self.patience, writing);
             writing.await.map_err(|_| Ended::Slow)?.map_err(|_| Ended::Lost)?;
             self.out.clear();
         }

@@ -1,7 +1,8 @@
 //! One core, two thin codecs: packets of MQTT 3.x and 5 as the few things that this door hears and says.
 
+use super::live::Grant;
 use bytes::Bytes;
-use mqtt_proto::{Pid, Protocol, QoS, QosPid, VarBytes, v3, v5};
+use mqtt_proto::{Pid, Protocol, QosPid, VarBytes, v3, v5};
 
 /// Which codec a connection speaks; settled by its CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) struct Connect {
     /// MQTT 3.1 has no place in its CONNACK for whether a session is there.
     pub(super) hears_of_session: bool,
     pub(super) keep_alive_s: u16,
+    /// The largest packet that the client takes.
+    pub(super) max_packet: usize,
     pub(super) user: Option<String>,
     pub(super) password: Option<Bytes>,
 }
@@ -49,8 +52,15 @@ pub(super) struct Publish {
 pub(super) enum Delivery {
     Qos0,
     Qos1(Pid),
-    /// Not spoken here yet.
-    Qos2,
+    Qos2(Pid),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Subscribe {
+    pub(super) pid: Pid,
+    pub(super) filters: Vec<String>,
+    /// MQTT 5: with an identifier; we announce that we take none.
+    pub(super) identified: bool,
 }
 
 /// What a client may say.
@@ -59,8 +69,8 @@ pub(super) enum Incoming {
     Connect(Box<Connect>),
     Publish(Publish),
     Pubrel(Pid),
-    Subscribe(Pid, usize),
-    Unsubscribe(Pid, usize),
+    Subscribe(Subscribe),
+    Unsubscribe(Pid, Vec<String>),
     Ping,
     Disconnect,
     /// An answer to something we never sent, or a packet only servers send.
@@ -78,10 +88,11 @@ pub(super) enum Outgoing {
     },
     Refuse(Refusal),
     Puback(Pid, Kept),
+    Pubrec(Pid, Kept),
     Pubcomp(Pid),
-    /// Nothing is delivered to anybody yet: every filter is refused.
-    Suback(Pid, usize),
-    Unsuback(Pid, usize),
+    Suback(Pid, Vec<Grant>),
+    /// For each filter whether there was such a subscription.
+    Unsuback(Pid, Vec<bool>),
     Pong,
     /// MQTT 5 says why; 3.x just closes.
     Goodbye(v5::DisconnectReasonCode),
@@ -96,7 +107,7 @@ pub(super) enum Refusal {
     Busy,
 }
 
-/// What a PUBACK of MQTT 5 says beside "it is on disk".
+/// What a PUBACK or PUBREC of MQTT 5 says beside "it is on disk".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     Stored,
@@ -193,7 +204,7 @@ fn delivery(qos: QosPid) -> Delivery {
     match qos {
         QosPid::Level0 => Delivery::Qos0,
         QosPid::Level1(pid) => Delivery::Qos1(pid),
-        QosPid::Level2(_) => Delivery::Qos2,
+        QosPid::Level2(pid) => Delivery::Qos2(pid),
     }
 }
 
@@ -206,6 +217,7 @@ fn from_v3(packet: v3::Packet) -> Incoming {
             keeps_session: !connect.clean_session,
             hears_of_session: connect.protocol != Protocol::V310,
             keep_alive_s: connect.keep_alive,
+            max_packet: usize::MAX,
             user: connect.username.map(|user| user.to_string()),
             password: connect.password,
         })),
@@ -217,8 +229,14 @@ fn from_v3(packet: v3::Packet) -> Incoming {
             aliased: false,
         }),
         v3::Packet::Pubrel(pid) => Incoming::Pubrel(pid),
-        v3::Packet::Subscribe(subscribe) => Incoming::Subscribe(subscribe.pid, subscribe.topics.len()),
-        v3::Packet::Unsubscribe(unsubscribe) => Incoming::Unsubscribe(unsubscribe.pid, unsubscribe.topics.len()),
+        v3::Packet::Subscribe(subscribe) => Incoming::Subscribe(Subscribe {
+            pid: subscribe.pid,
+            filters: subscribe.topics.iter().map(|(filter, _)| filter.to_string()).collect(),
+            identified: false,
+        }),
+        v3::Packet::Unsubscribe(unsubscribe) => {
+            Incoming::Unsubscribe(unsubscribe.pid, unsubscribe.topics.iter().map(ToString::to_string).collect())
+        }
         v3::Packet::Pingreq => Incoming::Ping,
         v3::Packet::Disconnect => Incoming::Disconnect,
         _ => Incoming::Unexpected,
@@ -234,6 +252,7 @@ fn from_v5(packet: v5::Packet) -> Incoming {
             keeps_session: connect.properties.session_expiry_interval.unwrap_or(0) > 0,
             hears_of_session: true,
             keep_alive_s: connect.keep_alive,
+            max_packet: connect.properties.max_packet_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX),
             user: connect.username.map(|user| user.to_string()),
             password: connect.password,
         })),
@@ -245,8 +264,14 @@ fn from_v5(packet: v5::Packet) -> Incoming {
             aliased: publish.properties.topic_alias.is_some(),
         }),
         v5::Packet::Pubrel(pubrel) => Incoming::Pubrel(pubrel.pid),
-        v5::Packet::Subscribe(subscribe) => Incoming::Subscribe(subscribe.pid, subscribe.topics.len()),
-        v5::Packet::Unsubscribe(unsubscribe) => Incoming::Unsubscribe(unsubscribe.pid, unsubscribe.topics.len()),
+        v5::Packet::Subscribe(subscribe) => Incoming::Subscribe(Subscribe {
+            pid: subscribe.pid,
+            filters: subscribe.topics.iter().map(|(filter, _)| filter.to_string()).collect(),
+            identified: subscribe.properties.subscription_id.is_some(),
+        }),
+        v5::Packet::Unsubscribe(unsubscribe) => {
+            Incoming::Unsubscribe(unsubscribe.pid, unsubscribe.topics.iter().map(ToString::to_string).collect())
+        }
         v5::Packet::Pingreq => Incoming::Ping,
         v5::Packet::Disconnect(_) => Incoming::Disconnect,
         _ => Incoming::Unexpected,
@@ -255,8 +280,8 @@ fn from_v5(packet: v5::Packet) -> Incoming {
 
 /// Writes one packet; what a version can't say is left out.
 pub(super) fn encode(version: Version, packet: &Outgoing, out: &mut Vec<u8>) {
-    if let (Version::V3, Outgoing::Suback(pid, count)) = (version, packet) {
-        return refuse_filters(*pid, *count, out);
+    if let (Version::V3, Outgoing::Suback(pid, grants)) = (version, packet) {
+        return grant_in_v3(*pid, grants, out);
     }
     let bytes: Option<VarBytes> = match version {
         Version::V3 => to_v3(packet).and_then(|packet| packet.encode().ok()),
@@ -268,11 +293,24 @@ pub(super) fn encode(version: Version, packet: &Outgoing, out: &mut Vec<u8>) {
 }
 
 /// Written by hand: mqtt-proto 0.4 writes a refused filter as 3 instead of 0x80.
-fn refuse_filters(pid: Pid, count: usize, out: &mut Vec<u8>) {
+fn grant_in_v3(pid: Pid, grants: &[Grant], out: &mut Vec<u8>) {
     out.push(0x90);
-    write_length(2 + count, out);
+    write_length(2 + grants.len(), out);
     out.extend(pid.value().to_be_bytes());
-    out.extend(std::iter::repeat_n(0x80, count));
+    out.extend(grants.iter().map(|grant| if *grant == Grant::Granted { 0 } else { 0x80 }));
+}
+
+/// Writes a PUBLISH of QoS 0 to a subscriber, without a detour over the codec's own types.
+pub(super) fn encode_publish(version: Version, topic: &str, payload: &[u8], out: &mut Vec<u8>) {
+    // The length of a topic is limited where it is made.
+    let Ok(topic_length) = u16::try_from(topic.len()) else { return };
+    let properties: &[u8] = if version == Version::V5 { &[0] } else { &[] };
+    out.push(0x30);
+    write_length(2 + topic.len() + properties.len() + payload.len(), out);
+    out.extend(topic_length.to_be_bytes());
+    for part in [topic.as_bytes(), properties, payload] {
+        out.extend_from_slice(part);
+    }
 }
 
 fn to_v3(packet: &Outgoing) -> Option<v3::Packet> {
@@ -289,24 +327,36 @@ fn to_v3(packet: &Outgoing) -> Option<v3::Packet> {
             v3::Connack::new(false, code).into()
         }
         Outgoing::Puback(pid, Kept::Stored | Kept::Quarantined) => v3::Packet::Puback(*pid),
-        Outgoing::Puback(_, Kept::NotAuthorized) | Outgoing::Goodbye(_) | Outgoing::Suback(..) => return None,
+        Outgoing::Pubrec(pid, Kept::Stored | Kept::Quarantined) => v3::Packet::Pubrec(*pid),
+        Outgoing::Puback(_, Kept::NotAuthorized) | Outgoing::Pubrec(_, Kept::NotAuthorized) => return None,
+        Outgoing::Goodbye(_) | Outgoing::Suback(..) => return None,
         Outgoing::Pubcomp(pid) => v3::Packet::Pubcomp(*pid),
         Outgoing::Unsuback(pid, _) => v3::Packet::Unsuback(*pid),
         Outgoing::Pong => v3::Packet::Pingresp,
     })
 }
 
+fn granted(grant: Grant) -> v5::SubscribeReasonCode {
+    match grant {
+        Grant::Granted => v5::SubscribeReasonCode::GrantedQoS0,
+        Grant::Denied => v5::SubscribeReasonCode::NotAuthorized,
+        Grant::Shared => v5::SubscribeReasonCode::SharedSubscriptionNotSupported,
+        Grant::TooMany => v5::SubscribeReasonCode::QuotaExceeded,
+        Grant::Identified => v5::SubscribeReasonCode::SubscriptionIdentifiersNotSupported,
+    }
+}
+
 fn to_v5(packet: &Outgoing) -> Option<v5::Packet> {
-    use v5::{ConnectReasonCode as Code, PubackReasonCode};
+    use v5::{ConnectReasonCode as Code, PubackReasonCode, PubrecReasonCode};
     Some(match packet {
         Outgoing::Welcome { session_present, assigned, receive_max, max_packet } => {
             let mut connack = v5::Connack::new(*session_present, Code::Success);
-            connack.properties.max_qos = Some(QoS::Level1);
             connack.properties.retain_available = Some(false);
             connack.properties.receive_max = Some(*receive_max);
             connack.properties.max_packet_size = Some(*max_packet);
             connack.properties.topic_alias_max = Some(0);
             connack.properties.shared_subscription_available = Some(false);
+            connack.properties.subscription_id_available = Some(false);
             connack.properties.assigned_client_id = assigned.as_deref().map(Into::into);
             connack.into()
         }
@@ -327,9 +377,23 @@ fn to_v5(packet: &Outgoing) -> Option<v5::Packet> {
             };
             v5::Puback::new(*pid, code).into()
         }
+        Outgoing::Pubrec(pid, kept) => {
+            let code = match kept {
+                Kept::Stored => PubrecReasonCode::Success,
+                Kept::Quarantined => PubrecReasonCode::PayloadFormatInvalid,
+                Kept::NotAuthorized => PubrecReasonCode::NotAuthorized,
+            };
+            v5::Pubrec::new(*pid, code).into()
+        }
         Outgoing::Pubcomp(pid) => v5::Pubcomp::new_success(*pid).into(),
-        Outgoing::Suback(pid, count) => v5::Suback::new(*pid, vec![v5::SubscribeReasonCode::NotAuthorized; *count]).into(),
-        Outgoing::Unsuback(pid, count) => v5::Unsuback::new(*pid, vec![v5::UnsubscribeReasonCode::NoSubscriptionExisted; *count]).into(),
+        Outgoing::Suback(pid, grants) => v5::Suback::new(*pid, grants.iter().map(|grant| granted(*grant)).collect()).into(),
+        Outgoing::Unsuback(pid, existed) => {
+            let code = |existed: &bool| match existed {
+                true => v5::UnsubscribeReasonCode::Success,
+                false => v5::UnsubscribeReasonCode::NoSubscriptionExisted,
+            };
+            v5::Unsuback::new(*pid, existed.iter().map(code).collect()).into()
+        }
         Outgoing::Pong => v5::Packet::Pingresp,
         Outgoing::Goodbye(reason) => v5::Disconnect::new(*reason).into(),
     })

@@ -2,39 +2,45 @@
 //! for a commit.
 
 use super::Shared;
-use super::answers::{Answers, InFlight, Mouth, Reply};
-use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Version, decode as decode_packet, packet_length};
+use super::answers::{Answers, Mouth, Reply};
+use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Subscribe, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
-use super::hello::{Guest, greet};
+use super::hello::{Caller, Guest, greet};
+use super::in_flight::{Arrival, InFlight};
 use super::linger::linger;
-use super::topic::{Address, is_publishable};
+use super::live::{Grant, Listener};
+use super::pass::Pass;
+use super::quota::Quota;
+use super::topic::{Address, format_of_own_topic, is_publishable};
+use super::wire::Wire;
 use crate::decode;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
 use bytes::BytesMut;
-use model::{Device, Link};
+use model::{Device, Link, Scope, Viewer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// Messages of QoS 2 that a client of 3.x may begin without releasing any; MQTT 5 clients are told how many.
+const MOST_UNRELEASED: usize = 4096;
 
 /// `newcomer` is the place among those who have not yet shown who they are; it is given back when they have.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     intake: &Intake,
-    mut stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: impl Wire,
+    caller: Caller,
     mut stop: Stop,
     newcomer: OwnedSemaphorePermit,
 ) -> Ended {
     let guest = tokio::select! {
-        guest = greet(shared, &mut stream, peer) => guest,
+        guest = greet(shared, &mut stream, &caller) => guest,
         () = stopped(&mut stop) => Err(Ended::ShuttingDown),
     };
     drop(newcomer);
@@ -48,14 +54,34 @@ pub(super) async fn run(
     };
     let (generation, taken_over) = shared.take_over(&guest.client);
     let client = guest.client.clone();
-    let (mut read, write) = stream.into_split();
-    let in_flight = Arc::new(InFlight::new(shared.settings.max_unacked));
+    let (mut read, write) = stream.halves();
     let (answers, replies) = Answers::channel();
     let version = guest.connect.version;
-    let mouth =
-        Mouth { write, version, in_flight: in_flight.clone(), patience: shared.settings.write_timeout, out: Vec::with_capacity(1024) };
+    let max_unacked = shared.settings.max_unacked;
+    let in_flight = Arc::new(InFlight::new(max_unacked, if version == Version::V5 { max_unacked.into() } else { MOST_UNRELEASED }));
+    let listener = listener(shared, &guest);
+    let mouth = Mouth {
+        write,
+        version,
+        in_flight: in_flight.clone(),
+        patience: shared.settings.write_timeout,
+        listener: listener.clone(),
+        listening: guest.session_present && shared.live.resume(&client, &listener),
+        out: Vec::with_capacity(1024),
+    };
     let mut answering = tokio::spawn(mouth.run(replies));
-    let mut reader = Reader { shared, intake, peer, answers: &answers, in_flight: &in_flight, version, refused: 0 };
+    let quota = shared.quotas.of(&guest.pass.device.owner);
+    let mut reader = Reader {
+        shared,
+        intake,
+        peer: caller.peer,
+        answers: &answers,
+        in_flight: &in_flight,
+        listener: &listener,
+        quota: &quota,
+        version,
+        refused: 0,
+    };
     let ended = tokio::select! {
         ended = reader.run(&mut read, guest) => {
             // What was taken is still committed and acknowledged, then the reason is said.
@@ -75,8 +101,18 @@ pub(super) async fn run(
     if ended != Ended::Client && ended != Ended::Lost {
         linger(&mut read).await;
     }
+    shared.live.leave(&listener);
     shared.leave(&client, generation);
     ended
+}
+
+/// The ear of a connection: it hears what a token of its owner would be shown.
+fn listener(shared: &Shared, guest: &Guest) -> Arc<Listener> {
+    if !guest.session_present {
+        shared.live.forget(&guest.client);
+    }
+    let viewer = Viewer::Token { owner: guest.pass.device.owner.clone(), scopes: vec![Scope::Read] };
+    Listener::new(guest.pass.clone(), shared.store.seen_by(&viewer), guest.connect.max_packet)
 }
 
 /// Lets everything that was taken settle, 10 s at most, and says why it is over.
@@ -97,16 +133,18 @@ struct Reader<'a> {
     peer: SocketAddr,
     answers: &'a Answers,
     in_flight: &'a InFlight,
+    listener: &'a Arc<Listener>,
+    quota: &'a Quota,
     version: Version,
-    /// Publishes to topics that this client may not use.
+    /// Topics that this client tried and may not use.
     refused: u64,
 }
 
 impl Reader<'_> {
-    async fn run(&mut self, read: &mut OwnedReadHalf, guest: Guest) -> Ended {
+    async fn run(&mut self, read: &mut (impl AsyncRead + Unpin), guest: Guest) -> Ended {
         let mut buffer = guest.buffer;
-        let user = guest.connect.user.unwrap_or_default();
-        let device = guest.device;
+        let pass = guest.pass;
+        let session = guest.connect.keeps_session.then_some(guest.client);
         let patience = Duration::from_millis(u64::from(guest.connect.keep_alive_s) * 1500);
         loop {
             loop {
@@ -117,19 +155,7 @@ impl Reader<'_> {
                 };
                 let packet = buffer.split_to(length);
                 let outcome = match decode_packet(self.version, &packet) {
-                    Ok(Incoming::Publish(publish)) => {
-                        // The credential is looked up each time: what was revoked ends at once.
-                        match self.shared.store.registry().device_by_user(&user) {
-                            Some(known) if known.id == device.id && known.owner == device.owner => {
-                                self.publish(publish, known, &user).await
-                            }
-                            _ => {
-                                tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %device.id, "a client published with a credential that has been revoked");
-                                Err(Ended::NotAuthorized)
-                            }
-                        }
-                    }
-                    Ok(other) => self.other(&other).await,
+                    Ok(packet) => self.hear(packet, &pass, &session).await,
                     Err(broken) => Err(broken.into()),
                 };
                 if let Err(ended) = outcome {
@@ -142,53 +168,99 @@ impl Reader<'_> {
         }
     }
 
-    async fn other(&self, packet: &Incoming) -> Result<(), Ended> {
-        let answer = match packet {
-            Incoming::Ping => Outgoing::Pong,
-            Incoming::Subscribe(pid, count) => Outgoing::Suback(*pid, *count),
-            Incoming::Unsubscribe(pid, count) => Outgoing::Unsuback(*pid, *count),
-            Incoming::Pubrel(pid) => Outgoing::Pubcomp(*pid),
-            Incoming::Disconnect => return Err(Ended::Client),
-            Incoming::Connect(_) | Incoming::Unexpected | Incoming::Publish(_) => return Err(Ended::Protocol),
+    /// `session` is under which name the client's is kept, if it is.
+    async fn hear(&mut self, packet: Incoming, pass: &Pass, session: &Option<String>) -> Result<(), Ended> {
+        let registry = self.shared.store.registry();
+        // The credential is looked up each time: what was revoked ends at once.
+        let Some(device) = pass.device(&registry) else {
+            tracing::warn!(event = "mqtt_revoked", audit = true, peer = %self.peer, device = %pass.device.id, "a client spoke with a credential that has been revoked");
+            return Err(Ended::NotAuthorized);
         };
+        if matches!(packet, Incoming::Publish(_) | Incoming::Subscribe(_))
+            && let Some(wait) = self.quota.wait(Instant::now())
+        {
+            self.shared.meters.mqtt_throttled.inc();
+            tokio::time::sleep(wait).await;
+        }
+        let answer = match packet {
+            Incoming::Publish(publish) => return self.publish(publish, device, &pass.holder).await,
+            Incoming::Ping => Outgoing::Pong,
+            Incoming::Subscribe(subscribe) => Outgoing::Suback(subscribe.pid, self.subscribe(subscribe, device)),
+            Incoming::Unsubscribe(pid, filters) => Outgoing::Unsuback(pid, self.shared.live.unsubscribe(self.listener, &filters)),
+            // Unknown ones too: they are from before a connection broke, and what they release is on disk or will be sent anew.
+            Incoming::Pubrel(pid) => {
+                self.in_flight.release(pid);
+                Outgoing::Pubcomp(pid)
+            }
+            Incoming::Disconnect => return Err(Ended::Client),
+            Incoming::Connect(_) | Incoming::Unexpected => return Err(Ended::Protocol),
+        };
+        if let (Outgoing::Suback(..) | Outgoing::Unsuback(..), Some(client)) = (&answer, session) {
+            self.shared.live.remember(client, self.listener);
+        }
         self.answers.now(answer).await;
         Ok(())
     }
 
-    async fn publish(&mut self, publish: Publish, device: &Device, user: &str) -> Result<(), Ended> {
-        if publish.qos == Delivery::Qos2 {
-            return Err(Ended::Qos);
+    fn subscribe(&mut self, subscribe: Subscribe, device: &Device) -> Vec<Grant> {
+        if subscribe.identified {
+            return vec![Grant::Identified; subscribe.filters.len()];
         }
+        let first = subscribe.filters.first().cloned().unwrap_or_default();
+        let grants = self.shared.live.subscribe(self.listener, subscribe.filters);
+        if grants.contains(&Grant::Denied) {
+            self.note_refused(device, &first, "a device asked for what it may not see");
+        }
+        grants
+    }
+
+    /// One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
+    fn note_refused(&mut self, device: &Device, topic: &str, what: &str) {
+        self.refused += 1;
+        if self.refused.is_power_of_two() {
+            let topic: String = topic.chars().take(128).collect();
+            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "{what}");
+        }
+    }
+
+    async fn publish(&mut self, publish: Publish, device: &Device, holder: &str) -> Result<(), Ended> {
         if publish.aliased {
             return Err(Ended::Alias);
         }
         if !is_publishable(&publish.topic) {
             return Err(Ended::Topic);
         }
-        let Some(address) = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device)) else {
-            return self.refuse(&publish, device, user).await;
+        let address = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device));
+        let format = match &address {
+            Some(address) => Some(self.format(address, device)),
+            None => format_of_own_topic(&publish.topic, device),
         };
-        let pid = match publish.qos {
-            Delivery::Qos1(pid) => {
-                if !self.in_flight.begin(pid, publish.dup) {
-                    return Ok(());
-                }
-                Some(pid)
+        let Some(format) = format else {
+            return self.refuse(&publish, device, holder).await;
+        };
+        match (self.in_flight.begin(publish.qos, publish.dup), publish.qos) {
+            (Arrival::New, _) => {}
+            (Arrival::Received, Delivery::Qos2(pid)) => {
+                self.answers.now(Outgoing::Pubrec(pid, Kept::Stored)).await;
+                return Ok(());
             }
-            _ => None,
-        };
+            (Arrival::OnItsWay | Arrival::Received, _) => return Ok(()),
+            (Arrival::TooMany, _) => return Err(Ended::Unreleased),
+        }
         self.in_flight.room().await;
+        let owner = device.owner.clone();
+        let (device, channel) = address.map_or((None, None), |address| (Some(address.device), address.channel));
         let settling = self.intake.take(Frame {
             source: "mqtt",
-            format: self.format(&address, device),
+            format,
             route: publish.topic,
-            owner: address.owner,
-            device: Some(address.device),
-            channel: address.channel,
+            owner,
+            device,
+            channel,
             received_at: self.shared.store.clock().now(),
             bytes: publish.payload,
         });
-        self.answers.after(Reply { pid, settling });
+        self.answers.after(Reply { delivery: publish.qos, settling });
         Ok(())
     }
 
@@ -207,24 +279,23 @@ impl Reader<'_> {
     }
 
     /// Only MQTT 5 can say no to one message; 3.x, and QoS 0, could only be told that what was not kept was.
-    async fn refuse(&mut self, publish: &Publish, device: &Device, user: &str) -> Result<(), Ended> {
-        self.refused += 1;
+    async fn refuse(&mut self, publish: &Publish, device: &Device, holder: &str) -> Result<(), Ended> {
         self.shared.meters.count("mqtt", device.owner.as_str(), "refused", 1);
-        // One line at the 1st, 2nd, 4th, 8th … : who tries all day must not fill the disk with lines.
-        if self.refused.is_power_of_two() {
-            let topic: String = publish.topic.chars().take(128).collect();
-            tracing::warn!(event = "mqtt_not_authorized", audit = true, peer = %self.peer, device = %device.id, topic = ?topic, count = self.refused, "a device published outside its own topics");
-        }
-        if let (Version::V5, Delivery::Qos1(pid)) = (self.version, publish.qos) {
-            self.answers.now(Outgoing::Puback(pid, Kept::NotAuthorized)).await;
-            return Ok(());
-        }
-        self.shared.penalties.send_away(user, Instant::now());
-        Err(Ended::NotAuthorized)
+        self.note_refused(device, &publish.topic, "a device published outside its own topics");
+        let answer = match (self.version, publish.qos) {
+            (Version::V5, Delivery::Qos1(pid)) => Outgoing::Puback(pid, Kept::NotAuthorized),
+            (Version::V5, Delivery::Qos2(pid)) => Outgoing::Pubrec(pid, Kept::NotAuthorized),
+            _ => {
+                self.shared.penalties.send_away(holder, Instant::now());
+                return Err(Ended::NotAuthorized);
+            }
+        };
+        self.answers.now(answer).await;
+        Ok(())
     }
 }
 
-async fn fill(read: &mut OwnedReadHalf, buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
+async fn fill(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
     buffer.reserve(8 * 1024);
     let reading = read.read_buf(buffer);
     let count = if patience.is_zero() { reading.await } else { tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)? };

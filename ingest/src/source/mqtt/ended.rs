@@ -11,11 +11,13 @@ pub(super) enum Ended {
     /// Nothing came for one and a half times the keep-alive, no CONNECT in time, or our answers were not taken.
     Slow,
     Malformed,
+    /// No TLS, or a certificate that can't be believed.
+    Handshake,
     /// A packet that may not stand here.
     Protocol,
     TooLarge,
-    /// A QoS that this door does not speak.
-    Qos,
+    /// More messages of QoS 2 begun and not released than a client may have.
+    Unreleased,
     Topic,
     /// An alias instead of a topic, though we announce that we take none.
     Alias,
@@ -40,9 +42,10 @@ impl Ended {
             Self::Lost => "lost",
             Self::Slow => "slow",
             Self::Malformed => "malformed",
+            Self::Handshake => "handshake",
             Self::Protocol => "protocol",
             Self::TooLarge => "too-large",
-            Self::Qos => "qos",
+            Self::Unreleased => "unreleased",
             Self::Topic => "topic",
             Self::Alias => "alias",
             Self::NotAuthorized => "not-authorized",
@@ -59,12 +62,12 @@ impl Ended {
     /// What an MQTT 5 client is told once it has come in.
     pub(super) const fn goodbye(self) -> Option<Reason> {
         match self {
-            Self::Client | Self::Lost | Self::Credentials | Self::ClientId | Self::Impatient => None,
+            Self::Client | Self::Lost | Self::Handshake | Self::Credentials | Self::ClientId | Self::Impatient => None,
             Self::Slow => Some(Reason::KeepAliveTimeout),
             Self::Malformed => Some(Reason::MalformedPacket),
             Self::Protocol => Some(Reason::ProtocolError),
             Self::TooLarge => Some(Reason::PacketTooLarge),
-            Self::Qos => Some(Reason::QoSNotSupported),
+            Self::Unreleased => Some(Reason::ReceiveMaximumExceeded),
             Self::Topic => Some(Reason::TopicNameInvalid),
             Self::Alias => Some(Reason::TopicAliasInvalid),
             Self::NotAuthorized => Some(Reason::NotAuthorized),

@@ -1,7 +1,9 @@
-//! Who may come in: user and password against the registry's Argon2 hashes.
+//! Who may come in: a certificate, or user and password or token, against what the registry keeps of them.
 
+use super::certificate::Presented;
+use super::pass::Pass;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
-use model::{Device, Link};
+use model::{Credential, Device, Link};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,14 @@ use tokio::sync::Semaphore;
 
 /// Compared with when there is no such user, so that the answer takes as long. Of no password anybody has.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cGVzY2FpYS1ub2JvZHk$uCI1yL7vCLfhcLnEJ7Xh7T5lQ6WmWb1vJvTn3XG6mJk";
+
+/// What a client shows to come in.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) certificate: Option<&'a Presented>,
+    pub(super) user: Option<&'a str>,
+    pub(super) password: Option<&'a [u8]>,
+}
 
 /// Remembers what was verified, so that a storm of reconnecting devices costs little.
 pub(super) struct Gate {
@@ -26,15 +36,31 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// The device whose credentials these are.
-    pub(super) async fn admit(&self, registry: &Registry, user: Option<&str>, password: Option<&[u8]>) -> Option<Arc<Device>> {
-        let device = user.and_then(|user| registry.device_by_user(user)).cloned();
-        let hash = match device.as_deref() {
-            Some(Device { link: Link::Mqtt { password_hash, .. }, .. }) => password_hash.clone(),
-            _ => NOBODY.to_owned(),
+    /// The pass of the device whose credentials these are.
+    pub(super) async fn admit(&self, registry: &Registry, shown: Shown<'_>) -> Option<Pass> {
+        let Shown { certificate, user, password } = shown;
+        if let Some((certificate, device)) = certificate.and_then(|certificate| certificate.device(registry)) {
+            // The certificate says who it is; a user name may repeat that and nothing else.
+            let own = matches!(&device.link, Link::Mqtt { user: own, .. } if user.is_none_or(|user| user.is_empty() || own.as_deref() == Some(user)));
+            return own.then(|| Pass::of_certificate(certificate, device));
+        }
+        let user = user.unwrap_or_default();
+        let device = self.holder(registry, user, password.unwrap_or_default()).await?;
+        Some(Pass::of_user(user, device))
+    }
+
+    /// The device of this user, if the password or token is its own. Every no takes as long as any other.
+    async fn holder(&self, registry: &Registry, user: &str, password: &[u8]) -> Option<Arc<Device>> {
+        let (device, hash) = match registry.device_by_user(user).map(|device| (device, &device.link)) {
+            Some((device, Link::Mqtt { credential: Credential::Password(hash), .. })) => (Some(device.clone()), hash.clone()),
+            // 256 random bits need no slow hash; compared by their digests, a guess learns nothing of how near it was.
+            Some((device, Link::Mqtt { credential: Credential::Token(digest), .. })) if hex(&Sha256::digest(password)) == *digest => {
+                return Some(device.clone());
+            }
+            _ => (None, NOBODY.to_owned()),
         };
-        let password = password.unwrap_or_default().to_vec();
-        let key = fingerprint(user.unwrap_or_default(), &hash, &password);
+        let password = password.to_vec();
+        let key = fingerprint(user, &hash, &password);
         let known = || self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
         if known() {
             return device;
@@ -54,6 +80,10 @@ impl Gate {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         Some(device)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Changes with the user, the stored hash and the password; the hash holds a random salt.

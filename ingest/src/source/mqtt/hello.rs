@@ -1,41 +1,53 @@
 //! The start of a connection: CONNECT in time, credentials, session, CONNACK.
 
 use super::Shared;
+use super::certificate::Presented;
 use super::codec::{Broken, Connect, Incoming, Outgoing, Refusal, Version, decode, encode, packet_length, version_of};
 use super::ended::Ended;
+use super::gate::Shown;
+use super::pass::Pass;
 use bytes::BytesMut;
-use model::Device;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use store::{Batch, SessionMark};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// The longest client id, bytes: a kept session is remembered under it.
 const LONGEST_CLIENT_ID: usize = 256;
 
+/// Who is at the door.
+pub(super) struct Caller {
+    pub(super) peer: SocketAddr,
+    /// What it showed in its TLS handshake.
+    pub(super) certificate: Option<Presented>,
+    /// When its CONNECT must be whole.
+    pub(super) until: Instant,
+}
+
 /// Who has come in, and what of the wire was read beyond the CONNECT.
 pub(super) struct Guest {
     pub(super) connect: Connect,
-    pub(super) device: Arc<Device>,
+    pub(super) pass: Pass,
     /// User and client id: whose session it is.
     pub(super) client: String,
+    /// What was kept for it is there.
+    pub(super) session_present: bool,
     pub(super) buffer: BytesMut,
 }
 
 /// Reads the CONNECT and answers it; a session that the client wants kept is on disk before it hears of it.
-pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketAddr) -> Result<Guest, Ended> {
+pub(super) async fn greet(shared: &Shared, stream: &mut (impl AsyncRead + AsyncWrite + Unpin), caller: &Caller) -> Result<Guest, Ended> {
+    let peer = caller.peer;
     let mut buffer = BytesMut::with_capacity(1024);
-    let reading = tokio::time::timeout(shared.settings.connect_timeout, read_connect(shared, stream, &mut buffer));
+    let reading = tokio::time::timeout_at(caller.until, read_connect(shared, stream, &mut buffer));
     let connect = reading.await.map_err(|_| Ended::Slow)??;
-    let Some(device) = shared.gate.admit(&shared.store.registry(), connect.user.as_deref(), connect.password.as_deref()).await else {
+    let shown = Shown { certificate: caller.certificate.as_ref(), user: connect.user.as_deref(), password: connect.password.as_deref() };
+    let Some(pass) = shared.gate.admit(&shared.store.registry(), shown).await else {
         let user = connect.user.as_deref().unwrap_or("").chars().take(64).collect::<String>();
-        tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user or password");
+        tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user, password or token, or a certificate that is not its user's");
         return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
     };
-    let user = connect.user.clone().unwrap_or_default();
-    if shared.penalties.holds(&user, Instant::now()) {
+    if shared.penalties.holds(&pass.holder, Instant::now()) {
         return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Impatient).await);
     }
     if connect.client_id.len() > LONGEST_CLIENT_ID {
@@ -53,9 +65,9 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
     } else {
         connect.client_id.clone()
     };
-    let client = client_name(&user, &client_id);
+    let client = pass.client(&client_id);
     let existed = shared.store.has_session(&client);
-    let session_present = existed && !connect.clean && connect.hears_of_session;
+    let session_present = existed && !connect.clean;
     if existed != connect.keeps_session {
         let mark = SessionMark { client: client.clone(), exists: connect.keeps_session };
         let kept = shared.store.commit(Batch { sessions: vec![mark], ..Batch::default() }).await;
@@ -64,17 +76,17 @@ pub(super) async fn greet(shared: &Shared, stream: &mut TcpStream, peer: SocketA
         }
     }
     let max_packet = u32::try_from(shared.settings.max_packet).unwrap_or(u32::MAX);
-    let welcome = Outgoing::Welcome { session_present, assigned, receive_max: shared.settings.max_unacked, max_packet };
+    let hears = session_present && connect.hears_of_session;
+    let welcome = Outgoing::Welcome { session_present: hears, assigned, receive_max: shared.settings.max_unacked, max_packet };
     send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
-    Ok(Guest { connect, device, client, buffer })
+    Ok(Guest { connect, pass, client, session_present, buffer })
 }
 
-/// Whose session it is. A `/` within the user is written otherwise, so that no two clients have one name.
-fn client_name(user: &str, client_id: &str) -> String {
-    format!("{}/{client_id}", user.replace('%', "%25").replace('/', "%2F"))
-}
-
-async fn read_connect(shared: &Shared, stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Connect, Ended> {
+async fn read_connect(
+    shared: &Shared,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    buffer: &mut BytesMut,
+) -> Result<Connect, Ended> {
     loop {
         if buffer.first().is_some_and(|first| *first != 0x10) {
             return Err(Ended::Malformed);
@@ -98,25 +110,14 @@ async fn read_connect(shared: &Shared, stream: &mut TcpStream, buffer: &mut Byte
     }
 }
 
-async fn refuse(stream: &mut TcpStream, version: Version, refusal: Refusal, ended: Ended) -> Ended {
+async fn refuse(stream: &mut (impl AsyncWrite + Unpin), version: Version, refusal: Refusal, ended: Ended) -> Ended {
     let _ = send(stream, version, &Outgoing::Refuse(refusal)).await;
     ended
 }
 
-async fn send(stream: &mut TcpStream, version: Version, packet: &Outgoing) -> std::io::Result<()> {
+async fn send(stream: &mut (impl AsyncWrite + Unpin), version: Version, packet: &Outgoing) -> std::io::Result<()> {
     let mut out = Vec::new();
     encode(version, packet, &mut out);
-    stream.write_all(&out).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::client_name;
-
-    #[test]
-    fn no_two_clients_have_one_name() {
-        assert_eq!(client_name("prova", "c/1"), "prova/c/1");
-        assert_ne!(client_name("a", "b/c"), client_name("a/b", "c"));
-        assert_ne!(client_name("a/b", "c"), client_name("a%2Fb", "c"));
-    }
+    stream.write_all(&out).await?;
+    stream.flush().await
 }

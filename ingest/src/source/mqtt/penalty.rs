@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Who behaves so long is forgiven.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 
-/// By user, so that neither another client id nor a new connection helps, and there are never more than users.
+/// By the holder of a pass, so that neither another client id nor a new connection helps, and there are never more than devices.
 #[derive(Default)]
 pub(super) struct Penalties {
     of: Mutex<HashMap<String, Penalty>>,

@@ -1,11 +1,16 @@
 //! The door over real sockets, packet by packet.
 
+mod clients;
 mod crowd;
 mod five;
 mod hostile;
+mod live;
+mod matrix;
+mod qos_2;
 mod rights;
+mod tls;
 
-use super::{Door, DoorSettings};
+use super::{Door, DoorSettings, TlsSettings};
 use crate::bind::Limits;
 use crate::fixture::{self, Fixed};
 use crate::meters::Meters;
@@ -15,13 +20,15 @@ use model::{Scope, Viewer};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Store, View, hash_password};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 struct World {
     store: Store,
+    meters: Meters,
     door: std::net::SocketAddr,
+    tls: Option<std::net::SocketAddr>,
     stop: watch::Sender<bool>,
     running: tokio::task::JoinHandle<()>,
 }
@@ -34,6 +41,10 @@ impl World {
         Self::over(Store::in_memory(Arc::new(Fixed)).expect("a store"), settings).await
     }
     async fn over(store: Store, settings: DoorSettings) -> Self {
+        Self::open(store, settings, "", None).await
+    }
+    /// `more` of a network file.
+    async fn open(store: Store, settings: DoorSettings, more: &str, tls: Option<TlsSettings>) -> Self {
         let hash = hash_password("prova").expect("a hash");
         let devices = format!(
             r#"
@@ -49,13 +60,18 @@ impl World {
             feeds = []
             "#
         );
-        fixture::apply(&store, &devices);
+        fixture::apply(&store, &format!("{devices}{more}"));
         let meters = Meters::default();
-        let door = Door::bind("127.0.0.1:0".parse().expect("an address"), store.clone(), settings, meters.clone()).await.expect("a door");
+        let mut door =
+            Door::bind("127.0.0.1:0".parse().expect("an address"), store.clone(), settings, meters.clone()).await.expect("a door");
+        if let Some(tls) = tls {
+            door = door.with_tls(tls).await.expect("a TLS door");
+        }
         let addr = door.local_addr().expect("an address");
+        let tls = door.tls_addr().expect("an address");
         let (stop, stopping) = watch::channel(false);
-        let running = tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters), stopping));
-        Self { store, door: addr, stop, running }
+        let running = tokio::spawn(door.run(Intake::new(store.clone(), Limits::default(), meters.clone()), stopping));
+        Self { store, meters, door: addr, tls, stop, running }
     }
     async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.door).await.expect("the door is open") }
@@ -79,6 +95,12 @@ impl World {
         client.receive(usize::from(header[1]) - 2).await;
         client
     }
+    fn metric(&self, name: &str) -> String {
+        let (mut text, mut registry) = (String::new(), prometheus_client::registry::Registry::default());
+        self.meters.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text");
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+    }
     fn view(&self) -> View {
         let viewer = Viewer::Token { owner: "demo".into(), scopes: vec![Scope::Read, Scope::Audit] };
         self.store.seen_by(&viewer)
@@ -94,13 +116,14 @@ impl World {
     }
 }
 
-struct Client {
-    stream: TcpStream,
+struct Client<S = TcpStream> {
+    stream: S,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
     async fn receive(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
@@ -224,7 +247,6 @@ async fn what_may_not_stand_in_a_publish_closes_its_connection_and_no_other() {
     for bad in [
         publish(0x32, b"", 1, b"1", 4),
         publish(0x32, b"pescaia/v1/demo/+", 1, b"1", 4),
-        publish(0x34, TOPIC, 1, b"1", 4),
         publish(0x32, TOPIC, 0, b"1", 4),
         packet(0x32, &vec![b'x'; 5000]),
         packet(0x10, b""),
@@ -269,7 +291,7 @@ async fn pings_subscriptions_and_releases_are_answered() {
     let mut client = world.guest().await;
     client.send(&[0xC0, 0]).await;
     assert_eq!(client.receive(2).await, [0xD0, 0]);
-    client.send(&packet(0x82, &[&[0, 4][..], &text(b"#"), &[1]].concat())).await;
+    client.send(&packet(0x82, &[&[0, 4][..], &text(b"$SYS/#"), &[1]].concat())).await;
     assert_eq!(client.receive(5).await, [0x90, 3, 0, 4, 0x80]);
     client.send(&packet(0x62, &[0, 8])).await;
     assert_eq!(client.receive(4).await, [0x70, 2, 0, 8]);

@@ -1,8 +1,11 @@
 //! Which device and channel a topic names, and whether the sender may speak for it.
 
+use super::filter::meet;
+use crate::decode;
 use model::{Device, DeviceId, Link, OwnerId};
 
-const LONGEST: usize = 512;
+/// Bytes of a topic or a filter.
+pub(super) const LONGEST: usize = 512;
 
 /// A topic that can't stand in a publish: empty, with a wildcard, too long.
 pub(super) fn is_publishable(topic: &str) -> bool {
@@ -32,13 +35,45 @@ impl Address {
     }
 }
 
+/// The format of a gateway that publishes on topics which its format has of its own; `None` where it may not, or has none.
+pub(super) fn format_of_own_topic(topic: &str, sender: &Device) -> Option<&'static str> {
+    let Link::Mqtt { gateway: true, format, .. } = &sender.link else { return None };
+    let known = model::own_topics(format)?.iter().any(|filter| meet(filter, topic));
+    known.then(|| decode::spoken(format))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn device(gateway: bool) -> Device {
-        let link = Link::Mqtt { user: "u".into(), password_hash: String::new(), gateway, format: "native".into() };
+        let credential = model::Credential::Password(String::new());
+        let link = Link::Mqtt { user: Some("u".into()), credential, gateway, format: "native".into() };
         Device { id: "prova".into(), owner: "demo".into(), address: None, link, feeds: Vec::new(), retired: false }
+    }
+
+    /// The formats of gateways are known here once their decoders are: until then nothing of theirs is let in.
+    #[test]
+    fn a_gateway_may_use_its_format_s_own_topics() {
+        let speaks = |gateway, format: &str| {
+            let credential = model::Credential::Password(String::new());
+            let link = Link::Mqtt { user: Some("u".into()), credential, gateway, format: format.into() };
+            Device { id: "ponte".into(), owner: "demo".into(), address: None, link, feeds: Vec::new(), retired: false }
+        };
+        for (format, topic, is_own) in [
+            ("chirpstack", "application/7/device/0102030405060708/event/up", true),
+            ("chirpstack", "application/7/device/0102030405060708/command/down", false),
+            ("tts", "v3/app@ttn/devices/gauge/up", true),
+            ("tts", "v3/app@ttn/devices/gauge/down/push", false),
+            ("sparkplug", "spBv1.0/group/NBIRTH/node", true),
+            ("sparkplug", "spBv1.0/group/DDATA/node/device", true),
+            ("sparkplug", "spBv1.0/STATE/host", false),
+            ("native", "application/7/device/0102030405060708/event/up", false),
+        ] {
+            let expected = decode::spoken(format).filter(|_| is_own);
+            assert_eq!(format_of_own_topic(topic, &speaks(true, format)), expected, "{format} {topic}");
+            assert_eq!(format_of_own_topic(topic, &speaks(false, format)), None, "no gateway: {format} {topic}");
+        }
     }
 
     /// Whether the device itself, and a gateway of its owner, may publish there.

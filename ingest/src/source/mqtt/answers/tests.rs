@@ -1,7 +1,12 @@
 //! Answers against commits that the test holds in its hand.
 
+use super::super::in_flight::Arrival;
+use super::super::pass::Pass;
 use super::*;
+use crate::fixture;
 use crate::meters::Meters;
+use model::{Device, Link, Viewer};
+use mqtt_proto::Pid;
 use std::time::Instant;
 use store::Receipt;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
@@ -15,6 +20,12 @@ struct World {
     answering: JoinHandle<Ended>,
 }
 
+fn listener() -> Arc<Listener> {
+    let device = Device { id: "prova".into(), owner: "demo".into(), address: None, link: Link::Http, feeds: Vec::new(), retired: false };
+    let store = fixture::store("");
+    Listener::new(Pass::of_user("prova", device.into()), store.seen_by(&Viewer::Public), usize::MAX)
+}
+
 type Commit = oneshot::Sender<Result<Receipt, Error>>;
 
 impl World {
@@ -23,9 +34,10 @@ impl World {
     }
     fn with_patience(version: Version, wire: usize, patience: Duration) -> Self {
         let (client, write) = duplex(wire);
-        let in_flight = Arc::new(InFlight::new(64));
+        let in_flight = Arc::new(InFlight::new(64, 64));
         let (answers, replies) = Answers::channel();
-        let mouth = Mouth { write, version, in_flight: in_flight.clone(), patience, out: Vec::new() };
+        let mouth =
+            Mouth { write, version, in_flight: in_flight.clone(), patience, listener: listener(), listening: false, out: Vec::new() };
         Self { answers, in_flight, client, answering: tokio::spawn(mouth.run(replies)) }
     }
     /// A publish whose commit is still to come.
@@ -33,9 +45,9 @@ impl World {
         let (commit, receipt) = oneshot::channel();
         let (owner, meters) = ("demo".into(), Meters::default());
         let settling = Settling { receipt, indexes: vec![0], rejected: Vec::new(), protocol: "mqtt", owner, since: Instant::now(), meters };
-        let pid = Pid::try_from(pid).expect("not 0");
-        assert!(self.in_flight.begin(pid, false));
-        self.answers.after(Reply { pid: Some(pid), settling });
+        let delivery = Delivery::Qos1(Pid::try_from(pid).expect("not 0"));
+        assert_eq!(self.in_flight.begin(delivery, false), Arrival::New);
+        self.answers.after(Reply { delivery, settling });
         commit
     }
     async fn hears(&mut self, expected: &[u8]) {
@@ -112,13 +124,4 @@ async fn who_asks_and_never_listens_is_cut_and_fills_no_memory() {
     };
     tokio::time::timeout(Duration::from_secs(10), asking).await.expect("cut after its time");
     assert_eq!(world.answering.await.expect("ended"), Ended::Slow);
-}
-
-#[test]
-fn a_message_in_flight_that_comes_again_is_taken_once() {
-    let in_flight = InFlight::new(64);
-    let pid = Pid::try_from(5).expect("not 0");
-    assert_eq!([in_flight.begin(pid, false), in_flight.begin(pid, true), in_flight.begin(pid, false)], [true, false, true]);
-    in_flight.end(Some(pid));
-    assert!(in_flight.begin(pid, true), "sent again after its acknowledgement was lost");
 }

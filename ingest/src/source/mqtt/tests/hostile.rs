@@ -25,10 +25,50 @@ async fn those_who_never_say_who_they_are_leave_room_again() {
 }
 
 #[tokio::test]
+async fn who_drips_its_connect_is_cut_and_leaves_nothing_behind() {
+    let world = World::with(quick()).await;
+    let hello = connect(4, b"slow", 0xC2, b"prova", b"prova");
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(world.client().await);
+    }
+    let start = std::time::Instant::now();
+    for byte in &hello {
+        for client in &mut slow {
+            client.send(&[*byte]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for client in &mut slow {
+        assert_eq!(client.until_closed().await, b"", "each byte in time is not enough");
+    }
+    while world.metric("pescaia_mqtt_connections") != "0" {
+        assert!(start.elapsed() < Duration::from_secs(10), "a connection is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _next = world.guest().await;
+}
+
+#[tokio::test]
 async fn there_are_never_more_connections_than_the_limit() {
     let world = World::with(DoorSettings { max_connections: 1, ..quick() }).await;
     let _inside = world.guest().await;
     assert_eq!(world.client().await.until_closed().await, b"");
+}
+
+#[tokio::test]
+async fn who_sends_beyond_its_owner_s_quota_waits_and_loses_nothing() {
+    let world = World::with(DoorSettings { messages_per_s: 20, ..quick() }).await;
+    let mut client = world.guest().await;
+    let start = std::time::Instant::now();
+    let heap: Vec<u8> = (1..=50).flat_map(|pid| publish(0x32, b"pescaia/v1/demo/prova/level", pid, b"142", 4)).collect();
+    client.send(&heap).await;
+    for pid in 1..=50 {
+        assert_eq!(client.receive(4).await, [0x40, 2, 0, pid]);
+    }
+    assert!(start.elapsed() >= Duration::from_millis(400), "40 at once, then 20 each second: {:?}", start.elapsed());
+    assert_eq!(world.kept().0.len(), 50);
+    assert!(world.metric("pescaia_mqtt_throttled_total").parse::<u32>().expect("a number") >= 5);
 }
 
 #[tokio::test]

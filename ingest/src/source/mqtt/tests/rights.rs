@@ -34,6 +34,47 @@ async fn who_tries_topics_of_others_has_to_stay_outside_for_a_while() {
 }
 
 #[tokio::test]
+async fn a_token_is_a_password_that_is_checked_at_once() {
+    use sha2::{Digest, Sha256};
+    let token = "5f1d7a84db00d2fce00b31a7fc73224f5f1d7a84db00d2fce00b31a7fc73224f";
+    let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+    let device = format!("[[device]]\nid = \"cheap\"\nowner = \"demo\"\nmqtt = {{ user = \"cheap\", token_sha256 = \"{digest}\" }}\n");
+    let world = World::open(Store::in_memory(Arc::new(Fixed)).expect("a store"), DoorSettings::default(), &device, None).await;
+    for (password, expected) in [(token, 0), (&token[1..], 5), (&digest, 5), ("", 5), (token, 0)] {
+        let mut client = world.client().await;
+        client.send(&connect(4, b"c1", 0xC2, b"cheap", password.as_bytes())).await;
+        assert_eq!(client.receive(4).await, [0x20, 2, 0, expected], "{password}");
+    }
+}
+
+/// The shortest of several, as other work on the machine only ever makes an answer later. A no that skipped the slow hash would be a
+/// hundred times faster.
+#[tokio::test]
+async fn every_no_takes_as_long_as_any_other() {
+    let devices = [("cheap", "user = \"cheap\", token_sha256 = \"0000\""), ("shows", "user = \"shows\", certificate_name = \"n\"")].map(
+        |(id, mqtt)| {
+            let mqtt = mqtt.replace("0000", &"00".repeat(32));
+            format!("[[device]]\nid = \"{id}\"\nowner = \"demo\"\nmqtt = {{ {mqtt} }}\n")
+        },
+    );
+    let world = World::open(Store::in_memory(Arc::new(Fixed)).expect("a store"), DoorSettings::default(), &devices.concat(), None).await;
+    let mut shortest = Vec::new();
+    for (user, password) in [("prova", "wrong"), ("nobody", "prova"), ("", ""), ("cheap", "wrong"), ("shows", "wrong")] {
+        let mut took = Duration::MAX;
+        for _ in 0..5 {
+            let mut client = world.client().await;
+            let start = std::time::Instant::now();
+            client.send(&connect(4, b"c1", 0xC2, user.as_bytes(), password.as_bytes())).await;
+            assert_eq!(client.receive(4).await, [0x20, 2, 0, 5]);
+            took = took.min(start.elapsed());
+        }
+        shortest.push(took);
+    }
+    let (first, last) = (shortest.iter().min().expect("some"), shortest.iter().max().expect("some"));
+    assert!(*last < *first * 2, "{shortest:?}");
+}
+
+#[tokio::test]
 async fn mqtt_3_1_hears_nothing_of_sessions() {
     let world = World::new().await;
     for _ in 0..2 {

@@ -1,0 +1,203 @@
+//! What has just been committed, for those who subscribe. Nothing is followed while nobody does, and nobody's slowness is felt
+//! by anybody else: each has so much waiting and no more.
+
+mod listener;
+mod routes;
+
+pub(super) use listener::Listener;
+
+use super::filter::meet;
+use super::topic::LONGEST;
+use crate::meters::Meters;
+use model::Observation;
+use routes::{Map, Routes};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::Store;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// Filters of one connection.
+const MOST_FILTERS: usize = 64;
+/// Clients whose filters are remembered while they are away.
+const MOST_REMEMBERED: usize = 1000;
+
+/// What becomes of a filter in a SUBSCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// As QoS 0, whatever was asked for.
+    Granted,
+    /// It can't match anything that the client may see.
+    Denied,
+    /// `$share/…`: each subscriber here hears everything.
+    Shared,
+    /// Too many filters, or too long a one.
+    TooMany,
+    /// With a subscription identifier, which we announce not to take.
+    Identified,
+}
+
+/// The live feed of one door.
+pub(super) struct Live {
+    store: Store,
+    meters: Meters,
+    heard: Mutex<Heard>,
+    map: Mutex<Map>,
+    /// Somebody left.
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Heard {
+    listeners: Vec<Arc<Listener>>,
+    /// Changes with the listeners and their filters.
+    version: u64,
+    following: bool,
+    /// Of clients whose session is kept, so that they need not subscribe again when they come back.
+    remembered: HashMap<String, Vec<String>>,
+}
+
+impl Live {
+    pub(super) fn new(store: Store, meters: Meters) -> Arc<Self> {
+        Arc::new(Self { store, meters, heard: Mutex::default(), map: Mutex::default(), left: Notify::new() })
+    }
+
+    /// Adds filters; each is judged alone.
+    pub(super) fn subscribe(self: &Arc<Self>, listener: &Arc<Listener>, filters: Vec<String>) -> Vec<Grant> {
+        // Each is compared with all topics: who sends thousands is not worth that.
+        if filters.len() > MOST_FILTERS {
+            return vec![Grant::TooMany; filters.len()];
+        }
+        let map = self.map();
+        let grants: Vec<_> = filters
+            .into_iter()
+            .map(|filter| match judge(&map, listener, &filter) {
+                Grant::Granted if !listener.add(filter, MOST_FILTERS) => Grant::TooMany,
+                grant => grant,
+            })
+            .collect();
+        if grants.contains(&Grant::Granted) {
+            self.listen(listener);
+        }
+        grants
+    }
+
+    /// For each filter whether there was such a subscription.
+    pub(super) fn unsubscribe(&self, listener: &Listener, filters: &[String]) -> Vec<bool> {
+        let removed = filters.iter().map(|filter| listener.remove(filter)).collect();
+        self.heard().version += 1;
+        removed
+    }
+
+    fn listen(self: &Arc<Self>, listener: &Arc<Listener>) {
+        let mut heard = self.heard();
+        heard.version += 1;
+        if !heard.listeners.iter().any(|other| Arc::ptr_eq(other, listener)) {
+            heard.listeners.push(listener.clone());
+        }
+        if !heard.following {
+            heard.following = true;
+            // Followed from this moment on: what is committed after the SUBACK is heard.
+            tokio::spawn(self.clone().follow(self.store.follow()));
+        }
+    }
+
+    pub(super) fn leave(&self, listener: &Arc<Listener>) {
+        let mut heard = self.heard();
+        let before = heard.listeners.len();
+        heard.listeners.retain(|other| !Arc::ptr_eq(other, listener));
+        if heard.listeners.len() < before {
+            heard.version += 1;
+            drop(heard);
+            self.left.notify_one();
+        }
+    }
+
+    /// Notes what a client with a kept session is subscribed to. Lives as long as the process.
+    pub(super) fn remember(&self, client: &str, listener: &Listener) {
+        let filters = listener.filters();
+        let remembered = &mut self.heard().remembered;
+        if filters.is_empty() {
+            remembered.remove(client);
+        } else if remembered.len() < MOST_REMEMBERED || remembered.contains_key(client) {
+            remembered.insert(client.to_owned(), filters);
+        } else {
+            tracing::warn!(
+                event = "mqtt_not_remembered",
+                "{MOST_REMEMBERED} clients are remembered already; this one has to subscribe again when it comes back"
+            );
+        }
+    }
+
+    /// What the client was subscribed to is heard again, as far as it still may. True when there is something.
+    pub(super) fn resume(self: &Arc<Self>, client: &str, listener: &Arc<Listener>) -> bool {
+        let filters = self.heard().remembered.get(client).cloned().unwrap_or_default();
+        self.subscribe(listener, filters).contains(&Grant::Granted)
+    }
+
+    pub(super) fn forget(&self, client: &str) {
+        self.heard().remembered.remove(client);
+    }
+
+    async fn follow(self: Arc<Self>, mut committed: broadcast::Receiver<Arc<[Observation]>>) {
+        let mut routes = Routes::default();
+        loop {
+            tokio::select! {
+                commit = committed.recv() => match commit {
+                    Ok(commit) => self.say(&commit, &mut routes).await,
+                    Err(RecvError::Lagged(missed)) => {
+                        self.meters.mqtt_dropped.inc_by(missed);
+                        tracing::warn!(event = "mqtt_live_lagged", commits = missed, "subscribers missed commits: more is committed than can be told; all of it is on disk");
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+                () = self.left.notified() => {
+                    let mut heard = self.heard();
+                    if heard.listeners.is_empty() {
+                        heard.following = false;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say(&self, commit: &[Observation], routes: &mut Routes) {
+        {
+            let map = self.map();
+            let heard = self.heard();
+            routes.renew(map, heard.version, || heard.listeners.clone());
+        }
+        for observation in commit {
+            let dropped = routes.say(observation);
+            if dropped > 0 {
+                self.meters.mqtt_dropped.inc_by(dropped);
+            }
+            // A big commit for many listeners must not keep a thread from acknowledging.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn map(&self) -> Map {
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        map.renew(self.store.registry());
+        map.clone()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn judge(map: &Map, listener: &Listener, filter: &str) -> Grant {
+    if filter.starts_with("$share/") {
+        return Grant::Shared;
+    }
+    if filter.len() > LONGEST {
+        return Grant::TooMany;
+    }
+    // Its owner's own topics are granted before they exist: what is added later is heard too.
+    let own = format!("pescaia/v1/{}/+/+", listener.pass.device.owner);
+    let may_match = meet(filter, &own) || map.topics().any(|(id, topic)| meet(filter, topic) && listener.sees(id));
+    if may_match { Grant::Granted } else { Grant::Denied }
+}
