@@ -47,10 +47,10 @@ async fn a_token_is_a_password_that_is_checked_at_once() {
     }
 }
 
-/// The shortest of several, as other work on the machine only ever makes an answer later. A no that skipped the slow hash would be a
-/// hundred times faster.
+/// Measured from below, as other work on the machine only ever makes an answer later: a no that skipped the slow hash would come a
+/// hundred times sooner.
 #[tokio::test]
-async fn every_no_takes_as_long_as_any_other() {
+async fn no_no_comes_sooner_than_a_slow_hash() {
     let devices = [("cheap", "user = \"cheap\", token_sha256 = \"0000\""), ("shows", "user = \"shows\", certificate_name = \"n\"")].map(
         |(id, mqtt)| {
             let mqtt = mqtt.replace("0000", &"00".repeat(32));
@@ -58,20 +58,19 @@ async fn every_no_takes_as_long_as_any_other() {
         },
     );
     let world = World::open(Store::in_memory(Arc::new(Fixed)).expect("a store"), DoorSettings::default(), &devices.concat(), None).await;
-    let mut shortest = Vec::new();
+    let hashing = || {
+        let start = std::time::Instant::now();
+        hash_password("prova").expect("a hash");
+        start.elapsed()
+    };
+    let shortest = (0..10).map(|_| hashing()).min().expect("some");
     for (user, password) in [("prova", "wrong"), ("nobody", "prova"), ("", ""), ("cheap", "wrong"), ("shows", "wrong")] {
-        let mut took = Duration::MAX;
-        for _ in 0..5 {
-            let mut client = world.client().await;
-            let start = std::time::Instant::now();
-            client.send(&connect(4, b"c1", 0xC2, user.as_bytes(), password.as_bytes())).await;
-            assert_eq!(client.receive(4).await, [0x20, 2, 0, 5]);
-            took = took.min(start.elapsed());
-        }
-        shortest.push(took);
+        let mut client = world.client().await;
+        let start = std::time::Instant::now();
+        client.send(&connect(4, b"c1", 0xC2, user.as_bytes(), password.as_bytes())).await;
+        assert_eq!(client.receive(4).await, [0x20, 2, 0, 5]);
+        assert!(start.elapsed() > shortest / 2, "{user}: {:?}, hashing takes {shortest:?}", start.elapsed());
     }
-    let (first, last) = (shortest.iter().min().expect("some"), shortest.iter().max().expect("some"));
-    assert!(*last < *first * 2, "{shortest:?}");
 }
 
 #[tokio::test]

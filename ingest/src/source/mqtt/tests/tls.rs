@@ -77,7 +77,7 @@ impl Secured {
             client_ca: Some(dir.join("ca.pem")),
             look_every: Duration::from_millis(20),
         };
-        let settings = DoorSettings { connect_timeout: Duration::from_millis(600), ..DoorSettings::default() };
+        let settings = DoorSettings { connect_timeout: Duration::from_millis(1500), ..DoorSettings::default() };
         let world = World::open(Store::in_memory(Arc::new(Fixed)).expect("a store"), settings, more, Some(tls)).await;
         Self { world, authority, dir }
     }
