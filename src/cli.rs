@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::proposals::AdoptOrder;
 use crate::quarantine::{Choice, LedgerOrder, ReplayOrder};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -97,6 +98,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Unknown channels of known owners, with what can be guessed of them
+    Proposals {
+        #[command(subcommand)]
+        command: ProposalsCommand,
+    },
     /// Tokens for programs
     Token {
         #[command(subcommand)]
@@ -128,7 +134,7 @@ pub(crate) struct DemoOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkCommand {
-    /// Makes the registry what the files say; twice the same changes nothing
+    /// Makes the registry what the files say, TOML or a table in CSV; twice the same changes nothing
     #[command(after_help = "Example:\n  pescaia network apply network.toml --config pescaia.toml --dry-run")]
     Apply {
         #[arg(required = true)]
@@ -136,6 +142,11 @@ pub(crate) enum NetworkCommand {
         /// Shows what would change, and changes nothing
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Prints what was adopted from proposals, as a network file to go on with
+    Adopted {
         #[command(flatten)]
         at: At,
     },
@@ -162,6 +173,25 @@ pub(crate) enum QuarantineCommand {
     Replay {
         #[command(flatten)]
         order: ReplayOrder,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProposalsCommand {
+    /// What waits, and what it looks like
+    List {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Makes one a datastream and takes what waited
+    #[command(
+        after_help = "Example:\n  pescaia proposals adopt a84041ffff1f8020 livello --owner acque --station empoli --config pescaia.toml"
+    )]
+    Adopt {
+        #[command(flatten)]
+        order: AdoptOrder,
         #[command(flatten)]
         at: At,
     },

@@ -2,6 +2,7 @@
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
 use crate::history::{self, ExportOrder, ImportOrder, Line};
+use crate::proposals::{self, AdoptOrder};
 use crate::quarantine::{self, Choice, LedgerOrder, ReplayOrder};
 use anyhow::Context;
 use ingest::bind::Limits;
@@ -33,6 +34,9 @@ pub(crate) enum Request {
     QuarantineShow { number: u64 },
     QuarantineReplay(ReplayOrder),
     Ledger(LedgerOrder),
+    Proposals,
+    Adopt(AdoptOrder),
+    Adopted,
     Import(ImportOrder),
     Export(ExportOrder),
 }
@@ -87,6 +91,9 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::QuarantineShow { number } => quarantine::show(store, *number),
         Request::QuarantineReplay(order) => quarantine::replay(intake, order),
         Request::Ledger(order) => quarantine::ledger(store, order),
+        Request::Proposals => proposals::list(intake),
+        Request::Adopt(order) => proposals::adopt(intake, order),
+        Request::Adopted => proposals::adopted(intake),
         Request::Import(_) | Request::Export(_) => Answer::Wrong(vec!["this command carries a file".into()]),
     }
 }

@@ -10,6 +10,7 @@ mod doctor;
 mod history;
 mod import;
 mod logs;
+mod proposals;
 mod quarantine;
 mod run;
 mod say;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
-    use cli::{Command, NetworkCommand, PasswordCommand, QuarantineCommand, TokenCommand};
+    use cli::{Command, NetworkCommand, PasswordCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
     use control::Request;
     match command {
         Command::Demo(options) => async_main(demo::demo(options))?,
@@ -60,6 +61,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
             QuarantineCommand::Show { number, at } => quarantine::command(&Request::QuarantineShow { number }, &at)?,
             QuarantineCommand::Replay { order, at } => quarantine::command(&Request::QuarantineReplay(order), &at)?,
         },
+        Command::Network { command: NetworkCommand::Adopted { at } } => quarantine::command(&Request::Adopted, &at)?,
+        Command::Proposals { command: ProposalsCommand::List { at } } => quarantine::command(&Request::Proposals, &at)?,
+        Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod import;
 pub mod meters;
 pub mod pipeline;
+pub mod propose;
 pub mod qualify;
 pub mod replay;
 mod shown;

@@ -7,6 +7,7 @@ mod mqtt;
 mod nearest;
 mod parse;
 mod plan;
+mod table;
 mod wire;
 
 pub(crate) use plan::{OriginMap, plan, restore};
@@ -19,7 +20,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(test)]
 mod tests;
-use wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
+use wire::{DatastreamEntry, DeviceEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
+
+/// The file of what was adopted from proposals: every other file may take over what it says.
+pub(crate) const ADOPTED: &str = "adopted";
 
 /// Network files that are applied together; their entries may refer to one another.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,7 @@ pub struct NetworkFile {
     stations: Vec<Placed<StationEntry>>,
     datastreams: Vec<Placed<DatastreamEntry>>,
     devices: Vec<Placed<DeviceEntry>>,
+    feeds: Vec<Placed<FeedLinkEntry>>,
     /// Device profiles by the path that the file names them with.
     profiles: BTreeMap<String, ProfileEntry>,
     /// What stood in password files, by the path that the file names them with.
@@ -86,7 +91,7 @@ pub enum ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub kind: ChangeKind,
-    /// `owner`, `station`, `datastream` or `device`.
+    /// `owner`, `station`, `datastream`, `device` or `feed`.
     pub what: &'static str,
     pub id: String,
 }

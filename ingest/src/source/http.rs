@@ -2,6 +2,7 @@
 
 mod body;
 mod edge;
+mod proposals;
 mod replay;
 
 use crate::commit::Settled;
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use body::Unkept;
 use model::{OwnerId, Scope, Viewer};
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub fn router(intake: Intake) -> Router {
         .route(PATH, post(push).fallback(other_method))
         .route("/api/v1/edges/{name}", post(edge::take))
         .route("/api/v1/quarantine/replay", post(replay::replay))
+        .route("/api/v1/proposals", get(proposals::list))
+        .route("/api/v1/proposals/adopt", post(proposals::adopt))
         .with_state(intake)
 }
 

@@ -57,7 +57,8 @@ pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Compl
 }
 
 fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<NetworkFile, Vec<Complaint>> {
-    let mut file = parse_network(name, text)?;
+    let is_table = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let mut file = if is_table { super::table::parse(name, text)? } else { parse_network(name, text)? };
     let mut complaints = Vec::new();
     for placed in &file.devices {
         if let Some(modbus) = &placed.entry.modbus

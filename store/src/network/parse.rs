@@ -1,7 +1,7 @@
 //! From text to entries. What the text can't be is said with its place and the nearest thing that it could.
 
 use super::nearest::nearest;
-use super::wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
+use super::wire::{DatastreamEntry, DeviceEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{NetworkFile, Placed};
 use crate::Complaint;
 use serde::Deserialize;
@@ -19,6 +19,8 @@ struct Whole {
     datastream: Vec<Spanned<DatastreamEntry>>,
     #[serde(default)]
     device: Vec<Spanned<DeviceEntry>>,
+    #[serde(default)]
+    feed: Vec<Spanned<FeedLinkEntry>>,
 }
 
 /// Reads a network file's text. `name` stands in complaints and ties the entries to their file.
@@ -34,6 +36,7 @@ pub fn parse_network(name: &str, text: &str) -> Result<NetworkFile, Vec<Complain
         stations: placed(whole.station),
         datastreams: placed(whole.datastream),
         devices: placed(whole.device),
+        feeds: placed(whole.feed),
         ..NetworkFile::default()
     })
 }

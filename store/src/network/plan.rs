@@ -1,8 +1,8 @@
 //! What applying a network makes of the registry: pure, so that a preview and the real thing can't differ.
 
 use super::check::{self, Wrong};
-use super::wire::{DatastreamEntry, DeviceEntry, OwnerEntry, ProfileEntry, StationEntry};
-use super::{Change, ChangeKind, Document, Network};
+use super::wire::{DatastreamEntry, DeviceEntry, FeedEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
+use super::{ADOPTED, Change, ChangeKind, Document, Network};
 use crate::registry::Registry;
 use crate::{Complaint, Error};
 use model::{DatastreamId, Link, Owner};
@@ -29,6 +29,7 @@ enum Entry {
     Owner(OwnerEntry),
     Station(StationEntry),
     Datastream(DatastreamEntry),
+    Feed(FeedLinkEntry),
     /// With the profile and the password hash that it named, so that the store needs no other file.
     Device {
         device: Box<DeviceEntry>,
@@ -61,7 +62,12 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
                 complaints.push(file.complain(at, "id", format!("there is another {kind} \"{id}\"; give one of them another id")));
             }
             let before = current.entries.get(&key);
-            if let Some(before) = before.filter(|before| before.file != file.name && !before.retired)
+            let other = before.filter(|before| before.file != file.name && !before.retired);
+            // What was adopted gives way to what a person wrote.
+            if file.name == ADOPTED && other.is_some() {
+                return;
+            }
+            if let Some(before) = other.filter(|before| before.file != ADOPTED)
                 && !network.files.iter().any(|other| other.name == before.file)
             {
                 complaints.push(file.complain(at, "id", format!("the {kind} \"{id}\" already comes from {}", before.file)));
@@ -85,6 +91,15 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
             let password = device.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()).and_then(|path| file.passwords.get(path));
             let hash = password.and_then(|password| hash_of(current, &id, password));
             put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, hash });
+        }
+    }
+    for file in &network.files {
+        for placed in &file.feeds {
+            let key = ("feed", placed.entry.id());
+            places.insert(key.clone(), (file, placed.at));
+            origins
+                .entries
+                .insert(key, Origin { file: file.name.clone(), retired: false, number: None, entry: Entry::Feed(placed.entry.clone()) });
         }
     }
     for (key, origin) in &mut origins.entries {
@@ -182,6 +197,7 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                 wrong.push(("owner", missing("owner", &entry.owner)));
             }
             let datastream_of = |key: &str| registry.datastream_by_key(key).map(|found| (found.id, found.unit()));
+            let entry = &with_feeds(entry, origins);
             let device = Arc::new(check::device(entry, profile.as_ref(), hash.as_ref(), datastream_of, origin.retired, &mut wrong));
             if !device.retired {
                 for feed in &device.feeds {
@@ -211,6 +227,22 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
         }
     }
     registry
+}
+
+/// A device with the channels that other files add; what it says of a channel itself holds.
+fn with_feeds(device: &DeviceEntry, origins: &OriginMap) -> DeviceEntry {
+    let prefix = format!("{}/{}/", device.owner, device.id);
+    let from = ("feed", prefix.clone());
+    let links = origins.entries.range(from..).take_while(|((kind, id), _)| *kind == "feed" && id.starts_with(&prefix));
+    let mut whole = device.clone();
+    for (_, origin) in links.filter(|(_, origin)| !origin.retired) {
+        if let Entry::Feed(link) = &origin.entry
+            && !whole.feeds.iter().any(|feed| feed.channel == link.channel)
+        {
+            whole.feeds.push(FeedEntry { channel: link.channel.clone(), datastream: link.datastream.clone(), unit: link.unit.clone() });
+        }
+    }
+    whole
 }
 
 /// What was measured as one thing can't become another.

@@ -118,7 +118,25 @@ pub(super) struct ThresholdEntry {
     pub(super) to: Option<String>,
 }
 
+/// A channel more of a device that another file describes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedLinkEntry {
+    pub(super) owner: String,
+    pub(super) device: String,
+    pub(super) channel: String,
+    pub(super) datastream: String,
+    #[serde(default)]
+    pub(super) unit: Option<String>,
+}
+
+impl FeedLinkEntry {
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}/{}", self.owner, self.device, self.channel)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeviceEntry {
     pub(super) id: String,

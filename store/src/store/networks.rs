@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-const KINDS: [&str; 4] = ["owner", "station", "datastream", "device"];
+const KINDS: [&str; 5] = ["owner", "station", "datastream", "device", "feed"];
 
 /// As a document of the registry lies on disk, around its body.
 #[derive(Serialize, Deserialize)]
@@ -80,5 +80,29 @@ impl Store {
         *origins = plan.origins;
         networks.registry.send_replace(Arc::new(plan.registry));
         Ok(plan.changes)
+    }
+
+    /// What was adopted so far, as the text of a network file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn adopted(&self) -> Result<String, Error> {
+        let found = self.inner.shared.engine.documents(network::ADOPTED)?;
+        Ok(found.into_iter().next().map_or_else(String::new, |document| document.body))
+    }
+
+    /// Adds entries, as the text of a network file, to what was adopted before, durably.
+    ///
+    /// # Errors
+    /// Every complaint about the entries, or one about the store. Nothing was changed then.
+    pub fn adopt(&self, more: &str) -> Result<Vec<Change>, Vec<Complaint>> {
+        let of_store = |cause: Error| vec![Complaint { file: "the store".into(), line: 0, column: 0, message: cause.to_string() }];
+        let text = self.adopted().map_err(of_store)? + more;
+        let network = Network { files: vec![network::parse_network(network::ADOPTED, &text)?] };
+        self.preview(&network)?;
+        // The text first: what it holds and was not applied is applied with the next.
+        let document = engine::Document { kind: network::ADOPTED.to_owned(), id: "text".into(), body: text };
+        self.ask(|answer| Work::Documents(vec![engine::Change::PutDocument(document)], answer)).map_err(of_store)?;
+        self.apply(&network)
     }
 }

@@ -121,8 +121,8 @@ async fn every_credential_may_publish_where_the_model_says_and_nothing_else_is_k
         let mut client = guest(&world, user).await;
         let mut expected = Vec::new();
         for topic in &topics {
-            // No number and no JSON: what is taken goes to the quarantine, with its topic.
-            client.send(&publish(0x32, topic.as_bytes(), 1, b"no value", 5)).await;
+            // No number and no JSON: what is taken goes to the quarantine, with its topic; each client's own, or it were a repetition.
+            client.send(&publish(0x32, topic.as_bytes(), 1, format!("no value of {user}").as_bytes(), 5)).await;
             let verdict = match client.receive(1).await[0] {
                 0xE0 => {
                     assert_eq!(client.until_closed().await.len(), 2, "only the reason");
