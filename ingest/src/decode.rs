@@ -1,18 +1,29 @@
 //! Formats. A format is one file below and one line in [`all`].
 
 mod bare;
+mod chirpstack;
 mod json;
+pub(crate) mod layout;
 mod native;
 pub mod registers;
 mod senml;
+mod tts;
+mod uplink;
 
 use crate::frame::Frame;
-use model::{Reading, RejectReason};
+use model::{DeviceId, Reading, RejectReason, Timestamp};
 
 /// Every format there is.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Decoder>> {
-    vec![Box::new(native::Native), Box::new(bare::Bare), Box::new(registers::Registers), Box::new(senml::Senml)]
+    vec![
+        Box::new(native::Native),
+        Box::new(bare::Bare),
+        Box::new(registers::Registers),
+        Box::new(senml::Senml),
+        Box::new(chirpstack::Chirpstack),
+        Box::new(tts::Tts),
+    ]
 }
 
 /// The decoder's name for a payload format of [`model::PAYLOAD_FORMATS`].
@@ -26,6 +37,21 @@ pub fn spoken(word: &str) -> Option<&'static str> {
 pub struct Decoded {
     pub readings: Vec<Placed<Reading>>,
     pub rejects: Vec<Placed<Refusal>>,
+    /// Bytes that only their device's layout makes readings of.
+    pub payloads: Vec<Placed<RawPayload>>,
+}
+
+/// What a device sent, as bytes: kept, so that it can be read again when its layout is mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawPayload {
+    /// What the message calls the device.
+    pub device: DeviceId,
+    /// LoRaWAN's port, which tells kinds of payloads apart.
+    pub port: Option<u8>,
+    /// When it was heard.
+    pub time: Option<Timestamp>,
+    pub counter: Option<u32>,
+    pub bytes: Vec<u8>,
 }
 
 /// Something with its place among the objects of its message, from 0; a message that can't be read at all is place 0.

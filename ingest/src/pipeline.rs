@@ -2,14 +2,14 @@
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
 use crate::commit::Settling;
-use crate::decode::{Decoded, Decoder, Placed, Refusal};
+use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
-use model::{DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use model::{Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{Batch, Registry, Store, Tally};
+use store::{Batch, Payload, Registry, Store, Tally};
 
 /// Stands in the ledger for devices that nobody knows.
 const UNKNOWN: &str = "?";
@@ -31,6 +31,7 @@ pub(crate) struct Taken {
     pub(crate) indexes: Vec<usize>,
     pub(crate) refused: Vec<Refused>,
     pub(crate) tallies: Vec<Tally>,
+    pub(crate) payloads: Vec<Payload>,
 }
 
 /// A refusal with what was said, where it could be read, and the device that is held to account for it.
@@ -56,9 +57,9 @@ impl Intake {
     #[must_use]
     pub fn take(&self, frame: Frame) -> Settling {
         let since = Instant::now();
-        let Taken { observations, indexes, refused, tallies } = self.read(&frame, &|_| true, &|_| ());
+        let Taken { observations, indexes, refused, tallies, payloads } = self.read(&frame, &|_| true, &|_| ());
         let rejects = quarantined(&frame, &refused);
-        let receipt = self.store.submit(Batch { observations, rejects, tallies, ..Batch::default() });
+        let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..Batch::default() });
         self.meters.inflight.inc();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
         Settling { receipt, indexes, rejected, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
@@ -67,13 +68,14 @@ impl Intake {
     /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
     /// wanted before it is bound.
     pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
-        let Decoded { readings, rejects } = self.decode(frame);
         let registry = self.store.registry();
+        let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(self.decode(frame), frame, &registry);
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
             refused: Vec::new(),
             tallies: Vec::new(),
+            payloads,
         };
         for refusal in rejects {
             let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
@@ -116,7 +118,46 @@ impl Intake {
             return decoder.decode(frame);
         }
         let detail = format!("no decoder {:?} in this pescaia", frame.format);
-        Decoded { readings: Vec::new(), rejects: vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }] }
+        let rejects = vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }];
+        Decoded { rejects, ..Decoded::default() }
+    }
+
+    /// Reads raw bytes by the layouts of their devices. What a layout says goes before what a network server's codec made of them;
+    /// the bytes are kept either way.
+    fn laid_out(&self, mut decoded: Decoded, frame: &Frame, registry: &Registry) -> (Decoded, Vec<Payload>) {
+        let mut kept = Vec::with_capacity(decoded.payloads.len());
+        for Placed { index, what: raw } in std::mem::take(&mut decoded.payloads) {
+            let device = registry.device_called(frame.owner.as_str(), raw.device.as_str());
+            let Some(layout) = device.and_then(|device| device.layout.as_ref()) else {
+                if decoded.readings.is_empty() {
+                    let port = raw.port.map_or_else(String::new, |port| format!(" on port {port}"));
+                    let detail = format!(
+                        "{} sends raw bytes{port}, and nothing says what they mean; give its device a layout = \"…\", or decode them at the network server",
+                        raw.device
+                    );
+                    decoded.rejects.push(Placed { index, what: Refusal { reason: RejectReason::NoLayout, detail } });
+                }
+                kept.extend(device.map(|device| payload(frame, device, raw)));
+                continue;
+            };
+            decoded.readings.retain(|reading| reading.what.device != raw.device);
+            let (readings, refusals) = crate::decode::layout::read(&raw, layout, &frame.owner, frame.received_at);
+            decoded.readings.extend(readings);
+            decoded.rejects.extend(refusals);
+            kept.extend(device.map(|device| payload(frame, device, raw)));
+        }
+        (decoded, kept)
+    }
+}
+
+fn payload(frame: &Frame, device: &Device, raw: RawPayload) -> Payload {
+    Payload {
+        owner: frame.owner.clone(),
+        device: device.id.clone(),
+        received_at: frame.received_at,
+        port: raw.port,
+        heard_at: raw.time,
+        bytes: raw.bytes,
     }
 }
 

@@ -6,6 +6,7 @@ mod counter;
 mod dataset;
 mod gap;
 mod id;
+mod layout;
 mod network;
 mod observation;
 mod profile;
@@ -24,6 +25,7 @@ pub use counter::{Counter, CounterStep, Increment, MeterChange, increments};
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
+pub use layout::{Endian, Field, FieldKind, Layout, Meaning, Repeat};
 pub use network::{
     Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, Owner, PAYLOAD_FORMATS, Place, Station, Threshold, Validity,
     Visibility, own_topics,

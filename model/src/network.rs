@@ -1,7 +1,8 @@
 //! What stands in the field and who owns it: the network as an owner describes it.
 
 use crate::{
-    Counter, DatastreamId, DatastreamKey, DeviceId, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp, Unit,
+    Counter, DatastreamId, DatastreamKey, DeviceId, Layout, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp,
+    Unit,
 };
 use std::sync::Arc;
 
@@ -142,7 +143,7 @@ pub struct Feed {
 }
 
 /// What whole messages of a device may be written in, by the names of their decoders.
-pub const PAYLOAD_FORMATS: [&str; 2] = ["native", "senml"];
+pub const PAYLOAD_FORMATS: [&str; 4] = ["native", "senml", "chirpstack", "tts"];
 
 /// The topics, as MQTT filters, on which gateways that speak a format publish by themselves; their messages name the device.
 #[must_use]
@@ -203,6 +204,8 @@ pub struct Device {
     pub owner: OwnerId,
     /// What messages call it, where that is not its id: a DevEUI, `group/node/device`, a series of line protocol.
     pub address: Option<String>,
+    /// What the bytes of its payloads mean, where they come raw.
+    pub layout: Option<Arc<Layout>>,
     pub link: Link,
     pub feeds: Vec<Feed>,
     pub retired: bool,

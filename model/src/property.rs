@@ -46,7 +46,9 @@ pub enum ObservedProperty {
     Power,
     EnergyCounter,
     HoursCounter,
+    VolumeCounter,
     Battery,
+    BatteryLevel,
     AirPressure,
     AirTemperature,
     RelativeHumidity,
@@ -58,7 +60,7 @@ pub enum ObservedProperty {
 /// `(property, word, canonical unit, class, span that a sensor can mean, it, en)`.
 type Row = (ObservedProperty, &'static str, Unit, SignalClass, (f64, f64), &'static str, &'static str);
 
-const TABLE: [Row; 21] = {
+const TABLE: [Row; 23] = {
     use ObservedProperty as P;
     use SignalClass::{Counter, Instant, Interval, State};
     [
@@ -76,6 +78,8 @@ const TABLE: [Row; 21] = {
         (P::Power, "power", Unit::Kilowatt, Instant, (-100_000.0, 100_000.0), "potenza", "power"),
         (P::EnergyCounter, "energy_counter", Unit::KilowattHour, Counter, (0.0, 1e12), "contatore di energia", "energy counter"),
         (P::HoursCounter, "hours_counter", Unit::Hour, Counter, (0.0, 1e7), "ore di marcia", "running hours"),
+        (P::VolumeCounter, "volume_counter", Unit::CubicMetre, Counter, (0.0, 1e12), "contatore dell'acqua", "water meter"),
+        (P::BatteryLevel, "battery_level", Unit::Percent, Instant, (0.0, 100.0), "carica della batteria", "battery charge"),
         (P::Battery, "battery", Unit::Volt, Instant, (0.0, 60.0), "batteria", "battery"),
         (P::AirPressure, "air_pressure", Unit::Hectopascal, Instant, (800.0, 1100.0), "pressione atmosferica", "air pressure"),
         (P::AirTemperature, "air_temperature", Unit::Celsius, Instant, (-60.0, 60.0), "temperatura dell'aria", "air temperature"),

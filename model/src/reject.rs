@@ -22,10 +22,14 @@ pub enum RejectReason {
     WrongUnit,
     /// More than one message may hold.
     TooMany,
+    /// Raw bytes of a device of which nobody has said what they mean.
+    NoLayout,
+    /// A number stands for a name that was said when we did not hear it.
+    UnknownAlias,
 }
 
 impl RejectReason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreadable,
         Self::WrongShape,
         Self::NotANumber,
@@ -36,6 +40,8 @@ impl RejectReason {
         Self::UnknownChannel,
         Self::WrongUnit,
         Self::TooMany,
+        Self::NoLayout,
+        Self::UnknownAlias,
     ];
 
     /// The word in the API, in logs and on disk.
@@ -52,6 +58,8 @@ impl RejectReason {
             Self::UnknownChannel => "unknown-channel",
             Self::WrongUnit => "wrong-unit",
             Self::TooMany => "too-many",
+            Self::NoLayout => "no-layout",
+            Self::UnknownAlias => "unknown-alias",
         }
     }
     #[must_use]

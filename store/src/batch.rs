@@ -1,6 +1,6 @@
 //! What goes into one commit and what comes back.
 
-use crate::{Cursor, Tally};
+use crate::{Cursor, Payload, Tally};
 use model::{Gap, Observation, Reject};
 
 /// Committed whole or not at all.
@@ -13,6 +13,8 @@ pub struct Batch {
     pub sessions: Vec<SessionMark>,
     /// For the ledger: whose the observations are, in their order.
     pub tallies: Vec<Tally>,
+    /// Raw payloads, kept so that they can be read again.
+    pub payloads: Vec<Payload>,
     /// What of an edge has come with it.
     pub cursors: Vec<Cursor>,
     /// Entries of the quarantine that were read again.
@@ -44,6 +46,7 @@ impl Batch {
             && self.sessions.is_empty()
             && self.replayed.is_empty()
             && self.cursors.is_empty()
+            && self.payloads.is_empty()
     }
     /// Points, and rejects and others counted as one point each.
     #[must_use]

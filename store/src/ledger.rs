@@ -117,6 +117,11 @@ impl Book {
         self.names.get(device as usize)
     }
 
+    pub(crate) fn number(&self, owner: &OwnerId, device: &DeviceId) -> Option<u32> {
+        let place = self.names.iter().position(|(of, id)| of == owner && id == device)?;
+        u32::try_from(place).ok()
+    }
+
     /// Every line of a day, by device.
     pub(crate) fn day(&self, engine: &dyn Engine, day: i32) -> Result<Vec<(u32, Account)>, Error> {
         let span = Span { part: i64::from(day), from: i64::MIN, to: i64::MAX };
@@ -180,7 +185,7 @@ impl Bookkeeper {
         }
     }
 
-    fn number(&mut self, owner: &OwnerId, device: &DeviceId) -> u32 {
+    pub(crate) fn number(&mut self, owner: &OwnerId, device: &DeviceId) -> u32 {
         let name = (owner.clone(), device.clone());
         if let Some(number) = self.numbers.get(&name) {
             return *number;

@@ -18,6 +18,7 @@ mod late;
 mod ledger;
 mod network;
 mod outbox;
+mod payload;
 mod published;
 mod quarantine;
 mod registry;
@@ -36,9 +37,11 @@ pub use history::History;
 pub use late::LateDay;
 pub use ledger::Tally;
 pub use network::{
-    Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_network, parse_profile, parse_toml,
+    Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_layout, parse_network,
+    parse_profile, parse_toml,
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
+pub use payload::Payload;
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;

@@ -2,6 +2,7 @@
 //! The grammar is explained by example in `demo/network.toml`.
 
 mod check;
+mod layout;
 mod load;
 mod mqtt;
 mod nearest;
@@ -12,6 +13,7 @@ mod wire;
 
 pub(crate) use plan::{OriginMap, plan, restore};
 
+pub use layout::parse_layout;
 pub use load::{hash_password, load_embedded, load_network, parse_profile};
 pub use nearest::nearest;
 pub use parse::{parse_network, parse_toml};
@@ -44,6 +46,8 @@ pub struct NetworkFile {
     feeds: Vec<Placed<FeedLinkEntry>>,
     /// Device profiles by the path that the file names them with.
     profiles: BTreeMap<String, ProfileEntry>,
+    /// Layouts of payloads by the path that the file names them with.
+    layouts: BTreeMap<String, layout::LayoutEntry>,
     /// What stood in password files, by the path that the file names them with.
     passwords: BTreeMap<String, Secret>,
 }

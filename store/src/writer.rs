@@ -8,6 +8,7 @@ use crate::gaps::OpenGaps;
 use crate::late::LateMarks;
 use crate::ledger::{Book, Bookkeeper, Entry, Kept};
 use crate::outbox::{self, Outbox, Owed};
+use crate::payload;
 use crate::quarantine::{Plan, Shelf};
 use crate::{Error, Health};
 use model::{Clock, Observation};
@@ -159,6 +160,9 @@ impl Writer {
             for gap in &batch.gaps {
                 let last = self.shared.chunks.last(gap.datastream).map(|last| last.phenomenon_time);
                 self.gaps.put(gap, last, engine, &mut changes)?;
+            }
+            for (place, payload) in batch.payloads.iter().enumerate() {
+                payload::put(payload, self.keeper.number(&payload.owner, &payload.device), place, &mut changes);
             }
             changes.extend(batch.sessions.iter().map(|session| {
                 if session.exists {

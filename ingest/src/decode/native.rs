@@ -34,10 +34,8 @@ impl Decoder for Native {
         if let Err(cause) = read {
             let found = if frame.bytes.is_empty() { "the message is empty".to_owned() } else { format!("no JSON: {cause}") };
             let detail = format!("{found}; send {{\"time\": \"2026-11-23T06:20:00Z\", \"values\": {{\"level\": 1.42}}}} in UTF-8");
-            return Decoded {
-                readings: Vec::new(),
-                rejects: vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }],
-            };
+            let rejects = vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }];
+            return Decoded { rejects, ..Decoded::default() };
         }
         decoded
     }

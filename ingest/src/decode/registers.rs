@@ -185,6 +185,14 @@ fn float(raw: f32, register: &Register) -> Option<f64> {
     decimal.and_then(|decimal| scaled(decimal, register)).or_else(|| finite(f64::from(raw) * register.scale + register.offset))
 }
 
+/// `raw × scale + add`, in decimal as the datasheet means it.
+pub(crate) fn linear(raw: i64, scale: f64, add: f64) -> Option<f64> {
+    let of = |number: f64| Decimal::parse(&number.to_string());
+    let exact = || Decimal::whole(raw).times(of(scale)?)?.plus(of(add)?)?.float();
+    #[expect(clippy::cast_precision_loss, reason = "only where the exact way is too long")]
+    exact().or(Some(raw as f64 * scale + add)).and_then(finite)
+}
+
 /// `None` when the numbers are too long for it.
 fn scaled(raw: Decimal, register: &Register) -> Option<f64> {
     let scale = Decimal::parse(&register.scale.to_string())?;

@@ -1,6 +1,7 @@
 //! From entries to the words of the model. Every complaint is collected; nothing is guessed.
 
 use super::NetworkFile;
+use super::layout::LayoutEntry;
 use super::nearest::nearest;
 use super::wire::{DatastreamEntry, DeviceEntry, MeterEntry, ProfileEntry, RegisterEntry, StationEntry, VisibilityEntry, Words};
 use crate::Complaint;
@@ -206,6 +207,7 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
 pub(super) fn device(
     entry: &DeviceEntry,
     profile: Option<&ProfileEntry>,
+    layout: Option<&LayoutEntry>,
     hash: Option<&String>,
     datastream_of: impl Fn(&str) -> Option<(DatastreamId, Unit)>,
     retired: bool,
@@ -213,6 +215,13 @@ pub(super) fn device(
 ) -> Device {
     slug(&entry.id, wrong);
     let link = link(entry, profile, hash, wrong);
+    let layout = layout.and_then(|layout| match super::layout::layout(layout) {
+        Ok(layout) => Some(Arc::new(layout)),
+        Err(messages) => {
+            wrong.extend(messages.into_iter().map(|message| ("layout", message)));
+            None
+        }
+    });
     let mut feeds: Vec<Feed> = Vec::new();
     for feed in &entry.feeds {
         if feeds.iter().any(|other| other.channel == feed.channel) {
@@ -253,7 +262,15 @@ pub(super) fn device(
         }
         feeds.push(Feed { channel: feed.channel.clone(), datastream, unit });
     }
-    Device { id: entry.id.as_str().into(), owner: entry.owner.as_str().into(), address: entry.address.clone(), link, feeds, retired }
+    Device {
+        id: entry.id.as_str().into(),
+        owner: entry.owner.as_str().into(),
+        address: entry.address.clone(),
+        layout,
+        link,
+        feeds,
+        retired,
+    }
 }
 
 fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&String>, wrong: &mut Vec<Wrong>) -> Link {

@@ -1,6 +1,7 @@
 //! Network files with the profiles and password files that they name.
 
 use super::check::profile;
+use super::layout::read_layout;
 use super::parse::{parse_network, read_profile};
 use super::{Network, NetworkFile, Secret};
 use crate::Complaint;
@@ -74,6 +75,15 @@ fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -
                     "profile",
                     format!("the profile \"{}\" can't be read: {cause}", modbus.profile),
                 )),
+            }
+        }
+        if let Some(path) = placed.entry.layout.as_ref().filter(|path| !file.layouts.contains_key(*path)) {
+            match read(path) {
+                Ok(text) => match read_layout(path, &text) {
+                    Ok(layout) => drop(file.layouts.insert(path.clone(), layout)),
+                    Err(more) => complaints.extend(more),
+                },
+                Err(cause) => complaints.push(file.complain(placed.at, "layout", format!("the layout \"{path}\" can't be read: {cause}"))),
             }
         }
         if let Some(path) = placed.entry.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()) {

@@ -1,6 +1,7 @@
 //! What applying a network makes of the registry: pure, so that a preview and the real thing can't differ.
 
 use super::check::{self, Wrong};
+use super::layout::LayoutEntry;
 use super::wire::{DatastreamEntry, DeviceEntry, FeedEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{ADOPTED, Change, ChangeKind, Document, Network};
 use crate::registry::Registry;
@@ -34,6 +35,8 @@ enum Entry {
     Device {
         device: Box<DeviceEntry>,
         profile: Option<ProfileEntry>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        layout: Option<LayoutEntry>,
         hash: Option<String>,
     },
 }
@@ -87,10 +90,11 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
         for placed in &file.devices {
             let device = placed.entry.clone();
             let profile = device.modbus.as_ref().and_then(|modbus| file.profiles.get(&modbus.profile)).cloned();
+            let layout = device.layout.as_ref().and_then(|path| file.layouts.get(path)).cloned();
             let id = format!("{}/{}", device.owner, device.id);
             let password = device.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()).and_then(|path| file.passwords.get(path));
             let hash = password.and_then(|password| hash_of(current, &id, password));
-            put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, hash });
+            put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, layout, hash });
         }
     }
     for file in &network.files {
@@ -191,14 +195,15 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
     registry.datastreams = datastreams.into_values().collect();
     let mut fed: HashMap<DatastreamId, String> = HashMap::new();
     for ((_, id), origin) in &origins.entries {
-        if let Entry::Device { device: entry, profile, hash } = &origin.entry {
+        if let Entry::Device { device: entry, profile, layout, hash } = &origin.entry {
             let mut wrong = Vec::new();
             if !registry.owners.contains_key(&entry.owner) {
                 wrong.push(("owner", missing("owner", &entry.owner)));
             }
             let datastream_of = |key: &str| registry.datastream_by_key(key).map(|found| (found.id, found.unit()));
             let entry = &with_feeds(entry, origins);
-            let device = Arc::new(check::device(entry, profile.as_ref(), hash.as_ref(), datastream_of, origin.retired, &mut wrong));
+            let device =
+                Arc::new(check::device(entry, profile.as_ref(), layout.as_ref(), hash.as_ref(), datastream_of, origin.retired, &mut wrong));
             if !device.retired {
                 for feed in &device.feeds {
                     if let Some(other) = fed.insert(feed.datastream, id.clone()) {

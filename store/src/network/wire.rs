@@ -144,6 +144,9 @@ pub(super) struct DeviceEntry {
     /// What messages call it, where that is not its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) address: Option<String>,
+    /// A file that says what the bytes of its payloads mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) layout: Option<String>,
     #[serde(default)]
     pub(super) mqtt: Option<MqttEntry>,
     #[serde(default)]

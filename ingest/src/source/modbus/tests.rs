@@ -135,6 +135,7 @@ fn device(endpoint: &str, registers: Vec<Register>) -> Arc<Device> {
     Arc::new(Device {
         id: DeviceId::from("plc"),
         address: None,
+        layout: None,
         owner: OwnerId::from("medio-valdarno"),
         link: Link::ModbusTcp { endpoint: endpoint.into(), unit: 3, poll_interval_s: 1.0, timeout_s: 0.15, profile: Arc::new(profile) },
         feeds,

@@ -61,8 +61,17 @@ mod tests {
 
     #[test]
     fn no_two_clients_have_one_name() {
-        let device =
-            || Arc::new(Device { id: "b".into(), owner: "a".into(), address: None, link: Link::Http, feeds: Vec::new(), retired: false });
+        let device = || {
+            Arc::new(Device {
+                id: "b".into(),
+                owner: "a".into(),
+                address: None,
+                layout: None,
+                link: Link::Http,
+                feeds: Vec::new(),
+                retired: false,
+            })
+        };
         let of_user = |user: &str, client_id: &str| Pass::of_user(user, device()).client(client_id);
         let of_certificate = |client_id: &str| Pass::of_certificate(Credential::CertificateName("n".into()), device()).client(client_id);
         assert_eq!(of_user("prova", "c/1"), "prova/c/1");

@@ -21,7 +21,15 @@ struct World {
 }
 
 fn listener() -> Arc<Listener> {
-    let device = Device { id: "prova".into(), owner: "demo".into(), address: None, link: Link::Http, feeds: Vec::new(), retired: false };
+    let device = Device {
+        id: "prova".into(),
+        owner: "demo".into(),
+        address: None,
+        layout: None,
+        link: Link::Http,
+        feeds: Vec::new(),
+        retired: false,
+    };
     let store = fixture::store("");
     Listener::new(Pass::of_user("prova", device.into()), store.seen_by(&Viewer::Public), usize::MAX)
 }
