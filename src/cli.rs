@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::proposals::AdoptOrder;
-use crate::quarantine::{Choice, LedgerOrder, ReplayOrder};
+use crate::quarantine::{Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -95,6 +95,14 @@ pub(crate) enum Command {
     Ledger {
         #[command(flatten)]
         order: LedgerOrder,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Reads the raw payloads of a device again, after its layout was mended
+    #[command(after_help = "Example:\n  pescaia redecode sonda-7 --owner acque --from 2026-11-01 --dry-run --config pescaia.toml")]
+    Redecode {
+        #[command(flatten)]
+        order: RedecodeOrder,
         #[command(flatten)]
         at: At,
     },

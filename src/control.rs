@@ -3,7 +3,7 @@
 
 use crate::history::{self, ExportOrder, ImportOrder, Line};
 use crate::proposals::{self, AdoptOrder};
-use crate::quarantine::{self, Choice, LedgerOrder, ReplayOrder};
+use crate::quarantine::{self, Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
 use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::meters::Meters;
@@ -34,6 +34,7 @@ pub(crate) enum Request {
     QuarantineShow { number: u64 },
     QuarantineReplay(ReplayOrder),
     Ledger(LedgerOrder),
+    Redecode(RedecodeOrder),
     Proposals,
     Adopt(AdoptOrder),
     Adopted,
@@ -91,6 +92,7 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::QuarantineShow { number } => quarantine::show(store, *number),
         Request::QuarantineReplay(order) => quarantine::replay(intake, order),
         Request::Ledger(order) => quarantine::ledger(store, order),
+        Request::Redecode(order) => quarantine::redecode(intake, order),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
         Request::Adopted => proposals::adopted(intake),

@@ -64,6 +64,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Network { command: NetworkCommand::Adopted { at } } => quarantine::command(&Request::Adopted, &at)?,
         Command::Proposals { command: ProposalsCommand::List { at } } => quarantine::command(&Request::Proposals, &at)?,
         Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
+        Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,

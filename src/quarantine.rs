@@ -60,6 +60,24 @@ pub(crate) struct LedgerOrder {
     pub(crate) owner: Option<String>,
 }
 
+/// Which raw payloads are read again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
+pub(crate) struct RedecodeOrder {
+    /// The device's id
+    pub(crate) device: String,
+    #[arg(long)]
+    pub(crate) owner: String,
+    /// The first civil day of receipt; from the first payload when left out
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// The last civil day, included
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    /// Shows what would be read, and changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// The command line's `quarantine list`, `show`, `replay` and `ledger`.
 pub(crate) fn command(request: &Request, at: &At) -> anyhow::Result<()> {
     crate::apply::tell(ask(&at.data_dir()?, request)?)
@@ -230,6 +248,39 @@ fn replayed(intake: &Intake, order: &ReplayOrder) -> Result<Vec<String>, String>
             sum.accepted, sum.duplicates, sum.revised
         ),
     });
+    Ok(lines)
+}
+
+pub(crate) fn redecode(intake: &Intake, order: &RedecodeOrder) -> Answer {
+    answer(redecoded(intake, order))
+}
+
+fn redecoded(intake: &Intake, order: &RedecodeOrder) -> Result<Vec<String>, String> {
+    let registry = intake.store().registry();
+    let Some(device) = registry.device(&order.owner, &order.device) else {
+        let known = registry.devices().filter(|device| device.owner.as_str() == order.owner).map(|device| device.id.as_str());
+        let cure = store::nearest(&order.device, known).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+        return Err(format!("{} has no device \"{}\"{cure}", order.owner, order.device));
+    };
+    if device.layout.is_none() {
+        return Err(format!("{} has no layout; give it layout = \"…\" in its network file and apply that first", device.id));
+    }
+    let day = |text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => parse_civil_day(text).map(Some).ok_or_else(|| format!("{text} is no day; write 2026-11-23")),
+    };
+    let from = day(&order.from)?.map_or(Timestamp::MIN, |day| day.from);
+    let to = day(&order.to)?.map_or(Timestamp::MAX, |day| day.to);
+    let mode = if order.dry_run { Mode::DryRun } else { Mode::Write };
+    let done = intake.redecode(device, Interval::new(from, to), mode).map_err(failed)?;
+    let mut lines = vec![match mode {
+        Mode::DryRun => format!("{} payloads: {} readings would be made; nothing was changed", done.payloads, done.accepted),
+        Mode::Write => format!(
+            "{} payloads: {} readings are as before, {} are revised, {} are new",
+            done.payloads, done.unchanged, done.revised, done.accepted
+        ),
+    }];
+    lines.extend(done.reason.map(|reason| format!("{} payloads can't be read, the last because: {reason}", done.refused)));
     Ok(lines)
 }
 

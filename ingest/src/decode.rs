@@ -4,6 +4,7 @@ mod bare;
 mod chirpstack;
 mod json;
 pub(crate) mod layout;
+mod line;
 mod native;
 pub mod registers;
 mod senml;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Box<dyn Decoder>> {
         Box::new(senml::Senml),
         Box::new(chirpstack::Chirpstack),
         Box::new(tts::Tts),
+        Box::new(line::Line),
     ]
 }
 

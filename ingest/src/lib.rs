@@ -12,6 +12,7 @@ pub mod meters;
 pub mod pipeline;
 pub mod propose;
 pub mod qualify;
+pub mod redecode;
 pub mod replay;
 mod shown;
 pub mod source;

@@ -68,8 +68,18 @@ impl Intake {
     /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
     /// wanted before it is bound.
     pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
+        self.bound(frame, self.decode(frame), is_wanted, mend)
+    }
+
+    /// As [`Intake::read`], of raw bytes that were kept.
+    pub(crate) fn read_payload(&self, frame: &Frame, raw: RawPayload) -> Taken {
+        let decoded = Decoded { payloads: vec![Placed { index: 0, what: raw }], ..Decoded::default() };
+        self.bound(frame, decoded, &|_| true, &|_| ())
+    }
+
+    fn bound(&self, frame: &Frame, decoded: Decoded, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
         let registry = self.store.registry();
-        let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(self.decode(frame), frame, &registry);
+        let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
@@ -81,13 +91,23 @@ impl Intake {
             let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
             taken.refuse(frame, known, refusal, None);
         }
+        let mut called: Vec<(DeviceId, &Arc<Device>)> = Vec::new();
         for Placed { index, what: mut reading } in readings {
             if !is_wanted(&reading) {
                 continue;
             }
             let time = reading.phenomenon_time;
             mend(&mut reading);
-            let device = match device(&reading.owner, &reading.device, &registry) {
+            let called = match called.iter().find(|(name, _)| *name == reading.device) {
+                Some((_, device)) => Ok(*device),
+                None => device(&reading.owner, &reading.device, &registry).inspect(|device| {
+                    // A message speaks of few devices, again and again; how they are called may take a search.
+                    if called.len() < 64 {
+                        called.push((reading.device.clone(), device));
+                    }
+                }),
+            };
+            let device = match called {
                 Ok(device) => device,
                 Err(refusal) => {
                     taken.refuse(frame, None, Placed { index, what: refusal }, Some(said(&reading, time)));

@@ -4,6 +4,7 @@ mod body;
 mod edge;
 mod proposals;
 mod replay;
+mod write;
 
 use crate::commit::Settled;
 use crate::frame::Frame;
@@ -30,6 +31,9 @@ pub fn router(intake: Intake) -> Router {
         .route("/api/v1/quarantine/replay", post(replay::replay))
         .route("/api/v1/proposals", get(proposals::list))
         .route("/api/v1/proposals/adopt", post(proposals::adopt))
+        .route(write::PATH, post(write::write))
+        .route("/api/v2/ping", get(write::ping))
+        .route("/ping", get(write::ping))
         .with_state(intake)
 }
 

@@ -1,0 +1,355 @@
+//! Line protocol, as Telegraf and InfluxDB's clients write it: `measurement,tag=value field=1.5,other=2i 1700000000000000000`.
+//! The device is the series, `measurement,tag=value` with its tags in order, the channel is the field; texts say nothing that is
+//! measured. Each line is judged alone. Source: InfluxDB's line protocol reference.
+
+use super::{Decoded, Decoder, Placed, Refusal};
+use crate::frame::Frame;
+use crate::shown::shown;
+use model::{DeviceId, Reading, RejectReason, Timestamp};
+
+/// Refused lines of one message that are told one by one; more are only counted.
+const MOST_TOLD: usize = 1000;
+/// The longest line.
+const LONGEST: usize = 64 * 1024;
+
+pub(super) struct Line;
+
+impl Decoder for Line {
+    fn name(&self) -> &'static str {
+        "line-protocol"
+    }
+
+    fn decode(&self, frame: &Frame) -> Decoded {
+        let mut decoded = Decoded::default();
+        let refuse = |index, reason, detail| Placed { index, what: Refusal { reason, detail } };
+        let Ok(text) = std::str::from_utf8(&frame.bytes) else {
+            decoded.rejects.push(refuse(0, RejectReason::Unreadable, "the lines are no UTF-8".into()));
+            return decoded;
+        };
+        let micros_of = precision(&frame.route);
+        let mut last = Series::default();
+        let mut untold = 0_usize;
+        for (index, line) in text.split('\n').enumerate() {
+            let line = line.trim_end_matches('\r').trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let read = read(line, micros_of, &mut last, |channel, value, time| {
+                let (owner, device) = (frame.owner.clone(), last_device(frame, &channel.1));
+                let reading = Reading { owner, device, channel: channel.0, phenomenon_time: time, value, unit: None };
+                decoded.readings.push(Placed { index, what: reading });
+            });
+            if let Err((reason, what)) = read {
+                if decoded.rejects.len() < MOST_TOLD {
+                    decoded.rejects.push(refuse(index, reason, format!("line {}: {what}", index + 1)));
+                } else {
+                    untold += 1;
+                }
+            }
+        }
+        if untold > 0 {
+            decoded.rejects.push(refuse(0, RejectReason::TooMany, format!("{untold} lines more can't be read")));
+        }
+        decoded
+    }
+}
+
+/// Where a topic names the device it is that one, whatever the line says.
+fn last_device(frame: &Frame, series: &DeviceId) -> DeviceId {
+    frame.device.clone().unwrap_or_else(|| series.clone())
+}
+
+/// Nanoseconds of one step of a timestamp, as the address asks; nanoseconds when it does not.
+fn precision(route: &str) -> i64 {
+    let query = route.split_once('?').map_or("", |(_, query)| query);
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("precision="));
+    match asked {
+        Some("us" | "u") => 1000,
+        Some("ms") => 1_000_000,
+        Some("s") => 1_000_000_000,
+        _ => 1,
+    }
+}
+
+/// The series of the line before: most lines repeat it.
+#[derive(Default)]
+struct Series {
+    text: String,
+    device: Option<DeviceId>,
+}
+
+impl Series {
+    fn device(&mut self, text: &str) -> Result<DeviceId, Wrong> {
+        if let Some(device) = self.device.as_ref().filter(|_| self.text == text) {
+            return Ok(device.clone());
+        }
+        let mut parts = parts(text, ',');
+        let measurement = parts.next().unwrap_or_default();
+        if measurement.is_empty() {
+            return Err((RejectReason::WrongShape, "no measurement; write measurement,tag=value field=1.5".into()));
+        }
+        let mut tags: Vec<&str> = parts.collect();
+        if let Some(bad) = tags.iter().find(|tag| unescaped(tag, '=').is_none_or(|at| at == 0 || at + 1 == tag.len())) {
+            return Err((RejectReason::WrongShape, format!("{} is no tag; write tag=value", shown(bad))));
+        }
+        tags.sort_unstable();
+        let mut name = measurement.to_owned();
+        for tag in tags {
+            name.push(',');
+            name.push_str(tag);
+        }
+        let device = DeviceId::from(name);
+        text.clone_into(&mut self.text);
+        self.device = Some(device.clone());
+        Ok(device)
+    }
+}
+
+type Wrong = (RejectReason, String);
+
+/// Gives every number of a line to `each`: field and device, value, time.
+fn read(
+    line: &str,
+    nanos: i64,
+    series: &mut Series,
+    mut each: impl FnMut((String, DeviceId), f64, Option<Timestamp>),
+) -> Result<(), Wrong> {
+    if line.len() > LONGEST {
+        return Err((RejectReason::TooMany, format!("longer than {LONGEST} bytes")));
+    }
+    let Some(at) = unescaped(line, ' ') else {
+        return Err((RejectReason::WrongShape, format!("{} has no fields; write measurement,tag=value field=1.5", shown(line))));
+    };
+    let (key, rest) = line.split_at(at);
+    let device = series.device(key)?;
+    let rest = rest.trim_start();
+    let (fields, time) = match unquoted(rest, ' ') {
+        Some(at) => {
+            let (fields, time) = rest.split_at(at);
+            (fields, time.trim())
+        }
+        None => (rest, ""),
+    };
+    let time = if time.is_empty() { None } else { Some(instant(time, nanos)?) };
+    let mut numbers = Vec::new();
+    let mut rest = fields;
+    while !rest.is_empty() {
+        let (field, more) = match unquoted(rest, ',') {
+            Some(at) => (rest.get(..at).unwrap_or(rest), rest.get(at + 1..).unwrap_or("")),
+            None => (rest, ""),
+        };
+        let Some(at) = unescaped(field, '=').filter(|at| *at > 0) else {
+            return Err((RejectReason::WrongShape, format!("{} is no field; write field=1.5", shown(field))));
+        };
+        let (name, value) = (field.get(..at).unwrap_or(""), field.get(at + 1..).unwrap_or(""));
+        if let Some(value) = number(value).map_err(|what| (RejectReason::NotANumber, format!("{}: {what}", shown(name))))? {
+            numbers.push((plain(name), value));
+        }
+        rest = more;
+        if rest.is_empty() && fields.ends_with(',') {
+            return Err((RejectReason::WrongShape, "the fields end with a comma".into()));
+        }
+    }
+    for (name, value) in numbers {
+        each((name, device.clone()), value, time);
+    }
+    Ok(())
+}
+
+fn instant(text: &str, nanos: i64) -> Result<Timestamp, Wrong> {
+    let whole: i64 = text.parse().map_err(|_| (RejectReason::BadTime, format!("{} is no timestamp; write a whole number", shown(text))))?;
+    let nanos = i128::from(whole) * i128::from(nanos);
+    i64::try_from(nanos.div_euclid(1000))
+        .map(Timestamp::from_micros)
+        .map_err(|_| (RejectReason::BadTime, format!("{} lies outside the years that can be kept; say ?precision=", shown(text))))
+}
+
+/// `None` for a text, which says nothing that is measured.
+fn number(text: &str) -> Result<Option<f64>, String> {
+    if let Some(rest) = text.strip_prefix('"') {
+        return if rest.ends_with('"') && rest.len() == closing(rest).map_or(0, |at| at + 1) {
+            Ok(None)
+        } else {
+            Err("the text has no end".into())
+        };
+    }
+    match text {
+        "t" | "T" | "true" | "True" | "TRUE" => return Ok(Some(1.0)),
+        "f" | "F" | "false" | "False" | "FALSE" => return Ok(Some(0.0)),
+        _ => {}
+    }
+    let no_number = || format!("{} is no number", shown(text));
+    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
+    if let Some(whole) = text.strip_suffix('i') {
+        return whole.parse::<i64>().map(|whole| Some(whole as f64)).map_err(|_| no_number());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
+    if let Some(whole) = text.strip_suffix('u') {
+        return whole.parse::<u64>().map(|whole| Some(whole as f64)).map_err(|_| no_number());
+    }
+    let starts_as_one = text.bytes().next().is_some_and(|first| first.is_ascii_digit() || b"+-.".contains(&first));
+    let value: f64 = text.parse().ok().filter(|_| starts_as_one).ok_or_else(no_number)?;
+    if value.is_finite() { Ok(Some(value)) } else { Err(no_number()) }
+}
+
+/// The quote that ends a text that began before.
+fn closing(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where `wanted` stands first without a backslash before it.
+fn unescaped(text: &str, wanted: char) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, char) in text.char_indices() {
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if char == wanted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// As [`unescaped`], and not within a text in quotes.
+fn unquoted(text: &str, wanted: char) -> Option<usize> {
+    let (mut is_escaped, mut is_quoted) = (false, false);
+    for (at, char) in text.char_indices() {
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if char == wanted && !is_quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match unescaped(text, separator) {
+            Some(at) => {
+                rest = text.get(at + 1..);
+                text.get(..at)
+            }
+            None => {
+                rest = None;
+                Some(text)
+            }
+        }
+    })
+}
+
+/// Without the backslashes.
+fn plain(text: &str) -> String {
+    if !text.contains('\\') {
+        return text.to_owned();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        plain.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(bytes: &[u8], route: &str) -> Decoded {
+        Line.decode(&Frame {
+            source: "http",
+            format: "line-protocol",
+            route: route.into(),
+            owner: "acque".into(),
+            device: None,
+            channel: None,
+            received_at: Timestamp::from_seconds(1_700_000_000),
+            bytes: bytes.to_vec().into(),
+        })
+    }
+
+    /// `device|channel|value|time` of each reading, then the code and line of each refusal.
+    fn check(text: &str, expected: &[&str]) {
+        let found = decoded(text.as_bytes(), "/api/v2/write?precision=s");
+        let mut said: Vec<String> = found
+            .readings
+            .iter()
+            .map(|placed| {
+                let one = &placed.what;
+                let time = one.phenomenon_time.map_or_else(|| "now".into(), |time| time.seconds().to_string());
+                format!("{}|{}|{}|{time}", one.device, one.channel, one.value)
+            })
+            .collect();
+        said.extend(found.rejects.iter().map(|placed| format!("{} {}", placed.what.reason.code(), placed.index)));
+        assert_eq!(said, expected, "{text}");
+    }
+
+    #[test]
+    fn series_fields_and_times_are_read_with_their_escapes() {
+        check(
+            "modbus,name=pump1,host=a level=1.42,starts=7i,run=true 1700000000",
+            &[
+                "modbus,host=a,name=pump1|level|1.42|1700000000",
+                "modbus,host=a,name=pump1|starts|7|1700000000",
+                "modbus,host=a,name=pump1|run|1|1700000000",
+            ],
+        );
+        check("m f=-1e-3,g=18446744073709551615u,h=f", &["m|f|-0.001|now", "m|g|18446744073709552000|now", "m|h|0|now"]);
+        check(r"my\ m\,x,t\=a=b\ c f\ 1=2 -5", &[r"my\ m\,x,t\=a=b\ c|f 1|2|-5"]);
+        check("m s=\"a, b=c \\\" d\",f=1 5\r\n# comment\n\nm f=2 6\n", &["m|f|1|5", "m|f|2|6"]);
+        check("m s=\"only text\" 5", &[]);
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_with_its_number_and_the_others_go_in() {
+        check("m f=1 5\nno fields\nm f=x 6\nm f=2 7", &["m|f|1|5", "m|f|2|7", "wrong-shape 1", "not-a-number 2"]);
+        for (line, code) in [
+            ("m", "wrong-shape"),
+            (",t=1 f=1", "wrong-shape"),
+            ("m,t f=1", "wrong-shape"),
+            ("m,t= f=1", "wrong-shape"),
+            ("m =1", "wrong-shape"),
+            ("m f=", "not-a-number"),
+            ("m f=1,", "wrong-shape"),
+            ("m f=NaN", "not-a-number"),
+            ("m f=inf", "not-a-number"),
+            ("m f=1e999", "not-a-number"),
+            ("m f=\"open", "not-a-number"),
+            ("m f=1 1.5", "bad-time"),
+            ("m f=1 9223372036854775807", "bad-time"),
+            ("m f=1 99999999999999999999", "bad-time"),
+        ] {
+            check(line, &[&format!("{code} 0")]);
+        }
+        assert_eq!(decoded(b"\xff\xfe m f=1", "").rejects[0].what.reason, RejectReason::Unreadable);
+        assert_eq!(decoded(&[b'x'; 200_000], "").rejects.len(), 1);
+    }
+
+    #[test]
+    fn the_address_says_what_a_step_of_time_is() {
+        for (query, text) in [
+            ("?precision=ns", "1700000000000000000"),
+            ("", "1700000000000000000"),
+            ("?precision=us", "1700000000000000"),
+            ("?org=x&precision=ms", "1700000000000"),
+            ("?precision=s", "1700000000"),
+        ] {
+            let found = decoded(format!("m f=1 {text}").as_bytes(), &format!("/api/v2/write{query}"));
+            assert_eq!(found.readings[0].what.phenomenon_time, Some(Timestamp::from_seconds(1_700_000_000)), "{query}");
+        }
+    }
+}
