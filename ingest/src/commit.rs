@@ -2,6 +2,7 @@
 
 use crate::decode::Placed;
 use crate::decode::Refusal;
+use crate::decode::sparkplug::Rebirth;
 use crate::meters::Meters;
 use model::OwnerId;
 use std::pin::Pin;
@@ -27,6 +28,8 @@ pub struct Settling {
     pub(crate) receipt: oneshot::Receiver<Result<Receipt, Error>>,
     pub(crate) indexes: Vec<usize>,
     pub(crate) rejected: Vec<Placed<Refusal>>,
+    /// What the sender is asked for, if it can be asked.
+    pub(crate) rebirth: Option<Rebirth>,
     pub(crate) protocol: &'static str,
     pub(crate) owner: OwnerId,
     pub(crate) since: Instant,

@@ -8,6 +8,7 @@ mod line;
 mod native;
 pub mod registers;
 mod senml;
+pub(crate) mod sparkplug;
 mod tts;
 mod uplink;
 
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Box<dyn Decoder>> {
         Box::new(chirpstack::Chirpstack),
         Box::new(tts::Tts),
         Box::new(line::Line),
+        Box::new(sparkplug::Sparkplug),
     ]
 }
 

@@ -2,12 +2,13 @@
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
 use crate::commit::Settling;
+use crate::decode::sparkplug::Nodes;
 use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
-use model::{Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
-use std::sync::Arc;
+use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{Batch, Payload, Registry, Store, Tally};
 
@@ -21,6 +22,8 @@ pub struct Intake {
     decoders: Arc<[Box<dyn Decoder>]>,
     limits: Arc<Limits>,
     arrivals: Arc<ArrivalTimes>,
+    /// What Sparkplug's edge nodes said before.
+    nodes: Arc<Mutex<Nodes>>,
     meters: Meters,
 }
 
@@ -44,7 +47,8 @@ pub(crate) struct Refused {
 impl Intake {
     #[must_use]
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
-        Self { store, decoders: crate::decode::all().into(), limits: Arc::new(limits), arrivals: Arc::default(), meters }
+        let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
+        Self { store, decoders: crate::decode::all().into(), limits: Arc::new(limits), arrivals: Arc::default(), nodes, meters }
     }
 
     #[must_use]
@@ -57,12 +61,23 @@ impl Intake {
     #[must_use]
     pub fn take(&self, frame: Frame) -> Settling {
         let since = Instant::now();
-        let Taken { observations, indexes, refused, tallies, payloads } = self.read(&frame, &|_| true, &|_| ());
+        let mut batch = Batch::default();
+        let mut rebirth = None;
+        let taken = if frame.format == "sparkplug" {
+            let heard = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).hear(&frame);
+            batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
+            batch.silenced = self.silenced(&frame, &heard.silenced);
+            rebirth = heard.rebirth;
+            self.bound(&frame, heard.decoded, &|_| true, &|_| ())
+        } else {
+            self.read(&frame, &|_| true, &|_| ())
+        };
+        let Taken { observations, indexes, refused, tallies, payloads } = taken;
         let rejects = quarantined(&frame, &refused);
-        let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..Batch::default() });
+        let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..batch });
         self.meters.inflight.inc();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
-        Settling { receipt, indexes, rejected, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
+        Settling { receipt, indexes, rejected, rebirth, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
     }
 
     /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
@@ -126,6 +141,18 @@ impl Intake {
             }
         }
         taken
+    }
+
+    /// The datastreams of devices that fell silent, as of now; a node's name stands for all of its devices.
+    fn silenced(&self, frame: &Frame, names: &[String]) -> Vec<(DatastreamId, Timestamp)> {
+        let registry = self.store.registry();
+        let of_owner = || registry.devices().filter(|device| device.owner == frame.owner);
+        let is_meant = |device: &Device, name: &String| {
+            let called = device.address.as_deref().unwrap_or(device.id.as_str());
+            called == name || called.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let silent = of_owner().filter(|device| names.iter().any(|name| is_meant(device, name)));
+        silent.flat_map(|device| &device.feeds).map(|feed| (feed.datastream, frame.received_at)).collect()
     }
 
     /// The formats that are read here, by name.

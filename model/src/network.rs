@@ -143,7 +143,7 @@ pub struct Feed {
 }
 
 /// What whole messages of a device may be written in, by the names of their decoders.
-pub const PAYLOAD_FORMATS: [&str; 5] = ["native", "senml", "chirpstack", "tts", "line-protocol"];
+pub const PAYLOAD_FORMATS: [&str; 6] = ["native", "senml", "chirpstack", "tts", "line-protocol", "sparkplug"];
 
 /// The topics, as MQTT filters, on which gateways that speak a format publish by themselves; their messages name the device.
 #[must_use]

@@ -1,7 +1,7 @@
 //! What goes into one commit and what comes back.
 
 use crate::{Cursor, Payload, Tally};
-use model::{Gap, Observation, Reject};
+use model::{DatastreamId, Gap, Observation, Reject, Timestamp};
 
 /// Committed whole or not at all.
 #[derive(Debug, Default)]
@@ -15,6 +15,10 @@ pub struct Batch {
     pub tallies: Vec<Tally>,
     /// Raw payloads, kept so that they can be read again.
     pub payloads: Vec<Payload>,
+    /// What edge nodes of Sparkplug said at their birth, by id: kept, so that it is known after a restart.
+    pub births: Vec<(String, String)>,
+    /// Datastreams whose device said that it falls silent, and since when: what is older is not current.
+    pub silenced: Vec<(DatastreamId, Timestamp)>,
     /// What of an edge has come with it.
     pub cursors: Vec<Cursor>,
     /// Entries of the quarantine that were read again.
@@ -47,6 +51,8 @@ impl Batch {
             && self.replayed.is_empty()
             && self.cursors.is_empty()
             && self.payloads.is_empty()
+            && self.births.is_empty()
+            && self.silenced.is_empty()
     }
     /// Points, and rejects and others counted as one point each.
     #[must_use]

@@ -22,6 +22,7 @@ mod payload;
 mod published;
 mod quarantine;
 mod registry;
+mod silence;
 mod store;
 mod view;
 mod writer;

@@ -96,6 +96,7 @@ impl Store {
             tracing::error!(event = "damaged", cause = %cause, "damaged bytes were found while opening; they are not served");
         }
         let edges = crate::cursor::restore(engine.as_ref())?;
+        let silenced = crate::silence::restore(engine.as_ref())?;
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
@@ -105,6 +106,7 @@ impl Store {
             chunks,
             book: RwLock::new(book),
             edges: RwLock::new(edges),
+            silenced: RwLock::new(silenced),
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
             waiting: 0.into(),
@@ -140,7 +142,7 @@ impl Store {
     pub fn submit(&self, batch: Batch) -> oneshot::Receiver<Result<Receipt, Error>> {
         let (answer, receiver) = oneshot::channel();
         self.inner.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        self.send(Work::Batch(batch, answer));
+        self.send(Work::Batch(Box::new(batch), answer));
         receiver
     }
 

@@ -10,6 +10,7 @@ use crate::ledger::{Book, Bookkeeper, Entry, Kept};
 use crate::outbox::{self, Outbox, Owed};
 use crate::payload;
 use crate::quarantine::{Plan, Shelf};
+use crate::silence::{self, Silenced};
 use crate::{Error, Health};
 use model::{Clock, Observation};
 use std::collections::HashSet;
@@ -27,7 +28,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What the writer is asked to do.
 pub(crate) enum Work {
-    Batch(Batch, Answer<Receipt>),
+    Batch(Box<Batch>, Answer<Receipt>),
     Documents(Vec<Change>, Answer<()>),
     /// Seals every buffer and gives freed space back.
     SealAll(Answer<()>),
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// What waits there, without the bytes.
     pub(crate) quarantine: Mutex<Shelf>,
     pub(crate) edges: RwLock<Edges>,
+    pub(crate) silenced: RwLock<Silenced>,
     pub(crate) sessions: RwLock<HashSet<String>>,
     pub(crate) health: Mutex<Health>,
     pub(crate) waiting: AtomicU64,
@@ -81,7 +83,7 @@ impl Writer {
         while let Some(next) = held.take().or_else(|| work.blocking_recv()) {
             match next {
                 Work::Batch(batch, answer) => {
-                    let mut group = vec![(batch, answer)];
+                    let mut group = vec![(*batch, answer)];
                     held = self.gather(&mut group, &mut work);
                     self.shared.waiting.fetch_sub(group.len() as u64, Ordering::Relaxed);
                     self.commit_group(group);
@@ -113,7 +115,7 @@ impl Writer {
                 Ok(Work::Batch(batch, answer)) => {
                     points += batch.len();
                     bytes += weight(&batch);
-                    group.push((batch, answer));
+                    group.push((*batch, answer));
                 }
                 Ok(other) => return Some(other),
                 Err(_) if Instant::now() < deadline => std::thread::sleep(self.linger.min(Duration::from_micros(200))),
@@ -164,6 +166,7 @@ impl Writer {
             for (place, payload) in batch.payloads.iter().enumerate() {
                 payload::put(payload, self.keeper.number(&payload.owner, &payload.device), place, &mut changes);
             }
+            silence::put(&batch.silenced, &batch.births, &mut changes);
             changes.extend(batch.sessions.iter().map(|session| {
                 if session.exists {
                     Change::PutDocument(Document { kind: "session".into(), id: session.client.clone(), body: String::new() })
@@ -196,6 +199,10 @@ impl Writer {
             outbox.publish(put);
         }
         self.remember_sessions(group);
+        if group.iter().any(|(batch, _)| !batch.silenced.is_empty()) {
+            let silenced = group.iter().flat_map(|(batch, _)| batch.silenced.iter().copied());
+            self.shared.silenced.write().unwrap_or_else(PoisonError::into_inner).extend(silenced);
+        }
         if !edges.is_empty() {
             self.shared.edges.write().unwrap_or_else(PoisonError::into_inner).extend(edges);
         }

@@ -4,6 +4,7 @@
 //! start), so what came while we were away comes then; several pescaia may share the work in one `$share` group.
 
 use crate::commit::Settling;
+use crate::decode::sparkplug::Rebirth;
 use crate::decode::spoken;
 use crate::frame::Frame;
 use crate::meters::Meters;
@@ -164,7 +165,17 @@ impl Broker {
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    let settling = intake.take(self.frame(&publish, intake, intake.store().clock().now()));
+                    let mut settling = intake.take(self.frame(&publish, intake, intake.store().clock().now()));
+                    if let Some(Rebirth { topic, payload }) = settling.rebirth.take() {
+                        tracing::info!(
+                            event = "sparkplug_rebirth",
+                            audit = true,
+                            broker = self.settings.name,
+                            topic,
+                            "a node is asked to be born again"
+                        );
+                        let _ = client.try_publish(topic, QoS::AtMostOnce, false, payload);
+                    }
                     let generation = line.generation.load(Ordering::Relaxed);
                     // The settler lives as long as this sender: sending can't fail. When it is full the broker waits, as it should.
                     let _ = line.taken.send(Taken { settling, publish, generation }).await;

@@ -49,9 +49,15 @@ impl Latest {
     ///
     /// # Errors
     /// None of its own.
-    pub(super) fn judged(datastream: &Arc<Datastream>, station: &Arc<Station>, day: &[Observation], now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn judged(
+        datastream: &Arc<Datastream>,
+        station: &Arc<Station>,
+        day: &[Observation],
+        silent_since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let last = day.last().copied();
-        let state = judge(datastream, last.as_ref(), now, |last, seconds| {
+        let state = judge(datastream, last.as_ref(), silent_since, now, |last, seconds| {
             let from = last.phenomenon_time.plus_micros(1).plus_seconds(-seconds);
             Ok(Cow::Borrowed(day.get(day.partition_point(|one| one.phenomenon_time < from)..).unwrap_or_default()))
         })?;
@@ -61,14 +67,17 @@ impl Latest {
 
 /// Judged anew at each call from what was measured, so that it can't freeze. A stale datastream's level is unknown.
 ///
+/// What is not younger than `silent_since`, when its device said that it falls silent, is not current.
 /// `until(last, seconds)` are the observations of so many seconds that end with the last one, ascending.
 fn judge<'a>(
     datastream: &Datastream,
     last: Option<&Observation>,
+    silent_since: Option<Timestamp>,
     now: Timestamp,
     until: impl Fn(&Observation, i64) -> Result<Cow<'a, [Observation]>, Error>,
 ) -> Result<State, Error> {
-    let Some(last) = last.filter(|last| is_current(datastream, last, now)) else { return Ok(UNKNOWN) };
+    let is_silent = |last: &&Observation| silent_since.is_some_and(|since| last.phenomenon_time <= since);
+    let Some(last) = last.filter(|last| is_current(datastream, last, now) && !is_silent(last)) else { return Ok(UNKNOWN) };
     let recent = until(last, SHORT_S.max(i64::from(datastream.period_s) * 4))?;
     let thresholds = datastream.thresholds_at(now);
     let level = match (is_trusted(datastream, &recent, now), clearly_below(&recent, &thresholds)) {
@@ -115,8 +124,9 @@ impl View {
         for (datastream, observation) in datastreams.iter().zip(last) {
             let observation = observation.filter(|_| self.sees(datastream));
             let Some(station) = registry.station(datastream.station.as_str()) else { continue };
-            let state =
-                judge(datastream, observation.as_ref(), now, |last, seconds| Ok(Cow::Owned(self.recent(datastream, last, seconds)?)))?;
+            let state = judge(datastream, observation.as_ref(), self.store.silent_since(datastream.id), now, |last, seconds| {
+                Ok(Cow::Owned(self.recent(datastream, last, seconds)?))
+            })?;
             found.push(Latest::of(datastream, station, observation, state, now));
         }
         Ok(found)

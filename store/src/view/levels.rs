@@ -35,7 +35,7 @@ impl View {
         for (datastream, last) in datastreams.iter().zip(self.store.shared().chunks.last_of(&ids)) {
             let Some(station) = registry.station(datastream.station.as_str()).filter(|station| !station.retired) else { continue };
             let day = last.map_or_else(|| Ok(Vec::new()), |last| self.recent(datastream, &last, LONG_S))?;
-            let latest = Latest::judged(datastream, station, &day, now)?;
+            let latest = Latest::judged(datastream, station, &day, self.store.silent_since(datastream.id), now)?;
             rows.push(LevelRow { changes: changes(&latest, &day), day: hours(&day), latest });
         }
         Ok(rows)

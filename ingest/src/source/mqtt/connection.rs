@@ -14,6 +14,7 @@ use super::quota::Quota;
 use super::topic::{Address, format_of_own_topic, is_publishable};
 use super::wire::Wire;
 use crate::decode;
+use crate::decode::sparkplug::Rebirth;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
@@ -250,7 +251,7 @@ impl Reader<'_> {
         self.in_flight.room().await;
         let owner = device.owner.clone();
         let (device, channel) = address.map_or((None, None), |address| (Some(address.device), address.channel));
-        let settling = self.intake.take(Frame {
+        let mut settling = self.intake.take(Frame {
             source: "mqtt",
             format,
             route: publish.topic,
@@ -260,6 +261,11 @@ impl Reader<'_> {
             received_at: self.shared.store.clock().now(),
             bytes: publish.payload,
         });
+        if let Some(Rebirth { topic, payload }) = settling.rebirth.take()
+            && self.shared.live.tell(self.listener, topic.clone(), payload)
+        {
+            tracing::info!(event = "sparkplug_rebirth", audit = true, topic, "a node is asked to be born again");
+        }
         self.answers.after(Reply { delivery: publish.qos, settling });
         Ok(())
     }

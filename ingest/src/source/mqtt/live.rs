@@ -5,6 +5,7 @@ mod listener;
 mod routes;
 
 pub(super) use listener::Listener;
+use listener::Said;
 
 use super::filter::meet;
 use super::topic::LONGEST;
@@ -113,6 +114,16 @@ impl Live {
         }
     }
 
+    /// Tells one client alone, if it listens to that.
+    pub(super) fn tell(&self, listener: &Listener, topic: String, payload: Vec<u8>) -> bool {
+        let wants = listener.wants(&topic);
+        if wants {
+            let dropped = listener.push(&Arc::new(Said { topic: topic.into(), payload: payload.into() }));
+            self.meters.mqtt_dropped.inc_by(dropped);
+        }
+        wants
+    }
+
     /// Notes what a client with a kept session is subscribed to. Lives as long as the process.
     pub(super) fn remember(&self, client: &str, listener: &Listener) {
         let filters = listener.filters();
@@ -198,6 +209,9 @@ fn judge(map: &Map, listener: &Listener, filter: &str) -> Grant {
     }
     // Its owner's own topics are granted before they exist: what is added later is heard too.
     let own = format!("pescaia/v1/{}/+/+", listener.pass.device.owner);
-    let may_match = meet(filter, &own) || map.topics().any(|(id, topic)| meet(filter, topic) && listener.sees(id));
+    // A gateway of Sparkplug waits for the one command that there is: to be born again.
+    let device = &listener.pass.device;
+    let is_command = device.format() == Some("sparkplug") && filter.starts_with("spBv1.0/") && meet(filter, "spBv1.0/+/NCMD/+");
+    let may_match = is_command || meet(filter, &own) || map.topics().any(|(id, topic)| meet(filter, topic) && listener.sees(id));
     if may_match { Grant::Granted } else { Grant::Denied }
 }

@@ -52,7 +52,16 @@ impl World {
     fn publish(&self, pid: u16) -> Commit {
         let (commit, receipt) = oneshot::channel();
         let (owner, meters) = ("demo".into(), Meters::default());
-        let settling = Settling { receipt, indexes: vec![0], rejected: Vec::new(), protocol: "mqtt", owner, since: Instant::now(), meters };
+        let settling = Settling {
+            receipt,
+            indexes: vec![0],
+            rejected: Vec::new(),
+            rebirth: None,
+            protocol: "mqtt",
+            owner,
+            since: Instant::now(),
+            meters,
+        };
         let delivery = Delivery::Qos1(Pid::try_from(pid).expect("not 0"));
         assert_eq!(self.in_flight.begin(delivery, false), Arrival::New);
         self.answers.after(Reply { delivery, settling });
