@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::probe::ModbusOptions;
 use crate::proposals::AdoptOrder;
 use crate::quarantine::{Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
 use clap::{Args, Parser, Subcommand};
@@ -111,6 +112,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ProposalsCommand,
     },
+    /// Looks at a device in the field, and only looks
+    Probe {
+        #[command(subcommand)]
+        command: ProbeCommand,
+    },
     /// Tokens for programs
     Token {
         #[command(subcommand)]
@@ -203,6 +209,14 @@ pub(crate) enum ProposalsCommand {
         #[command(flatten)]
         at: At,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProbeCommand {
+    /// Shows each register of a Modbus device in every order side by side, over several samples
+    #[command(after_help = "Examples:\n  pescaia probe modbus 10.20.4.15:502 --unit 246 --space input --from 100 --to 110\n  \
+                            pescaia probe modbus /dev/ttyUSB0 --baud 9600 --parity even --write contatore.toml")]
+    Modbus(ModbusOptions),
 }
 
 #[derive(Debug, Subcommand)]

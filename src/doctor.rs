@@ -4,7 +4,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, DEFAULT_FILE};
 use crate::say;
 use ingest::source::mqtt::TlsSettings;
-use model::{Clock, Link};
+use model::{Clock, Link, ModbusWire};
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -164,8 +164,13 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         {
             findings.warn(&format!("{} can't come in with its certificate before [mqtt] tls names a client_ca", device.id));
         }
-        if let Link::ModbusTcp { endpoint, .. } = &device.link {
-            match reach(endpoint) {
+        if let Link::Modbus { wire, .. } = &device.link {
+            let endpoint = wire.to_string();
+            let reached = match wire {
+                ModbusWire::Tcp { address, .. } | ModbusWire::RtuOverTcp { address, .. } => reach(address),
+                ModbusWire::Serial { path, .. } => std::fs::metadata(path).map(drop),
+            };
+            match reached {
                 Ok(()) => findings.ok(&format!("device {} answers on {endpoint}", device.id)),
                 Err(cause) => findings
                     .warn(&format!("device {} can't be reached on {endpoint}: {cause}; its gaps will be recorded until it can", device.id)),

@@ -10,6 +10,7 @@ mod doctor;
 mod history;
 mod import;
 mod logs;
+mod probe;
 mod proposals;
 mod quarantine;
 mod run;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
-    use cli::{Command, NetworkCommand, PasswordCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
+    use cli::{Command, NetworkCommand, PasswordCommand, ProbeCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
     use control::Request;
     match command {
         Command::Demo(options) => async_main(demo::demo(options))?,
@@ -64,6 +65,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Network { command: NetworkCommand::Adopted { at } } => quarantine::command(&Request::Adopted, &at)?,
         Command::Proposals { command: ProposalsCommand::List { at } } => quarantine::command(&Request::Proposals, &at)?,
         Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
+        Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,

@@ -16,19 +16,32 @@ impl Image {
     pub fn of(profile: &Profile, value: impl Fn(&str) -> Option<f64>) -> Self {
         let mut image = Self::default();
         for register in &profile.registers {
-            let raw = value(&register.channel).map(|value| (value - register.offset) / register.scale);
+            let raw = value(&register.channel).map(|value| match register.span {
+                Some(span) => span.raw.0 + (value - span.value.0) / (span.value.1 - span.value.0) * (span.raw.1 - span.raw.0),
+                None => (value - register.offset) / register.scale,
+            });
             #[expect(clippy::cast_precision_loss, reason = "sentinels are of 32 bits at most")]
             let sentinel = register.sentinels.first().map(|sentinel| *sentinel as f64);
-            let nothing = if register.number == NumberType::Float32 { f64::NAN } else { 0.0 };
+            let nothing = if matches!(register.number, NumberType::Float32 | NumberType::Float64) { f64::NAN } else { 0.0 };
             let raw = raw.or(sentinel).unwrap_or(nothing);
             #[expect(clippy::cast_possible_truncation, reason = "a device's number is as wide as its register")]
             let integer = raw.round() as i64;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the lowest bits are what is laid")]
             match register.number {
                 NumberType::Bit => image.bit(register.space, register.address, integer != 0),
+                // Bits share their word with others'.
+                NumberType::Uint16 | NumberType::Int16 if register.bits.is_some() => {
+                    let before = image.words.get(&(register.space, register.address)).copied().unwrap_or(0);
+                    let lowest = register.bits.map_or(0, |(lowest, _)| lowest);
+                    image.word(register.space, register.address, before | (integer as u16) << lowest);
+                }
                 NumberType::Int16 | NumberType::Uint16 => image.single(register.space, register.address, integer as u16, register.order),
                 NumberType::Int32 | NumberType::Uint32 => image.double(register.space, register.address, integer as u32, register.order),
                 NumberType::Float32 => image.float(register.space, register.address, raw as f32, register.order),
+                NumberType::Int64 | NumberType::Uint64 => image.quadruple(register.space, register.address, integer as u64, register.order),
+                NumberType::Float64 => image.quadruple(register.space, register.address, raw.to_bits(), register.order),
+                NumberType::Bcd16 => image.single(register.space, register.address, digits(integer) as u16, register.order),
+                NumberType::Bcd32 => image.double(register.space, register.address, digits(integer) as u32, register.order),
             }
         }
         image
@@ -60,6 +73,19 @@ impl Image {
         self.word(space, address, u16::from_be_bytes([w, x]));
         self.word(space, address.wrapping_add(1), u16::from_be_bytes([y, z]));
     }
+    /// 64 bits in four registers: words the other way round, bytes swapped within words, or both.
+    fn quadruple(&mut self, space: RegisterSpace, address: u16, bits: u64, order: ByteOrder) {
+        let [a, b, c, d, e, f, g, h] = bits.to_be_bytes();
+        let wire = match order {
+            ByteOrder::Abcd => [[a, b], [c, d], [e, f], [g, h]],
+            ByteOrder::Cdab => [[g, h], [e, f], [c, d], [a, b]],
+            ByteOrder::Badc => [[b, a], [d, c], [f, e], [h, g]],
+            ByteOrder::Dcba => [[h, g], [f, e], [d, c], [b, a]],
+        };
+        for (place, word) in (0..).zip(wire) {
+            self.word(space, address.wrapping_add(place), u16::from_be_bytes(word));
+        }
+    }
     pub fn float(&mut self, space: RegisterSpace, address: u16, value: f32, order: ByteOrder) {
         self.double(space, address, value.to_bits(), order);
     }
@@ -70,6 +96,11 @@ impl Image {
         let word = |address: u32| self.words.get(&(space, u16::try_from(address).ok()?)).copied();
         (u32::from(start)..end).map(word).collect()
     }
+}
+
+/// Decimal digits, four bits each.
+fn digits(value: i64) -> u64 {
+    (0..8).fold((0, value.unsigned_abs()), |(bits, rest), place| (bits | (rest % 10) << (4 * place), rest / 10)).0
 }
 
 #[cfg(test)]
@@ -99,11 +130,10 @@ mod tests {
             space: RegisterSpace::Holding,
             address,
             number,
-            order: ByteOrder::Abcd,
             scale,
-            offset: 0.0,
             unit: Unit::Metre,
             sentinels: sentinels.to_vec(),
+            ..Register::default()
         };
         let registers = vec![
             register("level", 0, NumberType::Int16, 0.001, &[]),
@@ -111,7 +141,7 @@ mod tests {
             register("broken", 2, NumberType::Int16, 0.001, &[32_767]),
             register("hours", 3, NumberType::Uint32, 0.01, &[]),
         ];
-        let profile = Profile { name: "p".into(), title: "P".into(), max_batch: 125, max_hole: 0, registers };
+        let profile = Profile { name: "p".into(), title: "P".into(), max_batch: 125, registers, ..Profile::default() };
         let image = Image::of(&profile, |channel| match channel {
             "level" => Some(2.608),
             "deep" => Some(-0.1),

@@ -2,7 +2,7 @@
 
 use crate::decode::Refusal;
 use crate::shown::{nearest, shown};
-use model::{DatastreamId, Device, DeviceId, Feed, Observation, OwnerId, Quality, Reading, RejectReason, Timestamp};
+use model::{DatastreamId, Device, DeviceId, Feed, Observation, OwnerId, Quality, QualityTest, Reading, RejectReason, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Registry;
@@ -89,9 +89,10 @@ pub fn bind(
         let detail = format!("{unit} can't be turned into {}, the unit of {}", datastream.unit(), datastream.key);
         return Err(refuse(RejectReason::WrongUnit, detail));
     };
+    let quality = reading.flag.map_or(Quality::NOT_EVALUATED, |flag| Quality::NOT_EVALUATED.with(QualityTest::DeviceStatus, flag));
     // A zero has no sign here: -0.0 and 0.0 are the same water.
     let result = if result == 0.0 { 0.0 } else { result };
-    Ok(Observation { datastream: datastream.id, phenomenon_time, received_at, result, quality: Quality::NOT_EVALUATED })
+    Ok(Observation { datastream: datastream.id, phenomenon_time, received_at, result, quality })
 }
 
 fn feed<'a>(device: &'a Device, channel: &str) -> Option<&'a Feed> {

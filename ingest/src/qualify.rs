@@ -6,8 +6,9 @@ use model::{Datastream, Flag, Observation, Quality, QualityTest};
 #[must_use]
 pub fn qualify(observation: Observation, datastream: &Datastream) -> Observation {
     let (low, high) = datastream.property.span();
-    let quality =
-        if (low..=high).contains(&observation.result) { Quality::GOOD } else { Quality::GOOD.with(QualityTest::GrossRange, Flag::Fail) };
+    // What the device said of itself stays; the worse flag holds.
+    let said = if observation.quality.spoke(QualityTest::DeviceStatus) { observation.quality } else { Quality::GOOD };
+    let quality = if (low..=high).contains(&observation.result) { said } else { said.with(QualityTest::GrossRange, Flag::Fail) };
     Observation { quality, ..observation }
 }
 

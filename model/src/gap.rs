@@ -13,6 +13,10 @@ pub enum GapReason {
     BadAnswer,
     /// The answer held no number, or one beyond what the unit can be.
     NoNumber,
+    /// The device answers, and its heartbeat stands still: nothing it says is of now.
+    Frozen,
+    /// Less current than a sensor that lives draws: its wire is broken.
+    BrokenWire,
     /// It was measured, and went from a full edge that was told to drop the oldest.
     Dropped,
 }
@@ -27,6 +31,8 @@ impl GapReason {
             Self::Exception(code) => format!("exception-{code}"),
             Self::BadAnswer => "bad-answer".into(),
             Self::NoNumber => "no-number".into(),
+            Self::Frozen => "frozen".into(),
+            Self::BrokenWire => "broken-wire".into(),
             Self::Dropped => "dropped".into(),
         }
     }
@@ -37,6 +43,8 @@ impl GapReason {
             "unreachable" => Self::Unreachable,
             "bad-answer" => Self::BadAnswer,
             "no-number" => Self::NoNumber,
+            "frozen" => Self::Frozen,
+            "broken-wire" => Self::BrokenWire,
             "dropped" => Self::Dropped,
             other => Self::Exception(other.strip_prefix("exception-")?.parse().ok()?),
         })

@@ -27,11 +27,11 @@ pub use gap::{Gap, GapReason};
 pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use layout::{Endian, Field, FieldKind, Layout, Meaning, Repeat};
 pub use network::{
-    Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, Owner, PAYLOAD_FORMATS, Place, Station, Threshold, Validity,
-    Visibility, own_topics,
+    Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, ModbusWire, Owner, PAYLOAD_FORMATS, Parity, Place, Station, Threshold,
+    Validity, Visibility, is_inside, own_topics,
 };
 pub use observation::{Observation, Reading};
-pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace};
+pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace, Role, Span};
 pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
 pub use reject::{Message, Reject, RejectReason, Said};

@@ -177,6 +177,34 @@ impl Credential {
     }
 }
 
+/// The way to a Modbus device. Devices with the same wire share it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ModbusWire {
+    /// Modbus TCP: `host:port`. Where it lies outside private networks, the network file says so.
+    Tcp { address: String, is_outside: bool },
+    /// RTU frames over TCP, as serial device servers speak them.
+    RtuOverTcp { address: String, is_outside: bool },
+    /// A serial line.
+    Serial { path: String, baud: u32, parity: Parity, stop_bits: u8 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+impl std::fmt::Display for ModbusWire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { address, .. } => f.write_str(address),
+            Self::RtuOverTcp { address, .. } => write!(f, "rtu+tcp://{address}"),
+            Self::Serial { path, .. } => f.write_str(path),
+        }
+    }
+}
+
 /// How a device reaches us, or we it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
@@ -191,7 +219,7 @@ pub enum Link {
         format: String,
     },
     /// We poll it.
-    ModbusTcp { endpoint: String, unit: u8, poll_interval_s: f64, timeout_s: f64, profile: Arc<Profile> },
+    Modbus { wire: ModbusWire, unit: u8, poll_interval_s: f64, timeout_s: f64, profile: Arc<Profile> },
     /// It posts with a token of its owner.
     Http,
     /// Another brings what it says: a gateway, a network server, an external broker.
@@ -219,5 +247,18 @@ impl Device {
             Link::Mqtt { format, .. } => Some(format),
             _ => None,
         }
+    }
+}
+
+/// Whether an address lies where field devices may be asked: this machine, private networks (RFC 1918), unique local addresses.
+/// Link-local ones, where clouds keep their secrets, do not.
+#[must_use]
+pub fn is_inside(ip: std::net::IpAddr) -> bool {
+    match ip {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        std::net::IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(mapped) => mapped.is_loopback() || mapped.is_private(),
+            None => ip.is_loopback() || ip.is_unique_local(),
+        },
     }
 }

@@ -1,4 +1,4 @@
-use crate::{DatastreamId, DeviceId, OwnerId, Quality, Timestamp, Unit};
+use crate::{DatastreamId, DeviceId, Flag, OwnerId, Quality, Timestamp, Unit};
 
 /// What a device said, in its own words: not yet tied to a datastream.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Reading {
     /// Finite; in `unit` if the device named one, else in the unit that the network file gives the channel.
     pub value: f64,
     pub unit: Option<Unit>,
+    /// What the device itself says of how far the value can be trusted; `None` when it says nothing.
+    pub flag: Option<Flag>,
 }
 
 /// One value of one datastream at one instant. `(datastream, phenomenon_time)` is its identity:

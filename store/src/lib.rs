@@ -38,7 +38,7 @@ pub use history::History;
 pub use late::LateDay;
 pub use ledger::Tally;
 pub use network::{
-    Change, ChangeKind, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_layout, parse_network,
+    Change, ChangeKind, LIBRARY, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_layout, parse_network,
     parse_profile, parse_toml,
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};

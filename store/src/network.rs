@@ -14,7 +14,7 @@ mod wire;
 pub(crate) use plan::{OriginMap, plan, restore};
 
 pub use layout::parse_layout;
-pub use load::{hash_password, load_embedded, load_network, parse_profile};
+pub use load::{LIBRARY, hash_password, load_embedded, load_network, parse_profile};
 pub use nearest::nearest;
 pub use parse::{parse_network, parse_toml};
 
@@ -75,7 +75,7 @@ impl Network {
         let devices = self.files.iter_mut().flat_map(|file| &mut file.devices);
         for placed in devices.filter(|placed| placed.entry.id == device) {
             if let Some(modbus) = &mut placed.entry.modbus {
-                modbus.tcp = endpoint.to_owned();
+                modbus.tcp = Some(endpoint.to_owned());
             }
         }
     }

@@ -12,7 +12,15 @@ fn registry() -> Arc<Registry> {
 }
 
 fn reading(device: &str, channel: &str, time: &str, value: f64, unit: Option<Unit>) -> Reading {
-    Reading { owner: "demo".into(), device: device.into(), channel: channel.into(), phenomenon_time: Some(at(time)), value, unit }
+    Reading {
+        owner: "demo".into(),
+        device: device.into(),
+        channel: channel.into(),
+        phenomenon_time: Some(at(time)),
+        value,
+        unit,
+        flag: None,
+    }
 }
 
 /// `value@time`, or the code of the refusal.

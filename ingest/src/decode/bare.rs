@@ -26,6 +26,7 @@ impl Decoder for Bare {
                     phenomenon_time: None,
                     value,
                     unit: None,
+                    flag: None,
                 };
                 decoded.readings.push(Placed { index: 0, what: reading });
             }

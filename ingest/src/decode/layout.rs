@@ -27,6 +27,7 @@ pub(crate) fn read(
             phenomenon_time: Some(one.time.unwrap_or(heard)),
             value: one.value,
             unit: one.unit,
+            flag: None,
         },
     };
     match said {

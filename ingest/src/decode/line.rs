@@ -36,7 +36,7 @@ impl Decoder for Line {
             }
             let read = read(line, micros_of, &mut last, |channel, value, time| {
                 let (owner, device) = (frame.owner.clone(), last_device(frame, &channel.1));
-                let reading = Reading { owner, device, channel: channel.0, phenomenon_time: time, value, unit: None };
+                let reading = Reading { owner, device, channel: channel.0, phenomenon_time: time, value, unit: None, flag: None };
                 decoded.readings.push(Placed { index, what: reading });
             });
             if let Err((reason, what)) = read {

@@ -3,7 +3,7 @@
 
 use super::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
-use model::{ByteOrder, NumberType, Reading, Register, RegisterSpace, RejectReason, Timestamp, Unit};
+use model::{ByteOrder, NumberType, Quality, Reading, Register, RegisterSpace, RejectReason, Span, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
 mod decimal;
@@ -18,6 +18,9 @@ pub struct Poll {
     pub blocks: Vec<Words>,
     /// What is in it.
     pub registers: Vec<Meaning>,
+    /// What the device says of the poll: QARTOD's number; good when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag: Option<u16>,
 }
 
 /// Neighbours of one table as they came over the wire.
@@ -41,6 +44,11 @@ pub struct Meaning {
     pub offset: f64,
     pub unit: String,
     pub sentinels: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<(u8, u8)>,
+    /// Raw and value from and to, and below which raw count the wire is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<[f64; 5]>,
 }
 
 /// The format `registers`.
@@ -90,6 +98,7 @@ impl Decoder for Registers {
                 phenomenon_time: Some(Timestamp::from_micros(poll.time_us)),
                 value,
                 unit: Some(register.unit),
+                flag: poll.flag.and_then(Quality::from_bits).map(Quality::flag),
             };
             decoded.readings.push(Placed { index, what: reading });
         }
@@ -127,6 +136,8 @@ impl Meaning {
             offset: register.offset,
             unit: register.unit.symbol().to_owned(),
             sentinels: register.sentinels.clone(),
+            bits: register.bits,
+            span: register.span.map(|span| [span.raw.0, span.raw.1, span.value.0, span.value.1, span.broken_below.unwrap_or(f64::MIN)]),
         }
     }
     fn register(&self) -> Option<Register> {
@@ -140,6 +151,13 @@ impl Meaning {
             offset: self.offset,
             unit: Unit::from_symbol(&self.unit)?,
             sentinels: self.sentinels.clone(),
+            bits: self.bits,
+            span: self.span.map(|[raw, raw_to, from, to, broken]| Span {
+                raw: (raw, raw_to),
+                value: (from, to),
+                broken_below: Some(broken),
+            }),
+            ..Register::default()
         })
     }
 }
@@ -152,27 +170,103 @@ fn named<T: Copy>(all: &[(T, &'static str)], word: &str) -> Option<T> {
     all.iter().find(|(_, known)| *known == word).map(|(one, _)| *one)
 }
 
+/// Why a register holds no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// Too few words, a sentinel, NaN, an infinity, no decimal digits.
+    NoNumber,
+    /// An analogue input below what a living sensor draws.
+    BrokenWire,
+}
+
 /// The value that the words of one register hold, in the register's unit: `raw × scale + offset`, calculated in decimal
-/// as the datasheet means it, so that 2608 × 0.001 is exactly 2.608 and a float32 of 2.608 too.
-/// `None` for too few words, a sentinel, NaN, an infinity.
+/// as the datasheet means it, so that 2608 × 0.001 is exactly 2.608 and a float32 of 2.608 too; or along its span.
+/// `None` for too few words, a sentinel, NaN, an infinity, a broken wire.
 #[must_use]
 pub fn value(words: &[u16], register: &Register) -> Option<f64> {
+    held(words, register).ok()
+}
+
+/// As [`value`].
+///
+/// # Errors
+/// Why there is none.
+pub fn held(words: &[u16], register: &Register) -> Result<f64, Empty> {
+    match register.number {
+        NumberType::Float32 => {
+            let raw = bits(words, register).and_then(|bits| u32::try_from(bits).ok()).map(f32::from_bits);
+            return raw.and_then(|raw| float(raw, register)).ok_or(Empty::NoNumber);
+        }
+        NumberType::Float64 => {
+            let raw = bits(words, register).map(f64::from_bits).filter(|raw| raw.is_finite());
+            return raw.and_then(|raw| finite(raw * register.scale + register.offset)).ok_or(Empty::NoNumber);
+        }
+        _ => {}
+    }
+    let raw = raw(words, register).ok_or(Empty::NoNumber)?;
+    if let Some(span) = register.span {
+        return along(span, raw);
+    }
+    scaled(Decimal::whole(raw), register)
+        .or_else(|| {
+            #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
+            finite(raw as f64 * register.scale + register.offset)
+        })
+        .ok_or(Empty::NoNumber)
+}
+
+/// The raw whole number of a register, after its bits; `None` for what means "no value" or is no whole number.
+#[must_use]
+pub fn raw(words: &[u16], register: &Register) -> Option<i64> {
+    let bits = bits(words, register)?;
+    #[expect(clippy::cast_possible_truncation, reason = "the type says how many bits mean something")]
     let raw = match register.number {
-        NumberType::Bit => i64::from(*words.first()? != 0),
-        NumberType::Int16 => i64::from(single(words, register.order)?.cast_signed()),
-        NumberType::Uint16 => i64::from(single(words, register.order)?),
-        NumberType::Int32 => i64::from(double(words, register.order)?.cast_signed()),
-        NumberType::Uint32 => i64::from(double(words, register.order)?),
-        NumberType::Float32 => return float(f32::from_bits(double(words, register.order)?), register),
+        NumberType::Bit => i64::from(bits != 0),
+        NumberType::Int16 => i64::from((bits as u16).cast_signed()),
+        NumberType::Int32 => i64::from((bits as u32).cast_signed()),
+        NumberType::Int64 => bits.cast_signed(),
+        NumberType::Uint16 | NumberType::Uint32 => bits.cast_signed(),
+        NumberType::Uint64 => i64::try_from(bits).ok()?,
+        NumberType::Bcd16 | NumberType::Bcd32 => decimal_digits(bits)?,
+        NumberType::Float32 | NumberType::Float64 => return None,
     };
     let said_to_mean_nothing = |sentinel: &i64| *sentinel == raw || *sentinel == unsigned(raw, register.number);
     if register.sentinels.iter().any(said_to_mean_nothing) {
         return None;
     }
-    scaled(Decimal::whole(raw), register).or_else(|| {
-        #[expect(clippy::cast_precision_loss, reason = "at most 32 bits")]
-        finite(raw as f64 * register.scale + register.offset)
+    Some(match register.bits {
+        Some((lowest, count)) => (bits >> lowest.min(63) & (u64::MAX >> (64 - u32::from(count.clamp(1, 64))))).cast_signed(),
+        None => raw,
     })
+}
+
+fn along(span: Span, raw: i64) -> Result<f64, Empty> {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a converter")]
+    let raw = raw as f64;
+    if span.broken_below.is_some_and(|least| raw < least) {
+        return Err(Empty::BrokenWire);
+    }
+    let share = (raw - span.raw.0) / (span.raw.1 - span.raw.0);
+    // To the digits that a converter has: its steps are no better.
+    let value = span.value.0 + share * (span.value.1 - span.value.0);
+    finite((value * 1e6).round() / 1e6).ok_or(Empty::NoNumber)
+}
+
+fn decimal_digits(bits: u64) -> Option<i64> {
+    (0..8)
+        .rev()
+        .map(|place| bits >> (4 * place) & 0xF)
+        .try_fold(0_i64, |value, digit| (digit <= 9).then(|| value * 10 + digit.cast_signed()))
+}
+
+/// The bits of a number, most significant first, its words and bytes put into their order.
+fn bits(words: &[u16], register: &Register) -> Option<u64> {
+    let words = words.get(..usize::from(register.number.width()))?;
+    let swaps_bytes = matches!(register.order, ByteOrder::Badc | ByteOrder::Dcba);
+    let swaps_words = matches!(register.order, ByteOrder::Cdab | ByteOrder::Dcba);
+    let word = |word: &u16| u64::from(if swaps_bytes { word.swap_bytes() } else { *word });
+    let join = |bits: u64, word: u64| bits << 16 | word;
+    Some(if swaps_words { words.iter().rev().map(word).fold(0, join) } else { words.iter().map(word).fold(0, join) })
 }
 
 fn float(raw: f32, register: &Register) -> Option<f64> {
@@ -213,25 +307,6 @@ fn unsigned(raw: i64, number: NumberType) -> i64 {
     }
 }
 
-fn single(words: &[u16], order: ByteOrder) -> Option<u16> {
-    let word = *words.first()?;
-    Some(match order {
-        ByteOrder::Abcd | ByteOrder::Cdab => word,
-        ByteOrder::Badc | ByteOrder::Dcba => word.swap_bytes(),
-    })
-}
-
-fn double(words: &[u16], order: ByteOrder) -> Option<u32> {
-    let [first, second] = *words.get(..2)? else { return None };
-    let (high, low) = match order {
-        ByteOrder::Abcd => (first, second),
-        ByteOrder::Cdab => (second, first),
-        ByteOrder::Badc => (first.swap_bytes(), second.swap_bytes()),
-        ByteOrder::Dcba => (second.swap_bytes(), first.swap_bytes()),
-    };
-    Some(u32::from(high) << 16 | u32::from(low))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +322,7 @@ mod tests {
             scale: 1.0,
             offset: 0.0,
             unit: Unit::Metre,
-            sentinels: Vec::new(),
+            ..Register::default()
         }
     }
 
@@ -327,6 +402,7 @@ mod tests {
             time_us: 1_700_000_000_000_000,
             blocks: vec![Words::new(RegisterSpace::Input, 105, vec![9, 0xE979, 0x4026, 0])],
             registers: [&level, &absent, &broken].map(Meaning::of).to_vec(),
+            flag: None,
         };
         let decoded = Registers.decode(&frame(serde_json::to_vec(&poll).expect("json")));
         let said: Vec<_> = decoded.readings.iter().map(|placed| (placed.index, placed.what.channel.as_str(), placed.what.value)).collect();

@@ -40,6 +40,7 @@ impl Uplink<'_> {
                     phenomenon_time: self.time,
                     value,
                     unit: None,
+                    flag: None,
                 },
             });
         }

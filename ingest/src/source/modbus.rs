@@ -1,12 +1,12 @@
-//! The Modbus TCP door: asks the devices of the network for their registers, and only asks.
+//! The Modbus door, over TCP, RTU over TCP and serial lines: asks the devices of the network for their registers, and only asks.
 //!
-//! One task per endpoint owns the one connection there; the units behind it are asked in turn. A poll gives a value or a gap
+//! One task per wire owns the one connection there; the units behind it are asked in turn. A poll gives a value or a gap
 //! with its reason, never the value of an earlier one.
 
 use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Source, Stop, stopped};
-use model::{Device, Link};
+use model::{Device, Link, ModbusWire};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 mod bus;
 mod line;
 pub mod plan;
+pub mod probe;
 mod unit;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests;
 use bus::Bus;
 use unit::Unit;
 
-/// Polls every Modbus TCP device of the registry, and follows its changes.
+/// Polls every Modbus device of the registry, and follows its changes.
 pub struct Poller {
     meters: Meters,
 }
@@ -44,10 +45,10 @@ impl Poller {
     }
 
     /// Stops the buses whose devices changed and starts those that are wanted now; the others go on undisturbed.
-    async fn follow(&self, working: &mut BTreeMap<String, Working>, registry: &Registry, intake: &Intake) {
+    async fn follow(&self, working: &mut BTreeMap<ModbusWire, Working>, registry: &Registry, intake: &Intake) {
         let wanted = by_endpoint(registry);
-        let kept = |endpoint: &String, bus: &Working| wanted.get(endpoint) == Some(&bus.devices);
-        let changed: Vec<String> =
+        let kept = |endpoint: &ModbusWire, bus: &Working| wanted.get(endpoint) == Some(&bus.devices);
+        let changed: Vec<ModbusWire> =
             working.iter().filter(|(endpoint, bus)| !kept(endpoint, bus)).map(|(endpoint, _)| endpoint.clone()).collect();
         let stopped: Vec<Working> = changed.iter().filter_map(|endpoint| working.remove(endpoint)).collect();
         halt(stopped).await;
@@ -59,7 +60,8 @@ impl Poller {
         }
     }
 
-    fn start(&self, endpoint: &str, devices: Vec<Arc<Device>>, intake: &Intake) -> Working {
+    fn start(&self, wire: &ModbusWire, devices: Vec<Arc<Device>>, intake: &Intake) -> Working {
+        let endpoint = wire.to_string();
         let mut units = Vec::new();
         for device in &devices {
             match Unit::new(device) {
@@ -70,9 +72,9 @@ impl Poller {
                 None => {}
             }
         }
-        tracing::info!(event = "polling", endpoint, units = units.len(), "polling over Modbus TCP");
+        tracing::info!(event = "polling", endpoint, units = units.len(), "polling over Modbus");
         let (stop, stopped) = watch::channel(false);
-        let bus = Bus::new(endpoint, units, intake.store().clock().as_ref());
+        let bus = Bus::new(wire, units, intake.store().clock().as_ref());
         let task = tokio::spawn(bus.run(intake.clone(), self.meters.clone(), stopped));
         Working { devices, stop, task }
     }
@@ -95,11 +97,11 @@ impl Source for Poller {
 }
 
 /// The devices to poll, by endpoint, in the registry's order.
-fn by_endpoint(registry: &Registry) -> BTreeMap<String, Vec<Arc<Device>>> {
-    let mut wanted: BTreeMap<String, Vec<Arc<Device>>> = BTreeMap::new();
+fn by_endpoint(registry: &Registry) -> BTreeMap<ModbusWire, Vec<Arc<Device>>> {
+    let mut wanted: BTreeMap<ModbusWire, Vec<Arc<Device>>> = BTreeMap::new();
     for device in registry.devices() {
-        if let Link::ModbusTcp { endpoint, .. } = &device.link {
-            wanted.entry(endpoint.clone()).or_default().push(device.clone());
+        if let Link::Modbus { wire, .. } = &device.link {
+            wanted.entry(wire.clone()).or_default().push(device.clone());
         }
     }
     wanted

@@ -65,7 +65,11 @@ fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -
         if let Some(modbus) = &placed.entry.modbus
             && !file.profiles.contains_key(&modbus.profile)
         {
-            match read(&modbus.profile) {
+            let text = match modbus.profile.strip_prefix("library:") {
+                Some(name) => from_library(name),
+                None => read(&modbus.profile),
+            };
+            match text {
                 Ok(text) => match read_profile(&modbus.profile, &text) {
                     Ok(profile) => drop(file.profiles.insert(modbus.profile.clone(), profile)),
                     Err(more) => complaints.extend(more),
@@ -105,6 +109,25 @@ fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -
         }
     }
     if complaints.is_empty() { Ok(file) } else { Err(complaints) }
+}
+
+/// Profiles of devices that many have, from their manuals: a network file names one as `library:eastron-sdm`.
+pub const LIBRARY: [(&str, &str); 5] = [
+    ("vegapuls-c21", include_str!("../../../profiles/vegapuls-c21.toml")),
+    ("eastron-sdm", include_str!("../../../profiles/eastron-sdm.toml")),
+    ("plc-pumping-station", include_str!("../../../profiles/plc-pumping-station.toml")),
+    ("flow-meter-4-20ma", include_str!("../../../profiles/flow-meter-4-20ma.toml")),
+    ("water-meter-counter", include_str!("../../../profiles/water-meter-counter.toml")),
+];
+
+fn from_library(name: &str) -> Result<String, String> {
+    let found = LIBRARY.iter().find(|(known, _)| *known == name);
+    found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
+        let known = LIBRARY.map(|(known, _)| known);
+        let cure = super::nearest(name, known)
+            .map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean \"library:{near}\"?"));
+        format!("the library has no such profile; {cure}")
+    })
 }
 
 /// The stored form of a device's password: Argon2id with 19 MiB, two passes.

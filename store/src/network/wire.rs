@@ -189,7 +189,23 @@ impl std::fmt::Debug for MqttEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModbusEntry {
-    pub(super) tcp: String,
+    /// One of the three ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tcp: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rtu_tcp: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) baud: Option<u32>,
+    /// `none`, `even` or `odd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stop_bits: Option<u8>,
+    /// The address may lie outside private networks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) outside: bool,
     pub(super) unit: u8,
     pub(super) poll_s: f64,
     #[serde(default = "two_seconds")]
@@ -219,6 +235,12 @@ pub(super) struct ProfileEntry {
     pub(super) max_batch: u16,
     #[serde(default)]
     pub(super) max_hole: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause_after_connect_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pause_between_ms: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) forbidden: Vec<ForbiddenEntry>,
     pub(super) register: Vec<RegisterEntry>,
 }
 
@@ -230,8 +252,13 @@ fn whole_request() -> u16 {
 #[serde(deny_unknown_fields)]
 pub(super) struct RegisterEntry {
     pub(super) channel: String,
-    pub(super) space: String,
-    pub(super) address: u16,
+    /// With `space`, counted from 0; or the manual's own number instead of both, e.g. 40101.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) space: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manual: Option<u32>,
     #[serde(rename = "type")]
     pub(super) number: String,
     #[serde(default)]
@@ -240,9 +267,62 @@ pub(super) struct RegisterEntry {
     pub(super) scale: f64,
     #[serde(default)]
     pub(super) offset: f64,
+    #[serde(default = "count")]
     pub(super) unit: String,
     #[serde(default)]
     pub(super) sentinels: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bits: Option<[u8; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) span: Option<SpanEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<StatusEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) heartbeat: Option<HeartbeatEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) every_s: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) phase_s: Option<f64>,
+}
+
+fn count() -> String {
+    "1".into()
+}
+
+/// Addresses that must not be asked for, both ends included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForbiddenEntry {
+    pub(super) space: String,
+    pub(super) from: u16,
+    pub(super) to: u16,
+}
+
+/// An analogue input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpanEntry {
+    pub(super) raw: [f64; 2],
+    pub(super) value: [f64; 2],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) broken_below: Option<f64>,
+}
+
+/// What raw numbers of a status word mean; every other is good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatusEntry {
+    #[serde(default)]
+    pub(super) suspect: Vec<i64>,
+    #[serde(default)]
+    pub(super) fail: Vec<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HeartbeatEntry {
+    /// So many polls without a change mean that the device is frozen.
+    pub(super) polls: u32,
 }
 
 fn one() -> f64 {

@@ -212,6 +212,7 @@ impl Node {
                     phenomenon_time: time.map(Timestamp::from_micros),
                     value,
                     unit: None,
+                    flag: None,
                 },
             });
         }

@@ -6,7 +6,7 @@ use crate::commit::Settling;
 use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
-use model::{Clock, Gap, GapReason};
+use model::{Clock, Gap, GapReason, ModbusWire};
 use std::task::Poll;
 use std::time::Duration;
 use store::{Batch, Receipt, Store};
@@ -31,7 +31,7 @@ pub(super) struct Bus {
 
 impl Bus {
     /// Every interval starts at a multiple of itself on the wall clock: 10 s polls fall on :00, :10, … Must be called on a runtime.
-    pub(super) fn new(endpoint: &str, units: Vec<Unit>, clock: &dyn Clock) -> Self {
+    pub(super) fn new(wire: &ModbusWire, units: Vec<Unit>, clock: &dyn Clock) -> Self {
         let paced = |unit: Unit| {
             let interval = unit.interval;
             let micros = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
@@ -41,7 +41,7 @@ impl Bus {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             (unit, ticks)
         };
-        Self { endpoint: endpoint.to_owned(), units: units.into_iter().map(paced).collect(), line: Line::new(endpoint) }
+        Self { endpoint: wire.to_string(), units: units.into_iter().map(paced).collect(), line: Line::new(wire) }
     }
 
     /// Polls until `stop`, then waits until what was taken has been settled.
@@ -110,7 +110,8 @@ fn result(outcome: &Result<(), Failure>) -> &'static str {
         Err(GapReason::Timeout) => "timeout",
         Err(GapReason::Unreachable) => "unreachable",
         Err(GapReason::Exception(_)) => "exception",
-        Err(GapReason::BadAnswer | GapReason::NoNumber | GapReason::Dropped) => "bad-answer",
+        Err(GapReason::Frozen) => "frozen",
+        Err(GapReason::BadAnswer | GapReason::NoNumber | GapReason::BrokenWire | GapReason::Dropped) => "bad-answer",
     }
 }
 

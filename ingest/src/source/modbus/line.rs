@@ -1,14 +1,16 @@
 //! One connection to one endpoint, made anew after everything that could leave a late answer in it.
 
 use super::plan::Block;
-use model::{GapReason, RegisterSpace};
+use model::{GapReason, ModbusWire, Parity, RegisterSpace};
 use std::io::ErrorKind;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_modbus::client::{Client, Context, tcp};
+use tokio::time::{Instant, timeout};
+use tokio_modbus::client::{Client, Context, rtu, tcp};
 use tokio_modbus::slave::SlaveContext;
 use tokio_modbus::{Error, Request, Response, Slave};
+use tokio_serial::SerialStream;
 
 /// Why a block was not read. After anything but the device's own no, the connection is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,61 +20,155 @@ pub(super) struct Failure {
     pub(super) cause: String,
 }
 
-/// The way to the units behind one endpoint. One question at a time.
+/// How a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Manners {
+    /// How long connecting, and an answer, may each take.
+    pub(super) patience: Duration,
+    /// Quiet after a connection is made, and between two requests.
+    pub(super) after_connect: Duration,
+    pub(super) between: Duration,
+}
+
+/// How often a device that is busy is asked again within one poll, and the first wait, which doubles.
+const BUSY_AGAIN: u32 = 2;
+const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// What of an earlier question may still come over a line without numbers of transactions is heard out so long.
+const DRAIN: Duration = Duration::from_millis(30);
+
+/// The way to the units behind one wire. One question at a time.
 pub(super) struct Line {
-    endpoint: String,
+    wire: ModbusWire,
     context: Option<Context>,
+    /// No question before then: the device, or the line after a silence, needs its quiet.
+    quiet_until: Option<Instant>,
 }
 
 impl Line {
-    pub(super) fn new(endpoint: &str) -> Self {
-        Self { endpoint: endpoint.to_owned(), context: None }
+    pub(super) fn new(wire: &ModbusWire) -> Self {
+        Self { wire: wire.clone(), context: None, quiet_until: None }
     }
 
-    /// The words of a block as unit `unit` holds them now; bits are words of 0 and 1. Connecting and asking may each take `patience`.
+    /// As [`Line::read_once`]; a device that says that it is busy, or has taken note (exceptions 6 and 5), is asked again.
+    pub(super) async fn read(&mut self, unit: u8, block: Block, manners: Manners) -> Result<Vec<u16>, Failure> {
+        let mut wait = BUSY_WAIT;
+        for _ in 0..BUSY_AGAIN {
+            match self.read_once(unit, block, manners).await {
+                Err(Failure { reason: GapReason::Exception(5 | 6), .. }) => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.read_once(unit, block, manners).await
+    }
+
+    /// The words of a block as unit `unit` holds them now; bits are words of 0 and 1.
     ///
     /// A connection kept from an earlier question may have been closed meanwhile, as a device does that restarts: that is
     /// found out only by asking, so the question is then asked once more over a new connection.
-    pub(super) async fn read(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Failure> {
+    async fn read_once(&mut self, unit: u8, block: Block, manners: Manners) -> Result<Vec<u16>, Failure> {
         let kept = self.context.is_some();
-        match self.ask(unit, block, patience).await {
-            Err(lost) if kept && lost.reason == GapReason::Unreachable => self.ask(unit, block, patience).await,
+        match self.ask(unit, block, manners).await {
+            Err(lost) if kept && lost.reason == GapReason::Unreachable => self.ask(unit, block, manners).await,
             outcome => outcome,
         }
     }
 
-    async fn ask(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Failure> {
+    async fn ask(&mut self, unit: u8, block: Block, manners: Manners) -> Result<Vec<u16>, Failure> {
+        let patience = manners.patience;
+        if let Some(until) = self.quiet_until.take() {
+            tokio::time::sleep_until(until).await;
+        }
         // Taken out, and put back only when the answer was whole: a late answer must never meet the next question,
         // not even when this future is dropped half way.
         let mut context = match self.context.take() {
             Some(context) => context,
-            None => connect(&self.endpoint, patience).await?,
+            None => {
+                let context = connect(&self.wire, patience).await?;
+                tokio::time::sleep(manners.after_connect).await;
+                context
+            }
         };
         context.set_slave(Slave(unit));
         let answer = timeout(patience, context.call(question(block))).await;
         let words = match answer {
-            Err(_) => return Err(failure(GapReason::Timeout, format!("no answer within {patience:?}"))),
+            Err(_) => {
+                // On a line without numbers of transactions the answer may still come, and would be taken for that of the next
+                // question: the connection is gone, and the line is left alone as long again.
+                if !matches!(self.wire, ModbusWire::Tcp { .. }) {
+                    self.quiet_until = Some(Instant::now() + patience);
+                }
+                return Err(failure(GapReason::Timeout, format!("no answer within {patience:?}")));
+            }
             Ok(Err(cause)) => return Err(wire_failure(&cause)),
             Ok(Ok(Err(exception))) => {
-                self.context = Some(context);
+                self.keep(context, manners);
                 return Err(failure(GapReason::Exception(exception.into()), exception.to_string()));
             }
             Ok(Ok(Ok(response))) => words(response, block)?,
         };
-        self.context = Some(context);
+        self.keep(context, manners);
         Ok(words)
+    }
+
+    fn keep(&mut self, context: Context, manners: Manners) {
+        self.context = Some(context);
+        if !manners.between.is_zero() {
+            self.quiet_until = Some(Instant::now() + manners.between);
+        }
     }
 }
 
-async fn connect(endpoint: &str, patience: Duration) -> Result<Context, Failure> {
-    match timeout(patience, TcpStream::connect(endpoint)).await {
+async fn connect(wire: &ModbusWire, patience: Duration) -> Result<Context, Failure> {
+    match wire {
+        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(stream(address, *is_outside, patience).await?)),
+        ModbusWire::RtuOverTcp { address, is_outside } => {
+            let mut stream = stream(address, *is_outside, patience).await?;
+            drain(&mut stream).await;
+            Ok(rtu::attach(stream))
+        }
+        ModbusWire::Serial { path, baud, parity, stop_bits } => {
+            let parity = match parity {
+                Parity::None => tokio_serial::Parity::None,
+                Parity::Even => tokio_serial::Parity::Even,
+                Parity::Odd => tokio_serial::Parity::Odd,
+            };
+            let stop_bits = if *stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One };
+            let builder = tokio_serial::new(path, *baud).parity(parity).stop_bits(stop_bits);
+            let mut line = SerialStream::open(&builder).map_err(|cause| failure(GapReason::Unreachable, format!("{path}: {cause}")))?;
+            drain(&mut line).await;
+            Ok(rtu::attach(line))
+        }
+    }
+}
+
+/// Reads away what an earlier question left in the line.
+async fn drain(line: &mut (impl AsyncRead + Unpin)) {
+    let mut waste = [0; 256];
+    while let Ok(Ok(1..)) = timeout(DRAIN, line.read(&mut waste)).await {}
+}
+
+async fn stream(address: &str, is_outside: bool, patience: Duration) -> Result<TcpStream, Failure> {
+    let unreachable = |cause: String| failure(GapReason::Unreachable, format!("{address}: {cause}"));
+    let connecting = async {
+        // A name may lead anywhere: what it leads to is looked at, and that is what is connected to.
+        let found = tokio::net::lookup_host(address).await.map_err(|cause| cause.to_string())?;
+        let inside: Vec<_> = found.filter(|found| is_outside || model::is_inside(found.ip())).collect();
+        if inside.is_empty() {
+            return Err("it leads outside private networks; give the device outside = true if that is meant".to_owned());
+        }
+        TcpStream::connect(inside.as_slice()).await.map_err(|cause| cause.to_string())
+    };
+    match timeout(patience, connecting).await {
         Ok(Ok(stream)) => {
             // Without it small questions may wait for company; failing to set it costs only time.
             let _ = stream.set_nodelay(true);
-            Ok(tcp::attach(stream))
+            Ok(stream)
         }
-        Ok(Err(cause)) => Err(failure(GapReason::Unreachable, format!("{endpoint}: {cause}"))),
-        Err(_) => Err(failure(GapReason::Unreachable, format!("{endpoint}: no connection within {patience:?}"))),
+        Ok(Err(cause)) => Err(unreachable(cause)),
+        Err(_) => Err(unreachable(format!("no connection within {patience:?}"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which requests a poll makes: a pure function of the register map.
 
-use model::{Register, RegisterSpace};
+use model::{Profile, Register, RegisterSpace};
 use std::cmp::Ordering;
 
 /// The most registers that the protocol lets one request ask for (functions 3 and 4).
@@ -39,13 +39,30 @@ pub enum PlanError {
     WiderThanBatch { channel: String, max_batch: u16 },
 }
 
+/// What a device bears.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    pub max_batch: u16,
+    pub max_hole: u16,
+    /// Stretches that must not be asked for, both ends included.
+    pub forbidden: &'a [(RegisterSpace, u16, u16)],
+}
+
+impl<'a> Rules<'a> {
+    #[must_use]
+    pub fn of(profile: &'a Profile) -> Self {
+        Self { max_batch: profile.max_batch, max_hole: profile.max_hole, forbidden: &profile.forbidden }
+    }
+}
+
 /// The fewest requests that read all of `registers`, each within `max_batch` and the protocol's limits, reading at most
-/// `max_hole` neighbours in between that nobody asked for. A number is never torn between two requests: its halves
+/// `max_hole` neighbours in between that nobody asked for, and none that must not be. A number is never torn between two requests: its halves
 /// would be of two instants.
 ///
 /// # Errors
 /// [`PlanError`] names the channel in the way.
-pub fn blocks<'a>(registers: impl IntoIterator<Item = &'a Register>, max_batch: u16, max_hole: u16) -> Result<Vec<Block>, PlanError> {
+pub fn blocks<'a>(registers: impl IntoIterator<Item = &'a Register>, rules: &Rules<'_>) -> Result<Vec<Block>, PlanError> {
+    let Rules { max_batch, max_hole, forbidden } = *rules;
     let mut sorted: Vec<&Register> = registers.into_iter().collect();
     sorted.sort_by(|one, other| match one.space.cmp(&other.space) {
         Ordering::Equal => span(one).cmp(&span(other)),
@@ -64,7 +81,10 @@ pub fn blocks<'a>(registers: impl IntoIterator<Item = &'a Register>, max_batch: 
         }
         match runs.last_mut() {
             Some((space, start, reached))
-                if *space == register.space && first <= *reached + u32::from(max_hole) && end.max(*reached) - *start <= most =>
+                if *space == register.space
+                    && first <= *reached + u32::from(max_hole)
+                    && end.max(*reached) - *start <= most
+                    && !touches(forbidden, *space, *reached, first) =>
             {
                 *reached = end.max(*reached);
             }
@@ -75,6 +95,11 @@ pub fn blocks<'a>(registers: impl IntoIterator<Item = &'a Register>, max_batch: 
         Some(Block { space, start: u16::try_from(start).ok()?, count: u16::try_from(end - start).ok()? })
     };
     Ok(runs.into_iter().filter_map(block).collect())
+}
+
+/// Whether something between `from` and `to` must not be asked for.
+fn touches(forbidden: &[(RegisterSpace, u16, u16)], space: RegisterSpace, from: u32, to: u32) -> bool {
+    forbidden.iter().any(|(of, first, last)| *of == space && u32::from(*first) < to && from <= u32::from(*last))
 }
 
 fn most(space: RegisterSpace, max_batch: u16) -> u32 {
@@ -92,25 +117,16 @@ fn span(register: &Register) -> (u32, u32) {
 mod tests {
     use super::*;
     use RegisterSpace::{Coil, Discrete, Holding, Input};
-    use model::{ByteOrder, NumberType, Unit};
+    use model::NumberType;
 
     fn register(space: RegisterSpace, address: u16, number: NumberType) -> Register {
-        Register {
-            channel: format!("{address}"),
-            space,
-            address,
-            number,
-            order: ByteOrder::Abcd,
-            scale: 1.0,
-            offset: 0.0,
-            unit: Unit::Metre,
-            sentinels: Vec::new(),
-        }
+        Register { channel: format!("{address}"), space, address, number, ..Register::default() }
     }
 
     fn check(registers: &[(RegisterSpace, u16, NumberType)], batch: u16, hole: u16, expected: &[(RegisterSpace, u16, u16)]) {
         let registers: Vec<_> = registers.iter().map(|(space, address, number)| register(*space, *address, *number)).collect();
-        let planned = blocks(&registers, batch, hole).expect("a plan");
+        let rules = Rules { max_batch: batch, max_hole: hole, forbidden: &[] };
+        let planned = blocks(&registers, &rules).expect("a plan");
         let said: Vec<_> = planned.iter().map(|block| (block.space, block.start, block.count)).collect();
         assert_eq!(said, expected);
         assert!(registers.iter().all(|register| planned.iter().any(|block| block.holds(register))), "all are read");
@@ -132,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn what_must_not_be_asked_for_parts_two_neighbours() {
+        let registers = [register(Holding, 0, NumberType::Int16), register(Holding, 9, NumberType::Int16)];
+        for (forbidden, expected) in
+            [((Holding, 3, 4), 2), ((Holding, 8, 8), 2), ((Input, 3, 4), 1), ((Holding, 10, 20), 1), ((Holding, 1, 1), 2)]
+        {
+            let rules = Rules { max_batch: 125, max_hole: 20, forbidden: &[forbidden] };
+            assert_eq!(blocks(&registers, &rules).expect("a plan").len(), expected, "{forbidden:?}");
+        }
+    }
+
+    #[test]
     fn a_batch_is_never_too_large_and_never_tears_a_number() {
         use NumberType::{Bit, Float32, Int16};
         let many: Vec<_> = (0..200).map(|address| (Holding, address, Int16)).collect();
@@ -147,8 +174,14 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_for_is_named() {
         let beyond = register(Input, 65_535, NumberType::Float32);
-        assert_eq!(blocks([&beyond], 125, 0), Err(PlanError::BeyondTable { channel: "65535".into() }));
+        assert_eq!(
+            blocks([&beyond], &Rules { max_batch: 125, max_hole: 0, forbidden: &[] }),
+            Err(PlanError::BeyondTable { channel: "65535".into() })
+        );
         let wide = register(Input, 3, NumberType::Uint32);
-        assert_eq!(blocks([&wide], 1, 0), Err(PlanError::WiderThanBatch { channel: "3".into(), max_batch: 1 }));
+        assert_eq!(
+            blocks([&wide], &Rules { max_batch: 1, max_hole: 0, forbidden: &[] }),
+            Err(PlanError::WiderThanBatch { channel: "3".into(), max_batch: 1 })
+        );
     }
 }

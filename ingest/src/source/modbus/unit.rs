@@ -1,11 +1,11 @@
 //! One device behind a line: what is asked of it, when, and what its answers and silences mean.
 
-use super::line::{Failure, Line};
-use super::plan::{Block, PlanError, blocks};
-use crate::decode::registers::{self, Meaning, Poll, Words};
+use super::line::{Failure, Line, Manners};
+use super::plan::{Block, PlanError, Rules, blocks};
+use crate::decode::registers::{self, Empty, Meaning, Poll, Words};
 use crate::frame::Frame;
 use bytes::Bytes;
-use model::{DatastreamId, Device, Gap, GapReason, Link, Register, Timestamp};
+use model::{DatastreamId, Device, Flag, Gap, GapReason, Link, Profile, Register, Role, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -19,10 +19,11 @@ pub(super) struct Unit {
     device: Arc<Device>,
     address: u8,
     pub(super) interval: Duration,
-    patience: Duration,
-    blocks: Vec<Block>,
-    /// What feeds a datastream; the rest of the map is not read.
-    registers: Vec<(Register, Vec<DatastreamId>)>,
+    manners: Manners,
+    groups: Vec<Group>,
+    /// Of the polls so far; says whose turn it is.
+    polls: u64,
+    heartbeat: Option<Heartbeat>,
     /// Failed attempts in a row.
     failures: u32,
     /// Polls still to be left out before the next attempt.
@@ -30,6 +31,26 @@ pub(super) struct Unit {
     missed: Option<Missed>,
     /// What was last said of it in the log.
     ailing: Option<GapReason>,
+}
+
+/// Registers that are read at one rhythm, and how.
+struct Group {
+    /// Every so many polls, beginning with this one.
+    every: u64,
+    phase: u64,
+    blocks: Vec<Block>,
+    /// What feeds a datastream, or says how far the others can be trusted; the rest of the map is not read.
+    registers: Vec<Fed>,
+}
+
+/// A register and the datastreams that it feeds.
+type Fed = (Register, Vec<DatastreamId>);
+
+/// What the device showed last to say that it lives.
+struct Heartbeat {
+    shown: i64,
+    /// Polls since it changed.
+    same_for: u32,
 }
 
 /// Polls that were left out since the last attempt.
@@ -52,24 +73,26 @@ pub(super) struct Said {
 impl Unit {
     /// `None` for a device that is not polled; an error for one whose register map can't be.
     pub(super) fn new(device: &Arc<Device>) -> Option<Result<Self, PlanError>> {
-        let Link::ModbusTcp { unit, poll_interval_s, timeout_s, profile, .. } = &device.link else { return None };
-        let fed = |register: &Register| -> Vec<DatastreamId> {
-            let feeds = device.feeds.iter().filter(|feed| feed.channel == register.channel);
-            feeds.map(|feed| feed.datastream).collect()
-        };
-        let registers: Vec<_> = profile.registers.iter().map(|register| (register.clone(), fed(register))).collect();
-        let registers: Vec<_> = registers.into_iter().filter(|(_, datastreams)| !datastreams.is_empty()).collect();
-        let blocks = match blocks(registers.iter().map(|(register, _)| register), profile.max_batch, profile.max_hole) {
-            Ok(blocks) => blocks,
+        let Link::Modbus { unit, poll_interval_s, timeout_s, profile, .. } = &device.link else { return None };
+        let interval = seconds(*poll_interval_s, 0.1);
+        let groups = match groups(device, profile, interval) {
+            Ok(groups) => groups,
             Err(cause) => return Some(Err(cause)),
+        };
+        let pause = |pause: f64| Duration::try_from_secs_f64(pause).unwrap_or_default();
+        let manners = Manners {
+            patience: seconds(*timeout_s, 0.01),
+            after_connect: pause(profile.pause_after_connect_s),
+            between: pause(profile.pause_between_s),
         };
         Some(Ok(Self {
             device: device.clone(),
             address: *unit,
-            interval: seconds(*poll_interval_s, 0.1),
-            patience: seconds(*timeout_s, 0.01),
-            blocks,
-            registers,
+            interval,
+            manners,
+            groups,
+            polls: 0,
+            heartbeat: None,
             failures: 0,
             rests: 0,
             missed: None,
@@ -91,16 +114,20 @@ impl Unit {
             }
             return Said::default();
         }
+        let poll = self.polls;
+        self.polls += 1;
+        let due: Vec<usize> =
+            (0..self.groups.len()).filter(|place| self.groups.get(*place).is_some_and(|group| group.is_due(poll))).collect();
         let mut answers = Vec::new();
         let mut refused: Vec<(Block, GapReason)> = Vec::new();
         let mut failed: Option<Failure> = None;
-        for block in &self.blocks {
+        for block in due.iter().filter_map(|place| self.groups.get(*place)).flat_map(|group| &group.blocks) {
             // After a silence or a broken answer the rest is not asked: one timeout is all that a dead unit may cost.
             if let Some(failure) = failed.as_ref().filter(|failure| !is_answer(&failure.reason)) {
                 refused.push((*block, failure.reason.clone()));
                 continue;
             }
-            match line.read(self.address, *block, self.patience).await {
+            match line.read(self.address, *block, self.manners).await {
                 Ok(words) => answers.push(Words::new(block.space, block.start, words)),
                 Err(failure) => {
                     refused.push((*block, failure.reason.clone()));
@@ -109,12 +136,42 @@ impl Unit {
             }
         }
         let mut gaps = self.gaps_while_resting();
-        gaps.extend(self.gaps_of(&refused, at));
-        let (frame, empty) = self.frame(answers, endpoint, at, now);
+        gaps.extend(self.gaps_of(&due, &refused, at));
+        if self.is_frozen(&answers) {
+            let cause = "its heartbeat stands still: it answers, and nothing it says is of now".to_owned();
+            failed = failed.or(Some(Failure { reason: GapReason::Frozen, cause }));
+            gaps.extend(self.fed(&due).into_iter().map(|datastream| gap(datastream, at, GapReason::Frozen)));
+            answers.clear();
+        }
+        let (frame, empty) = self.frame(&due, answers, endpoint, at, now);
         gaps.extend(empty);
         self.back_off(failed.as_ref(), at);
         self.log(failed.as_ref(), endpoint);
         Said { frame, gaps, outcome: Some(failed.map_or(Ok(()), Err)) }
+    }
+
+    /// Whether a heartbeat has been the same for longer than it may.
+    fn is_frozen(&mut self, answers: &[Words]) -> bool {
+        let beats = self.groups.iter().flat_map(|group| &group.registers).filter_map(|(register, _)| match register.role {
+            Role::Heartbeat { polls } => Some((register, polls)),
+            _ => None,
+        });
+        let mut is_frozen = false;
+        for (register, polls) in beats {
+            let shown = answers.iter().find_map(|block| block.of(register)).and_then(|words| registers::raw(words, register));
+            let Some(shown) = shown else { continue };
+            let same_for =
+                self.heartbeat.as_ref().filter(|before| before.shown == shown).map_or(0, |before| before.same_for.saturating_add(1));
+            self.heartbeat = Some(Heartbeat { shown, same_for });
+            is_frozen = is_frozen || same_for >= polls;
+        }
+        is_frozen
+    }
+
+    /// The datastreams that these groups feed.
+    fn fed(&self, due: &[usize]) -> BTreeSet<DatastreamId> {
+        let groups = due.iter().filter_map(|place| self.groups.get(*place));
+        groups.flat_map(|group| &group.registers).flat_map(|(_, datastreams)| datastreams).copied().collect()
     }
 
     /// Once when it falls ill and once when it is well again, not at every poll.
@@ -144,14 +201,14 @@ impl Unit {
     /// What was left out after the last failure, with its reason.
     pub(super) fn gaps_while_resting(&mut self) -> Vec<Gap> {
         let Some(missed) = self.missed.take().filter(|missed| missed.count > 0) else { return Vec::new() };
-        let all: BTreeSet<DatastreamId> = self.registers.iter().flat_map(|(_, datastreams)| datastreams).copied().collect();
+        let all = self.fed(&(0..self.groups.len()).collect::<Vec<_>>());
         let gap = |datastream| Gap { datastream, from: missed.from, to: missed.to, reason: missed.reason.clone(), count: missed.count };
         all.into_iter().map(gap).collect()
     }
 
-    fn gaps_of(&self, refused: &[(Block, GapReason)], at: Timestamp) -> Vec<Gap> {
+    fn gaps_of(&self, due: &[usize], refused: &[(Block, GapReason)], at: Timestamp) -> Vec<Gap> {
         let mut reasons: BTreeMap<DatastreamId, &GapReason> = BTreeMap::new();
-        for (register, datastreams) in &self.registers {
+        for (register, datastreams) in due.iter().filter_map(|place| self.groups.get(*place)).flat_map(|group| &group.registers) {
             if let Some((_, reason)) = refused.iter().find(|(block, _)| block.holds(register)) {
                 reasons.extend(datastreams.iter().map(|datastream| (*datastream, reason)));
             }
@@ -160,21 +217,36 @@ impl Unit {
     }
 
     /// The frame of what was read, and a gap for each register that holds no number.
-    fn frame(&self, answers: Vec<Words>, endpoint: &str, at: Timestamp, now: Timestamp) -> (Option<Frame>, Vec<Gap>) {
+    fn frame(&self, due: &[usize], answers: Vec<Words>, endpoint: &str, at: Timestamp, now: Timestamp) -> (Option<Frame>, Vec<Gap>) {
         let mut gaps = Vec::new();
         let mut meanings = Vec::new();
-        for (register, datastreams) in &self.registers {
+        let mut flag = None;
+        for (register, datastreams) in due.iter().filter_map(|place| self.groups.get(*place)).flat_map(|group| &group.registers) {
             let Some(words) = answers.iter().find_map(|block| block.of(register)) else { continue };
-            if registers::value(words, register).is_some() {
-                meanings.push(Meaning::of(register));
-            } else {
-                gaps.extend(datastreams.iter().map(|datastream| gap(*datastream, at, GapReason::NoNumber)));
+            if let Role::Status { suspect, fail } = &register.role {
+                let raw = registers::raw(words, register);
+                let said = match raw {
+                    Some(raw) if fail.contains(&raw) => Some(Flag::Fail),
+                    Some(raw) if suspect.contains(&raw) => Some(Flag::Suspect),
+                    _ => None,
+                };
+                flag = flag.max(said);
+            }
+            if datastreams.is_empty() {
+                continue;
+            }
+            match registers::held(words, register) {
+                Ok(_) => meanings.push(Meaning::of(register)),
+                Err(empty) => {
+                    let reason = if empty == Empty::BrokenWire { GapReason::BrokenWire } else { GapReason::NoNumber };
+                    gaps.extend(datastreams.iter().map(|datastream| gap(*datastream, at, reason.clone())));
+                }
             }
         }
         if meanings.is_empty() {
             return (None, gaps);
         }
-        let poll = Poll { time_us: at.micros(), blocks: answers, registers: meanings };
+        let poll = Poll { time_us: at.micros(), blocks: answers, registers: meanings, flag: flag.map(|flag| flag as u16) };
         let frame = Frame {
             source: "modbus",
             format: "registers",
@@ -210,7 +282,42 @@ impl Unit {
 
 /// The device is there and spoke Modbus, though it would not give this.
 fn is_answer(reason: &GapReason) -> bool {
-    matches!(reason, GapReason::Exception(_))
+    matches!(reason, GapReason::Exception(_) | GapReason::Frozen)
+}
+
+impl Group {
+    fn is_due(&self, poll: u64) -> bool {
+        poll % self.every == self.phase
+    }
+}
+
+/// What is read of a device, by rhythm.
+fn groups(device: &Device, profile: &Profile, interval: Duration) -> Result<Vec<Group>, PlanError> {
+    let fed = |register: &Register| -> Vec<DatastreamId> {
+        let feeds = device.feeds.iter().filter(|feed| feed.channel == register.channel);
+        feeds.map(|feed| feed.datastream).collect()
+    };
+    // In whole polls, at least one.
+    let polls = |seconds: f64| {
+        let polls = (seconds / interval.as_secs_f64()).round().clamp(0.0, 1e6);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+        let polls = polls as u64;
+        polls
+    };
+    let mut by_rhythm: BTreeMap<(u64, u64), Vec<Fed>> = BTreeMap::new();
+    for register in &profile.registers {
+        let datastreams = fed(register);
+        if datastreams.is_empty() && register.role == Role::Value {
+            continue;
+        }
+        let every = register.every_s.map_or(1, |every| polls(every).max(1));
+        by_rhythm.entry((every, polls(register.phase_s) % every)).or_default().push((register.clone(), datastreams));
+    }
+    let group = |((every, phase), registers): ((u64, u64), Vec<Fed>)| {
+        let blocks = blocks(registers.iter().map(|(register, _)| register), &Rules::of(profile))?;
+        Ok(Group { every, phase, blocks, registers })
+    };
+    by_rhythm.into_iter().map(group).collect()
 }
 
 fn gap(datastream: DatastreamId, at: Timestamp, reason: GapReason) -> Gap {

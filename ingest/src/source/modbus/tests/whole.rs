@@ -6,7 +6,7 @@ use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::Source;
 use crate::source::modbus::Poller;
-use crate::source::modbus::plan::blocks;
+use crate::source::modbus::plan::{Rules, blocks};
 use model::{Clock, Gap, GapReason, Interval, Link, Observation, Timestamp, Viewer};
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -216,9 +216,9 @@ fn the_devices_of_the_demonstration_need_few_questions() {
     let registry = store.registry();
     for (device, questions) in [("gamberame-radar", 1), ("castelletti-plc", 2)] {
         let device = registry.device("medio-valdarno", device).expect(device);
-        let Link::ModbusTcp { profile, .. } = &device.link else { panic!("polled") };
+        let Link::Modbus { profile, .. } = &device.link else { panic!("polled") };
         let fed = profile.registers.iter().filter(|register| device.feeds.iter().any(|feed| feed.channel == register.channel));
-        let blocks = blocks(fed, profile.max_batch, profile.max_hole).expect("a plan");
+        let blocks = blocks(fed, &Rules::of(profile)).expect("a plan");
         assert_eq!(blocks.len(), questions, "{}: {blocks:?}", device.id);
     }
     assert!(registry.device_by_user("prova").is_some());
