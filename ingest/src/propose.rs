@@ -176,10 +176,13 @@ impl Intake {
         let of_device = meant(&proposal.device);
         entries.retain(|entry| entry.speaks_of().and_then(meant) == of_device);
         for entry in entries.iter().rev() {
-            let Outcomes { accepted, left, .. } = self.replay(entry, &Mending::default(), Mode::Write).map_err(Unadopted::Store)?;
+            let Outcomes { accepted, .. } = self.replay(entry, &Mending::default(), Mode::Write).map_err(Unadopted::Store)?;
             adopted.accepted += accepted;
-            adopted.left += left.len();
         }
+        // Other channels of the same messages may wait on; what counts is this one.
+        let of_channel = |entry: &&store::QuarantineEntry| of_device == entry.speaks_of().and_then(meant);
+        let left = view.quarantine(&wanted, usize::MAX).map_err(Unadopted::Store)?;
+        adopted.left = left.iter().filter(of_channel).count();
         Ok(adopted)
     }
 }

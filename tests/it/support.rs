@@ -1,6 +1,7 @@
 //! A pescaia of one's own in a directory of its own, and clients for it.
 
 pub(crate) mod link;
+pub(crate) mod mosquitto;
 pub(crate) mod mqtt;
 
 use serde_json::Value;
@@ -214,6 +215,12 @@ mqtt = {{ user = "prova", password_hash = "{HASH}" }}
 feeds = [{{ channel = "level", datastream = "prova-level" }}]
 "#
     )
+}
+
+/// What a command on the store of `dir` prints, wherever.
+pub(crate) fn said(dir: &Dir, words: &[&str]) -> String {
+    let done = pescaia().args(words).arg("--data").arg(dir.path().join("data")).output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }
 
 /// Asks until it holds, for at most `seconds`.

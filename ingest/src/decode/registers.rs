@@ -123,6 +123,16 @@ impl Words {
     }
 }
 
+impl Words {
+    /// Puts words of a register that were read later in the place of the earlier ones.
+    pub fn put(&mut self, register: &Register, words: &[u16]) {
+        let from = usize::from(register.address.saturating_sub(self.start));
+        for (place, word) in self.words.iter_mut().skip(from).zip(words) {
+            *place = *word;
+        }
+    }
+}
+
 impl Meaning {
     #[must_use]
     pub fn of(register: &Register) -> Self {

@@ -28,6 +28,13 @@ fn read(frame: &Frame) -> Result<Decoded, Box<Decoded>> {
     let Some(device) = eui.or_else(|| text(&event, &["end_device_ids", "device_id"]).map(str::to_owned)) else {
         return Err(refuse(RejectReason::WrongShape, format!("no end_device_ids; an uplink of The Things Stack 3 is wanted: {EXAMPLE}")));
     };
+    // Typed into its console, to try a codec: no sensor measured that.
+    if event.get("simulated").and_then(Value::as_bool) == Some(true) {
+        return Err(refuse(
+            RejectReason::WrongShape,
+            format!("a simulated uplink of {device}, typed into the console; nothing was measured"),
+        ));
+    }
     // Joins and acknowledgements come by other topics of the same shape, and hold nothing that was measured.
     let Some(message) = at(&event, &["uplink_message"]).and_then(Value::as_object) else { return Ok(Decoded::default()) };
     let time = time(text(message, &["received_at"]).or_else(|| text(&event, &["received_at"])))?;

@@ -1,70 +1,12 @@
 //! An external broker, a real mosquitto: what it hands us is on disk before it hears so, through its restarts and our kills.
 
+use crate::support::mosquitto::Mosquitto;
 use crate::support::{Dir, World, configure, eventually, now_s, one_gauge, pescaia};
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
 
-/// A mosquitto of one's own.
-struct Mosquitto {
-    child: Child,
-    port: u16,
-    config: std::path::PathBuf,
-}
-
-impl Mosquitto {
-    fn start(dir: &Dir) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let data = dir.path().join("mosquitto");
-        std::fs::create_dir_all(&data).unwrap();
-        let config = dir.write(
-            "mosquitto.conf",
-            &format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nmax_queued_messages 0\nuser root\n",
-                data.display()
-            ),
-        );
-        let child = spawn(&config);
-        let mosquitto = Self { child, port, config };
-        mosquitto.wait();
-        mosquitto
-    }
-    fn wait(&self) {
-        eventually("mosquitto answers", 10, || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
-    }
-    /// Gracefully: it saves what it holds.
-    fn restart(&mut self) {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(done.success());
-        self.child.wait().unwrap();
-        self.child = spawn(&self.config);
-        self.wait();
-    }
-    /// Publishes levels at these seconds, each acknowledged by mosquitto.
-    fn publish(&self, seconds: std::ops::Range<i64>) {
-        let mut child = Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", "pescaia/v1/demo/prova", "-l"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = child.stdin.take().unwrap();
-        for at in seconds {
-            writeln!(lines, "{{\"time\": {at}, \"values\": {{\"level\": {}}}}}", level(at)).unwrap();
-        }
-        drop(lines);
-        assert!(child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn spawn(config: &std::path::Path) -> Child {
-    let program = if std::path::Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
-    Command::new(program).arg("-c").arg(config).stderr(Stdio::null()).spawn().expect("mosquitto; tests/run installs it")
+/// Publishes levels at these seconds, each acknowledged by mosquitto.
+fn publish(mosquitto: &Mosquitto, seconds: std::ops::Range<i64>) {
+    let lines = seconds.map(|at| format!("{{\"time\": {at}, \"values\": {{\"level\": {}}}}}", level(at)));
+    mosquitto.publish("pescaia/v1/demo/prova", lines);
 }
 
 fn level(at: i64) -> f64 {
@@ -111,14 +53,14 @@ fn what_a_broker_hands_us_survives_its_restarts_and_our_kills() {
     let start = now_s() - 3600;
     for round in 0..5 {
         let from = start + round * 400;
-        mosquitto.publish(from..from + 200);
+        publish(&mosquitto, from..from + 200);
         if round % 2 == 0 {
             mosquitto.restart();
         } else {
             // In the middle of what it is being handed.
             world.kill();
         }
-        mosquitto.publish(from + 200..from + 400);
+        publish(&mosquitto, from + 200..from + 400);
         if !world.is_running() {
             world = listening(&dir, &mosquitto, "pescaia-a", "");
         }
@@ -134,7 +76,7 @@ fn two_ingesters_share_what_a_broker_has_and_each_reading_is_taken_once() {
     let share = "share = \"pescaia\"\n";
     let worlds = [listening(&one, &mosquitto, "pescaia-1", share), listening(&other, &mosquitto, "pescaia-2", share)];
     let start = now_s() - 3600;
-    mosquitto.publish(start..start + 1000);
+    publish(&mosquitto, start..start + 1000);
     check(&[&worlds[0], &worlds[1]], start..start + 1000);
     for world in &worlds {
         assert!(!world.observations("prova-level", "period=P1D").is_empty(), "each takes its share");

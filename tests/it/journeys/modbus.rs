@@ -1,6 +1,6 @@
 //! pymodbus as the slave in the field.
 
-use crate::support::{Dir, World, eventually, python, root};
+use crate::support::{Dir, World, eventually, pescaia, python, root};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -128,4 +128,99 @@ fn a_pymodbus_slave_is_read_in_every_type_and_its_absence_is_a_gap() {
     let before = world.observations("abcd", "period=PT1H").len();
     let _again = Slave::start(&port);
     eventually("it is read again by itself", 30, || world.observations("abcd", "period=PT1H").len() > before + 2);
+}
+
+/// A serial line: two ends of one wire.
+struct Wire {
+    child: Child,
+    ours: String,
+    theirs: String,
+}
+
+impl Wire {
+    fn lay(dir: &Dir) -> Self {
+        let end = |name: &str| dir.path().join(name).display().to_string();
+        let (ours, theirs) = (end("ttyM"), end("ttyS"));
+        let child = Command::new("socat")
+            .arg(format!("pty,raw,echo=0,link={ours}"))
+            .arg(format!("pty,raw,echo=0,link={theirs}"))
+            .spawn()
+            .expect("socat; tests/run installs it");
+        eventually("the wire lies", 10, || std::path::Path::new(&ours).exists() && std::path::Path::new(&theirs).exists());
+        Self { child, ours, theirs }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serial_slave(line: &str) -> Child {
+    let mut child = Command::new(python())
+        .arg(root().join("tests/python/modbus_serial_slave.py"))
+        .arg(line)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python");
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).expect("it says that it is ready");
+    child
+}
+
+#[test]
+fn a_slave_on_a_serial_line_is_probed_then_polled_and_a_dead_one_beside_it_costs_it_nothing() {
+    let dir = Dir::new("serial");
+    let wire = Wire::lay(&dir);
+    let mut slave = serial_slave(&wire.theirs);
+    let profile = dir.path().join("trovato.toml");
+    let probed = pescaia()
+        .args([
+            "probe",
+            "modbus",
+            &wire.ours,
+            "--unit",
+            "3",
+            "--baud",
+            "19200",
+            "--from",
+            "100",
+            "--to",
+            "125",
+            "--samples",
+            "2",
+            "--every",
+            "0.1",
+            "--write",
+        ])
+        .arg(&profile)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&probed.stdout);
+    assert!(said.contains("← looks like a float32 CDAB: 2.608, 2.608"), "{said}{}", String::from_utf8_lossy(&probed.stderr));
+    assert!(said.contains("refused, exception 2"), "{said}");
+    // What the probe wrote is polled, beside a unit that is not there.
+    let text = std::fs::read_to_string(&profile).unwrap().replace("channel = \"holding_106\"", "channel = \"level\"");
+    std::fs::write(&profile, text.replacen("unit = \"1\"", "unit = \"m\"", 200)).unwrap();
+    let device = |id: &str, unit: u8| {
+        format!(
+            "[[datastream]]\nid = \"{id}\"\nstation = \"s\"\nproperty = \"water_level\"\nperiod_s = 1\nvisibility = \"public\"\n\
+             [[device]]\nid = \"{id}\"\nowner = \"o\"\nmodbus = {{ serial = \"{}\", baud = 19200, unit = {unit}, poll_s = 1, timeout_s = 0.3, profile = \"trovato.toml\" }}\n\
+             feeds = [{{ channel = \"level\", datastream = \"{id}\" }}]\n",
+            wire.ours
+        )
+    };
+    let station = "[[owner]]\nid = \"o\"\nname = \"o\"\n[[station]]\nid = \"s\"\nowner = \"o\"\nname = \"s\"\nwhere = [43.9, 11.1]\n";
+    let world = World::run(&dir, &format!("{station}{}{}", device("alive", 3), device("dead", 9)));
+    eventually("values arrive over the line", 20, || world.observations("alive", "period=PT1H").len() >= 5);
+    assert!(world.observations("alive", "period=PT1H").iter().all(|(_, level)| *level == 2.608));
+    let gaps = |datastream: &str| world.get(&format!("/api/v1/datastreams/{datastream}/gaps?period=PT1H"))["items"].clone();
+    assert_eq!(gaps("dead")[0]["reason"], "timeout");
+    assert!(world.observations("dead", "period=PT1H").is_empty());
+    assert_eq!(gaps("alive"), serde_json::json!([]), "the dead one beside it costs it nothing");
+    let _ = slave.kill();
+    let _ = slave.wait();
+    eventually("its silence is a gap", 10, || gaps("alive")[0]["reason"] == "timeout");
 }

@@ -1,13 +1,8 @@
 //! An owner proves that nothing was lost: what was refused is seen, mended and taken, and the ledger balances, also after a kill.
 
-use crate::support::{Dir, World, one_gauge, pescaia, token};
+use crate::support::{Dir, World, one_gauge, said, token};
 use serde_json::json;
 use std::process::Command;
-
-fn said(dir: &Dir, words: &[&str]) -> String {
-    let done = pescaia().args(words).arg("--data").arg(dir.path().join("data")).output().unwrap();
-    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
-}
 
 /// Publishes each payload to the topic with mosquitto's client.
 fn publish(world: &World, topic: &str, payload: &str) {

@@ -71,6 +71,13 @@ fn the_things_stack_leaves_zeros_out() {
 }
 
 #[test]
+fn what_somebody_typed_into_a_console_is_never_a_reading() {
+    let simulated = br#"{"end_device_ids": {"device_id": "g"}, "simulated": true, "uplink_message": {"decoded_payload": {"level": 9.9}}}"#;
+    let found = decoded(&Tts, simulated);
+    assert_eq!((found.readings.len(), found.payloads.len(), found.rejects.len()), (0, 0, 1));
+}
+
+#[test]
 fn what_is_none_of_theirs_is_one_refusal_and_never_a_panic() {
     let deep = "[".repeat(10_000);
     let nothing = br#"{"deviceInfo": {"devEui": "0A"}, "object": {"state": "ON"}}"#;

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// A dead unit is asked again after this long at the latest, or after its own interval where that is longer. Seconds.
 const LONGEST_BACK_OFF_S: f64 = 60.0;
+/// How often a heartbeat that looks the same is read again, and after how long.
+const LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(370);
 
 /// A device and how it fares.
 pub(super) struct Unit {
@@ -137,6 +140,7 @@ impl Unit {
         }
         let mut gaps = self.gaps_while_resting();
         gaps.extend(self.gaps_of(&due, &refused, at));
+        self.look_again(&mut answers, line).await;
         if self.is_frozen(&answers) {
             let cause = "its heartbeat stands still: it answers, and nothing it says is of now".to_owned();
             failed = failed.or(Some(Failure { reason: GapReason::Frozen, cause }));
@@ -148,6 +152,29 @@ impl Unit {
         self.back_off(failed.as_ref(), at);
         self.log(failed.as_ref(), endpoint);
         Said { frame, gaps, outcome: Some(failed.map_or(Ok(()), Err)) }
+    }
+
+    /// A heartbeat that toggles in step with the polls looks the same at each: before it counts as standing still it is read a few
+    /// times more, at moments that no toggling of a second or so can hide from.
+    async fn look_again(&self, answers: &mut [Words], line: &mut Line) {
+        let Some(before) = self.heartbeat.as_ref().map(|heartbeat| heartbeat.shown) else { return };
+        let beats = || {
+            self.groups.iter().flat_map(|group| &group.registers).filter(|(register, _)| matches!(register.role, Role::Heartbeat { .. }))
+        };
+        let Some((register, _)) = beats().next() else { return };
+        let shown =
+            |answers: &[Words]| answers.iter().find_map(|block| block.of(register)).and_then(|words| registers::raw(words, register));
+        for _ in 0..LOOKS {
+            if shown(answers) != Some(before) {
+                return;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let block = Block { space: register.space, start: register.address, count: register.number.width() };
+            let Ok(words) = line.read(self.address, block, self.manners).await else { return };
+            if let Some(answer) = answers.iter_mut().find(|answer| answer.of(register).is_some()) {
+                answer.put(register, &words);
+            }
+        }
     }
 
     /// Whether a heartbeat has been the same for longer than it may.
@@ -280,9 +307,14 @@ impl Unit {
     }
 }
 
-/// The device is there and spoke Modbus, though it would not give this.
+/// The device is there and spoke Modbus, though it would not give this. Exceptions 10 and 11 are a gateway's: no way to the device
+/// behind it, or no answer from there.
 fn is_answer(reason: &GapReason) -> bool {
-    matches!(reason, GapReason::Exception(_) | GapReason::Frozen)
+    match reason {
+        GapReason::Exception(code) => !matches!(code, 10 | 11),
+        GapReason::Frozen => true,
+        _ => false,
+    }
 }
 
 impl Group {

@@ -21,7 +21,10 @@ async fn a_busy_device_is_asked_again_and_one_that_has_no_such_register_is_not()
 async fn a_plc_whose_heartbeat_stands_still_says_nothing_of_now() {
     let beat = Register { role: Role::Heartbeat { polls: 2 }, ..register("beat", RegisterSpace::Holding, 101, NumberType::Uint16) };
     let registers = vec![level().remove(0), beat];
-    let acts = [7, 8, 8, 8, 8, 9].map(|beat| Act::Words(vec![1520, beat]));
+    // Each poll reads both; one that looks the same is looked at four times more.
+    let stands = |beat| [vec![Act::Words(vec![1520, beat])], vec![Act::Words(vec![beat]); 4]].concat();
+    let moves = |beat| vec![Act::Words(vec![1520, beat])];
+    let acts = [moves(7), moves(8), stands(8), stands(8), stands(8), moves(9)].concat();
     let mut bench = Bench::new(registers, acts).await;
     for expected in [true, true, true, false, false, true] {
         let said = bench.turn().await;
@@ -30,6 +33,17 @@ async fn a_plc_whose_heartbeat_stands_still_says_nothing_of_now() {
             // Of both channels: the heartbeat feeds a datastream here too.
             assert_eq!(gaps(&said), [(0, GapReason::Frozen, 1), (1, GapReason::Frozen, 1)]);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_toggles_in_step_with_the_polls_is_not_taken_for_frozen() {
+    let beat = Register { role: Role::Heartbeat { polls: 1 }, ..register("beat", RegisterSpace::Holding, 101, NumberType::Uint16) };
+    let toggles = [vec![Act::Words(vec![1520, 0])], vec![Act::Words(vec![0]), Act::Words(vec![1])]].concat();
+    let acts = [vec![Act::Words(vec![1520, 0])], toggles, vec![Act::Words(vec![1520, 0])]].concat();
+    let mut bench = Bench::new(vec![level().remove(0), beat], acts).await;
+    for _ in 0..3 {
+        assert_eq!(values(&bench.turn().await).first(), Some(&("level".into(), 1.52)));
     }
 }
 
