@@ -23,7 +23,7 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
     paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, increments::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
-        push::push, health::alive, health::ready, health::status, health::metrics),
+        push::push, push::write, push::replay, push::proposals, push::adopt, health::alive, health::ready, health::status, health::metrics),
     components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
     modifiers(&Tokens)
 )]
