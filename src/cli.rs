@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::correct::CorrectOrder;
 use crate::probe::ModbusOptions;
 use crate::proposals::AdoptOrder;
 use crate::quarantine::{Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
@@ -104,6 +105,22 @@ pub(crate) enum Command {
     Redecode {
         #[command(flatten)]
         order: RedecodeOrder,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Corrects a wrong factor or zero over an interval; the old values are kept, and it can be taken back
+    #[command(
+        after_help = "Examples:\n  pescaia correct empoli-level --from 2026-11-01T00:00:00+01:00 --factor 0.01 --why \"sent in cm\" --dry-run --config pescaia.toml\n  \
+                            pescaia correct --undo 3 --why \"the sensor was right\" --config pescaia.toml"
+    )]
+    Correct {
+        #[command(flatten)]
+        order: CorrectOrder,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Who changed what, when and why
+    Audit {
         #[command(flatten)]
         at: At,
     },

@@ -1,6 +1,7 @@
 //! Commands beside a running instance: a Unix socket in the data directory, for its owner only. One line of JSON asks, the bytes of
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
+use crate::correct::{self, CorrectOrder};
 use crate::history::{self, ExportOrder, ImportOrder, Line};
 use crate::proposals::{self, AdoptOrder};
 use crate::quarantine::{self, Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
@@ -35,6 +36,8 @@ pub(crate) enum Request {
     QuarantineReplay(ReplayOrder),
     Ledger(LedgerOrder),
     Redecode(RedecodeOrder),
+    Correct(CorrectOrder),
+    Audit,
     Proposals,
     Adopt(AdoptOrder),
     Adopted,
@@ -93,6 +96,8 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::QuarantineReplay(order) => quarantine::replay(intake, order),
         Request::Ledger(order) => quarantine::ledger(store, order),
         Request::Redecode(order) => quarantine::redecode(intake, order),
+        Request::Correct(order) => correct::correct(intake, order),
+        Request::Audit => correct::audit(intake),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
         Request::Adopted => proposals::adopted(intake),

@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod config;
 mod control;
+mod correct;
 mod demo;
 mod doctor;
 mod history;
@@ -66,6 +67,8 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Proposals { command: ProposalsCommand::List { at } } => quarantine::command(&Request::Proposals, &at)?,
         Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
         Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
+        Command::Correct { order, at } => quarantine::command(&Request::Correct(order.signed()), &at)?,
+        Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
         Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,

@@ -5,6 +5,7 @@ mod chirpstack;
 mod json;
 pub(crate) mod layout;
 mod line;
+pub(crate) mod logger;
 mod native;
 pub mod registers;
 mod senml;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Box<dyn Decoder>> {
         Box::new(tts::Tts),
         Box::new(line::Line),
         Box::new(sparkplug::Sparkplug),
+        Box::new(logger::Logger),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! committed in groups; what can't be taken is given back with its line and the cure, and the rest goes on.
 
 mod columns;
+pub(crate) mod lines;
 mod number;
 mod pattern;
 mod rows;

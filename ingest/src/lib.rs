@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod commit;
+pub mod correct;
 pub mod decode;
 pub mod edge;
 #[cfg(test)]

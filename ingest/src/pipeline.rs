@@ -2,6 +2,7 @@
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
 use crate::commit::Settling;
+use crate::decode::logger;
 use crate::decode::sparkplug::Nodes;
 use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
 use crate::frame::Frame;
@@ -161,6 +162,13 @@ impl Intake {
     }
 
     fn decode(&self, frame: &Frame) -> Decoded {
+        if frame.format == "logger" {
+            let registry = self.store.registry();
+            let device = frame.device.as_ref().and_then(|device| registry.device_called(frame.owner.as_str(), device.as_str()));
+            if let Some((device, pattern)) = device.and_then(|device| Some((device, device.lines.as_ref()?))) {
+                return logger::read(frame, device, pattern);
+            }
+        }
         if let Some(decoder) = self.decoders.iter().find(|decoder| decoder.name() == frame.format) {
             return decoder.decode(frame);
         }

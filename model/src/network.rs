@@ -143,7 +143,7 @@ pub struct Feed {
 }
 
 /// What whole messages of a device may be written in, by the names of their decoders.
-pub const PAYLOAD_FORMATS: [&str; 6] = ["native", "senml", "chirpstack", "tts", "line-protocol", "sparkplug"];
+pub const PAYLOAD_FORMATS: [&str; 7] = ["native", "senml", "chirpstack", "tts", "line-protocol", "sparkplug", "logger"];
 
 /// The topics, as MQTT filters, on which gateways that speak a format publish by themselves; their messages name the device.
 #[must_use]
@@ -234,6 +234,8 @@ pub struct Device {
     pub address: Option<String>,
     /// What the bytes of its payloads mean, where they come raw.
     pub layout: Option<Arc<Layout>>,
+    /// What its lines look like, as the text of a pattern, where it sends CSV.
+    pub lines: Option<Arc<str>>,
     pub link: Link,
     pub feeds: Vec<Feed>,
     pub retired: bool,

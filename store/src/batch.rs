@@ -1,6 +1,6 @@
 //! What goes into one commit and what comes back.
 
-use crate::{Cursor, Payload, Tally};
+use crate::{AuditEntry, Cursor, Payload, Tally};
 use model::{DatastreamId, Gap, Observation, Reject, Timestamp};
 
 /// Committed whole or not at all.
@@ -13,6 +13,8 @@ pub struct Batch {
     pub sessions: Vec<SessionMark>,
     /// For the ledger: whose the observations are, in their order.
     pub tallies: Vec<Tally>,
+    /// What people changed with it, and why.
+    pub audit: Vec<AuditEntry>,
     /// Raw payloads, kept so that they can be read again.
     pub payloads: Vec<Payload>,
     /// What edge nodes of Sparkplug said at their birth, by id: kept, so that it is known after a restart.

@@ -4,6 +4,7 @@
 //! What a commit means: when [`Store::commit`] returns `Ok`, everything in the batch is on disk and synced.
 
 mod access;
+mod audit;
 mod batch;
 mod chunk;
 mod complaint;
@@ -28,6 +29,7 @@ mod view;
 mod writer;
 
 pub use access::NewToken;
+pub use audit::AuditEntry;
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};

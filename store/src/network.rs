@@ -48,6 +48,8 @@ pub struct NetworkFile {
     profiles: BTreeMap<String, ProfileEntry>,
     /// Layouts of payloads by the path that the file names them with.
     layouts: BTreeMap<String, layout::LayoutEntry>,
+    /// Patterns of lines by the path that the file names them with.
+    lines: BTreeMap<String, String>,
     /// What stood in password files, by the path that the file names them with.
     passwords: BTreeMap<String, Secret>,
 }

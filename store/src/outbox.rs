@@ -206,7 +206,7 @@ impl Store {
     /// What the centre has not yet confirmed, ascending from `from` on, of at most about `bytes`.
     ///
     /// # Errors
-    /// [`Error::Io`] when the store can't be read, [`Error::Damaged`] rather than a wrong value.
+    /// [`Error::Io`] when the store can't be read.
     pub fn owed(&self, from: u64, to: u64, bytes: usize) -> Result<Vec<Owed>, Error> {
         let wanted: Vec<u64> = {
             let outbox = self.outbox();
@@ -220,8 +220,20 @@ impl Store {
             rows.map(|(sequence, _)| *sequence).collect()
         };
         let engine = self.shared().engine.as_ref();
+        let mut owed = Vec::with_capacity(wanted.len());
+        for sequence in wanted {
+            match one(engine, sequence) {
+                Ok(found) => owed.extend(found),
+                // What can't be read must not hold up what can: it stays where it is, and its observations are in the store.
+                Err(cause @ Error::Damaged { .. }) => {
+                    tracing::error!(event = "damaged", sequence, %cause, "a commit can't be handed to the centre; what it measured is still here");
+                    self.outbox().iter_mut().for_each(|outbox| outbox.forget(sequence));
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
         // What went meanwhile is owed no more.
-        wanted.into_iter().filter_map(|sequence| one(engine, sequence).transpose()).collect()
+        Ok(owed)
     }
 
     /// The centre has these commits on disk: they are owed no more.

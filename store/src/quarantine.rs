@@ -174,7 +174,21 @@ impl View {
             return Ok(());
         }
         let is_own = |entry: &QuarantineEntry| entry.owner.as_deref() == Some(owner.as_str());
-        each_entry(self.store.shared().engine.as_ref(), &mut |entry| {
+        let engine = self.store.shared().engine.as_ref();
+        if !wanted.numbers.is_empty() {
+            let mut numbers = wanted.numbers.clone();
+            numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+            for number in numbers {
+                let entry = one(engine, number)?.as_ref().and_then(wire::entry);
+                if let Some(entry) = entry.filter(|entry| is_own(entry) && wanted.lets(entry))
+                    && !each(entry)
+                {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        each_entry(engine, &mut |entry| {
             if is_own(&entry) && wanted.lets(&entry) { each(entry) } else { true }
         })
     }

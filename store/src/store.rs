@@ -300,7 +300,7 @@ impl Store {
     /// What revisions replaced, in the order of commits.
     #[cfg(test)]
     pub(crate) fn superseded(&self, datastream: DatastreamId) -> Result<Vec<Observation>, Error> {
-        self.inner.shared.chunks.superseded(datastream)
+        self.inner.shared.chunks.superseded(datastream, 0, u64::MAX)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one writer: takes what waits, makes one commit of it, answers. Nothing else ever writes.
 
+use crate::audit::Chain;
 use crate::batch::{Batch, Outcome, Receipt};
 use crate::chunk::{ChunkWriter, Chunks, Staged};
 use crate::cursor::{self, Edges};
@@ -61,9 +62,12 @@ pub(crate) struct Writer {
     chunks: ChunkWriter,
     gaps: OpenGaps,
     keeper: Bookkeeper,
+    audit: Chain,
     late: LateMarks,
     linger: Duration,
     clock: Arc<dyn Clock>,
+    /// That there is no room was said, and has not changed since.
+    said_full: bool,
 }
 
 impl Writer {
@@ -74,7 +78,8 @@ impl Writer {
         linger: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, late: LateMarks::default(), linger, clock })
+        let audit = Chain::restore(shared.engine.as_ref())?;
+        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, audit, late: LateMarks::default(), linger, clock, said_full: false })
     }
 
     /// Runs until it is told to stop or nobody can ask any more.
@@ -128,6 +133,7 @@ impl Writer {
     fn commit_group(&mut self, group: Vec<(Batch, Answer<Receipt>)>) {
         match self.try_commit_group(&group) {
             Ok((commit, outcomes)) => {
+                self.said_full = false;
                 let mut rest = outcomes.into_iter();
                 for (batch, answer) in group {
                     let outcomes = rest.by_ref().take(batch.observations.len()).collect();
@@ -177,6 +183,7 @@ impl Writer {
         }
         shelf.end(&mut plan, engine, &mut changes)?;
         drop(shelf);
+        let chain = self.audit.put(group.iter().flat_map(|(batch, _)| &batch.audit), staged.commit, &mut changes);
         let has_late = self.late.put(staged.commit, observations, &staged.outcomes, &mut changes);
         let edges = {
             let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner);
@@ -198,6 +205,7 @@ impl Writer {
         if let (Some(put), Some(outbox)) = (owed, self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner).as_mut()) {
             outbox.publish(put);
         }
+        self.audit = chain;
         self.remember_sessions(group);
         if group.iter().any(|(batch, _)| !batch.silenced.is_empty()) {
             let silenced = group.iter().flat_map(|(batch, _)| batch.silenced.iter().copied());
@@ -309,7 +317,18 @@ impl Writer {
     fn after_failure(&mut self, cause: &Error) {
         self.gaps.forget();
         match cause {
-            Error::Full => tracing::error!(event = "disk_full", "the disk is full; nothing is acknowledged until there is room"),
+            Error::Full => {
+                let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+                health.full = true;
+                // Once, not for every sender that tries again.
+                if !self.said_full {
+                    tracing::error!(
+                        event = "disk_full",
+                        "there is no room, on the disk or for what waits for the centre; nothing is acknowledged until there is"
+                    );
+                }
+                self.said_full = true;
+            }
             Error::Poisoned { .. } => (self.shared.on_poison)(cause),
             other => {
                 tracing::error!(event = "commit_failed", cause = %other, "a commit could not be prepared; its senders will send again")

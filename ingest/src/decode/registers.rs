@@ -289,6 +289,12 @@ fn float(raw: f32, register: &Register) -> Option<f64> {
     decimal.and_then(|decimal| scaled(decimal, register)).or_else(|| finite(f64::from(raw) * register.scale + register.offset))
 }
 
+/// `value × factor`, in decimal as people mean it: 126 × 0.1 is 12.6.
+pub(crate) fn product(value: f64, factor: f64) -> f64 {
+    let of = |number: f64| Decimal::parse(&number.to_string());
+    of(value).zip(of(factor)).and_then(|(value, factor)| value.times(factor)?.float()).unwrap_or(value * factor)
+}
+
 /// `raw × scale + add`, in decimal as the datasheet means it.
 pub(crate) fn linear(raw: i64, scale: f64, add: f64) -> Option<f64> {
     let of = |number: f64| Decimal::parse(&number.to_string());

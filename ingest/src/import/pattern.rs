@@ -80,6 +80,8 @@ impl OneOrMore {
 #[serde(deny_unknown_fields)]
 pub(super) struct ValuePattern {
     pub(super) column: Spanned<String>,
+    /// In the pattern of a device's lines its channel.
+    #[serde(alias = "channel")]
     pub(super) datastream: Spanned<String>,
     /// The unit of the file; the datastream's own when left out.
     #[serde(default)]

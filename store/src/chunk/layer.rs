@@ -274,12 +274,11 @@ impl Chunks {
         Ok(found)
     }
 
-    /// What revisions replaced, in the order of commits.
-    #[cfg(test)]
-    pub(crate) fn superseded(&self, datastream: DatastreamId) -> Result<Vec<Observation>, Error> {
-        let all = Span { part: i64::from(datastream.0), from: i64::MIN, to: i64::MAX };
+    /// What the commits `from` to `to`, both included, replaced, in their order.
+    pub(crate) fn superseded(&self, datastream: DatastreamId, from: u64, to: u64) -> Result<Vec<Observation>, Error> {
+        let span = Span { part: i64::from(datastream.0), from: from.cast_signed(), to: i64::try_from(to).unwrap_or(i64::MAX) };
         let mut found = Vec::new();
-        for row in self.engine.range(Table::Superseded, all, Order::Ascending, usize::MAX)? {
+        for row in self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
             found.extend(codec::decode(&row.body)?.into_iter().map(|point| point.observation(datastream)));
         }
         Ok(found)

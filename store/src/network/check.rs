@@ -271,6 +271,7 @@ pub(super) fn device(
         owner: entry.owner.as_str().into(),
         address: entry.address.clone(),
         layout,
+        lines: None,
         link,
         feeds,
         retired,

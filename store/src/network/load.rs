@@ -90,6 +90,12 @@ fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -
                 Err(cause) => complaints.push(file.complain(placed.at, "layout", format!("the layout \"{path}\" can't be read: {cause}"))),
             }
         }
+        if let Some(path) = placed.entry.lines.as_ref().filter(|path| !file.lines.contains_key(*path)) {
+            match read(path) {
+                Ok(text) => drop(file.lines.insert(path.clone(), text)),
+                Err(cause) => complaints.push(file.complain(placed.at, "lines", format!("the pattern \"{path}\" can't be read: {cause}"))),
+            }
+        }
         if let Some(path) = placed.entry.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()) {
             match read(path).map(|password| password.trim_end_matches(['\r', '\n']).to_owned()) {
                 Ok(password) if password.is_empty() => {

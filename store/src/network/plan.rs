@@ -37,6 +37,9 @@ enum Entry {
         profile: Option<ProfileEntry>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         layout: Option<LayoutEntry>,
+        /// The text of the pattern of its lines.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lines: Option<String>,
         hash: Option<String>,
     },
 }
@@ -90,11 +93,12 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
         for placed in &file.devices {
             let device = placed.entry.clone();
             let profile = device.modbus.as_ref().and_then(|modbus| file.profiles.get(&modbus.profile)).cloned();
+            let lines = device.lines.as_ref().and_then(|path| file.lines.get(path)).cloned();
             let layout = device.layout.as_ref().and_then(|path| file.layouts.get(path)).cloned();
             let id = format!("{}/{}", device.owner, device.id);
             let password = device.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()).and_then(|path| file.passwords.get(path));
             let hash = password.and_then(|password| hash_of(current, &id, password));
-            put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, layout, hash });
+            put("device", &id, placed.at, Entry::Device { device: Box::new(device), profile, layout, lines, hash });
         }
     }
     for file in &network.files {
@@ -195,15 +199,17 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
     registry.datastreams = datastreams.into_values().collect();
     let mut fed: HashMap<DatastreamId, String> = HashMap::new();
     for ((_, id), origin) in &origins.entries {
-        if let Entry::Device { device: entry, profile, layout, hash } = &origin.entry {
+        if let Entry::Device { device: entry, profile, layout, lines, hash } = &origin.entry {
             let mut wrong = Vec::new();
             if !registry.owners.contains_key(&entry.owner) {
                 wrong.push(("owner", missing("owner", &entry.owner)));
             }
             let datastream_of = |key: &str| registry.datastream_by_key(key).map(|found| (found.id, found.unit()));
             let entry = &with_feeds(entry, origins);
-            let device =
-                Arc::new(check::device(entry, profile.as_ref(), layout.as_ref(), hash.as_ref(), datastream_of, origin.retired, &mut wrong));
+            let mut device =
+                check::device(entry, profile.as_ref(), layout.as_ref(), hash.as_ref(), datastream_of, origin.retired, &mut wrong);
+            device.lines = lines.as_deref().map(Into::into);
+            let device = Arc::new(device);
             if !device.retired {
                 for feed in &device.feeds {
                     if let Some(other) = fed.insert(feed.datastream, id.clone()) {

@@ -147,6 +147,9 @@ pub(super) struct DeviceEntry {
     /// A file that says what the bytes of its payloads mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) layout: Option<String>,
+    /// A file that says what the lines that it sends look like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lines: Option<String>,
     #[serde(default)]
     pub(super) mqtt: Option<MqttEntry>,
     #[serde(default)]

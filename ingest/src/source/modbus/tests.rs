@@ -139,6 +139,7 @@ fn device(endpoint: &str, registers: Vec<Register>) -> Arc<Device> {
         id: DeviceId::from("plc"),
         address: None,
         layout: None,
+        lines: None,
         owner: OwnerId::from("medio-valdarno"),
         link: Link::Modbus { wire: wire(endpoint), unit: 3, poll_interval_s: 1.0, timeout_s: 0.15, profile: Arc::new(profile) },
         feeds,

@@ -67,6 +67,7 @@ mod tests {
                 owner: "a".into(),
                 address: None,
                 layout: None,
+                lines: None,
                 link: Link::Http,
                 feeds: Vec::new(),
                 retired: false,

@@ -49,7 +49,16 @@ mod tests {
     fn device(gateway: bool) -> Device {
         let credential = model::Credential::Password(String::new());
         let link = Link::Mqtt { user: Some("u".into()), credential, gateway, format: "native".into() };
-        Device { id: "prova".into(), owner: "demo".into(), address: None, layout: None, link, feeds: Vec::new(), retired: false }
+        Device {
+            id: "prova".into(),
+            owner: "demo".into(),
+            address: None,
+            layout: None,
+            lines: None,
+            link,
+            feeds: Vec::new(),
+            retired: false,
+        }
     }
 
     /// The formats of gateways are known here once their decoders are: until then nothing of theirs is let in.
@@ -58,7 +67,16 @@ mod tests {
         let speaks = |gateway, format: &str| {
             let credential = model::Credential::Password(String::new());
             let link = Link::Mqtt { user: Some("u".into()), credential, gateway, format: format.into() };
-            Device { id: "ponte".into(), owner: "demo".into(), address: None, layout: None, link, feeds: Vec::new(), retired: false }
+            Device {
+                id: "ponte".into(),
+                owner: "demo".into(),
+                address: None,
+                layout: None,
+                lines: None,
+                link,
+                feeds: Vec::new(),
+                retired: false,
+            }
         };
         for (format, topic, is_own) in [
             ("chirpstack", "application/7/device/0102030405060708/event/up", true),

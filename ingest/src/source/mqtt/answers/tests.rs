@@ -26,6 +26,7 @@ fn listener() -> Arc<Listener> {
         owner: "demo".into(),
         address: None,
         layout: None,
+        lines: None,
         link: Link::Http,
         feeds: Vec::new(),
         retired: false,

@@ -1,0 +1,104 @@
+//! Who changed what, when and why: a list that only grows, each entry with the hash of the one before, so that a line that is altered or
+//! left out is found. An entry lies in the commit that holds the change.
+
+use crate::digest::sha256_hex;
+use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::{Error, Store};
+use model::{DatastreamId, Observation};
+use serde::{Deserialize, Serialize};
+
+/// One change that a person made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Given by the store.
+    #[serde(default)]
+    pub number: u64,
+    /// The commit that holds the change; given by the store.
+    #[serde(default)]
+    pub commit: u64,
+    pub at: String,
+    pub who: String,
+    /// `correct` or `undo`.
+    pub what: String,
+    pub datastream: String,
+    /// `[from, to)`.
+    pub from: String,
+    pub to: String,
+    /// In words and numbers, e.g. `× 0.01 + 0`.
+    pub change: String,
+    pub why: String,
+    /// Observations that changed.
+    pub count: u64,
+    /// The entry that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+}
+
+/// The end of the list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    last: u64,
+    hash: String,
+}
+
+impl Chain {
+    pub(crate) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
+        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+        let rows = engine.range(Table::Audit, all, Order::Descending, 1)?;
+        let chain = |row: &Row| Self { last: row.at.cast_unsigned(), hash: sha256_hex(&row.body) };
+        Ok(rows.first().map_or_else(Self::default, chain))
+    }
+
+    /// Adds entries to a commit; the chain is true once that is done.
+    pub(crate) fn put<'a>(&self, entries: impl Iterator<Item = &'a AuditEntry>, commit: u64, changes: &mut Vec<Change>) -> Self {
+        let mut chain = self.clone();
+        for entry in entries {
+            let entry = AuditEntry { number: chain.last + 1, commit, ..entry.clone() };
+            let body = format!("{}\n{}", chain.hash, serde_json::to_string(&entry).unwrap_or_default()).into_bytes();
+            chain = Self { last: entry.number, hash: sha256_hex(&body) };
+            changes.push(Change::Put { table: Table::Audit, row: Row { part: 0, at: entry.number.cast_signed(), weight: 0, body } });
+        }
+        chain
+    }
+}
+
+impl Store {
+    /// Every change that people made, the first first.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read; [`Error::Damaged`] when an entry is not as it was written, or one is missing.
+    pub fn audit(&self) -> Result<Vec<AuditEntry>, Error> {
+        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+        let rows = self.shared().engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?;
+        let mut hash = String::new();
+        let mut entries = Vec::with_capacity(rows.len());
+        for (row, number) in rows.iter().zip(1_u64..) {
+            let damaged = || Error::Damaged { what: format!("the list of changes at entry {number}") };
+            let text = std::str::from_utf8(&row.body).map_err(|_| damaged())?;
+            let (before, body) = text.split_once('\n').ok_or_else(damaged)?;
+            let entry: AuditEntry = serde_json::from_str(body).map_err(|_| damaged())?;
+            if before != hash || entry.number != number {
+                return Err(damaged());
+            }
+            hash = sha256_hex(&row.body);
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// What a commit replaced in a datastream, ascending in time.
+    ///
+    /// # Errors
+    /// As [`crate::View::observations`].
+    pub fn replaced_by(&self, datastream: DatastreamId, commit: u64) -> Result<Vec<Observation>, Error> {
+        self.shared().chunks.superseded(datastream, commit, commit)
+    }
+
+    /// What the commits after this one replaced.
+    ///
+    /// # Errors
+    /// As [`Store::replaced_by`].
+    pub fn replaced_after(&self, datastream: DatastreamId, commit: u64) -> Result<Vec<Observation>, Error> {
+        self.shared().chunks.superseded(datastream, commit + 1, u64::MAX)
+    }
+}
