@@ -1,6 +1,6 @@
 //! Acknowledged single-value publishes through the real MQTT door of the release binary: 50 connections, 16 in flight each,
-//! beside the machine's floor (append and sync of as many log records, one after another) in the same run.
-//! `cargo bench --bench door -- [publishes] [rounds]`.
+//! beside mosquitto with its persistence on and nobody subscribed, and the machine's floor (append and sync of as many log records,
+//! one after another), all in the same run. `cargo bench --bench door -- [publishes] [rounds]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, clippy::panic, reason = "a bench")]
 
 #[path = "../tests/it/support/mqtt.rs"]
@@ -9,90 +9,80 @@ mod mqtt;
 mod support;
 
 use mqtt::Publisher;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::median;
+use support::{HASH, Pescaia, Server, directory, median, syncs};
 
 const CONNECTIONS: usize = 50;
 const WINDOW: usize = 16;
-const HASH: &str = "$argon2id$v=19$m=8192,t=1,p=1$6zJVeHLapeL8iVfBIFs2XA$zeIIAw292omyqvDM57ZxOQBLMRG5bovhsUkMjD9F/l4";
+
+/// Acknowledged publishes a second, the server's CPU µs a message.
+type Seen = (f64, f64);
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     let publishes: u64 = words.next().map_or(300_000, |word| word.parse().expect("publishes"));
     let rounds: usize = words.next().map_or(5, |word| word.parse().expect("rounds"));
-    let dir = std::env::temp_dir().join(format!("pescaia-door-{}", std::process::id()));
     println!("{publishes} publishes of one value, QoS 1, {CONNECTIONS} connections, {WINDOW} in flight, {rounds} rounds");
-    println!("{:<10} {:>14} {:>22} {:>22}", "", "acked/s", "server CPU µs/message", "floor: syncs/s of 4 KiB");
-    let (mut rates, mut cpus) = (Vec::new(), Vec::new());
+    println!(
+        "{:<10} {:>12} {:>12} {:>12} {:>12} {:>24}",
+        "", "acked/s", "CPU µs/msg", "mosquitto/s", "CPU µs/msg", "floor: syncs/s of 4 KiB"
+    );
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        std::fs::create_dir_all(&dir).unwrap();
-        let syncs = floor(&dir);
-        let (rate, cpu) = door(&dir, publishes);
-        println!("round {round:<4} {rate:>14.0} {cpu:>22.1} {syncs:>22.0}");
-        rates.push(rate);
-        cpus.push(cpu);
+        let dir = directory("door");
+        let syncs = syncs(&dir);
+        let ((rate, cpu), (their_rate, their_cpu)) = (door(&dir, publishes), mosquitto(&dir, publishes));
+        println!("round {round:<4} {rate:>12.0} {cpu:>12.2} {their_rate:>12.0} {their_cpu:>12.2} {syncs:>24.0}");
+        ours.push((rate, cpu));
+        theirs.push((their_rate, their_cpu));
         std::fs::remove_dir_all(&dir).unwrap();
     }
-    println!("median     {:>14.0} {:>22.1}", median(&rates), median(&cpus));
+    let of = |seen: &[Seen], pick: fn(&Seen) -> f64| median(&seen.iter().map(pick).collect::<Vec<_>>());
+    let rate = |seen: &Seen| seen.0;
+    let cpu = |seen: &Seen| seen.1;
+    println!("median     {:>12.0} {:>12.2} {:>12.0} {:>12.2}", of(&ours, rate), of(&ours, cpu), of(&theirs, rate), of(&theirs, cpu));
+    println!("CPU a message, ours / mosquitto's: {:.2}", of(&ours, cpu) / of(&theirs, cpu));
 }
 
-/// How often this disk syncs a small append.
-fn floor(dir: &std::path::Path) -> f64 {
-    let mut file = std::fs::File::create(dir.join("floor")).unwrap();
-    let start = Instant::now();
-    for _ in 0..1000 {
-        file.write_all(&[7; 4096]).unwrap();
-        file.sync_data().unwrap();
-    }
-    1000.0 / start.elapsed().as_secs_f64()
-}
-
-struct Server(Child);
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn door(dir: &std::path::Path, publishes: u64) -> (f64, f64) {
-    std::fs::write(dir.join("network.toml"), network()).unwrap();
-    std::fs::write(
-        dir.join("pescaia.toml"),
-        "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[quota]\nmessages_per_s = 10000000\n",
-    )
-    .unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pescaia"))
-        .arg("run")
-        .arg("--config")
-        .arg(dir.join("pescaia.toml"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let server = Server(child);
-    let addr = line.split("mqtt=").nth(1).unwrap().trim().to_owned();
-    let cpu = || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.0.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-    };
+fn door(dir: &Path, publishes: u64) -> Seen {
+    let pescaia = Pescaia::start(dir, &network(), "");
     // Passwords are verified once, outside the measure.
     let mut warm = Publisher::new("warm", "gw", "pescaia/v1/o/d0/level", 1, |_| "1.0".into());
-    warm.publish(&addr, &|now| now.acked >= 1);
+    warm.publish(&pescaia.mqtt, &|now| now.acked >= 1);
+    let (seen, acked) = publish(&pescaia.server, &pescaia.mqtt, publishes);
+    // Everything acknowledged is there: the warm-up's one and these.
+    assert_eq!(pescaia.observations(), acked + 1);
+    seen
+}
+
+fn mosquitto(dir: &Path, publishes: u64) -> Seen {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text =
+        format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\nuser root\n", dir.display());
+    std::fs::write(dir.join("mosquitto.conf"), text).unwrap();
+    let program = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+    let server = Server::start(Command::new(program).arg("-c").arg(dir.join("mosquitto.conf")).stderr(Stdio::null()));
+    let address = format!("127.0.0.1:{port}");
+    while std::net::TcpStream::connect(&address).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    publish(&server, &address, publishes).0
+}
+
+/// From all connections at once; what was seen, and how many were acknowledged.
+fn publish(server: &Server, address: &str, publishes: u64) -> (Seen, u64) {
     std::thread::sleep(Duration::from_millis(100));
     let each = publishes / CONNECTIONS as u64;
-    let (start, cpu_before) = (Instant::now(), cpu());
+    let (start, cpu_before) = (Instant::now(), server.cpu_s());
     let threads: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
-            let addr = addr.clone();
+            let address = address.to_owned();
             std::thread::spawn(move || {
                 let payload = |number: u64| format!("{}.{:03}", 1 + number % 3, number % 1000);
                 let mut publisher = Publisher::new(&format!("b{number}"), "gw", &format!("pescaia/v1/o/d{number}/level"), WINDOW, payload);
-                let lost = publisher.publish(&addr, &|now| now.acked + WINDOW as u64 >= each);
+                let lost = publisher.publish(&address, &|now| now.acked + WINDOW as u64 >= each);
                 assert!(!lost);
                 publisher.acked
             })
@@ -100,19 +90,7 @@ fn door(dir: &std::path::Path, publishes: u64) -> (f64, f64) {
         .collect();
     let acked: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
     let seconds = start.elapsed().as_secs_f64();
-    // Everything acknowledged is there: the warm-up's one and these.
-    assert_eq!(observations(&line), acked + 1);
-    (acked as f64 / seconds, (cpu() - cpu_before) / acked as f64 * 1e6)
-}
-
-/// How many observations the server says that it keeps.
-fn observations(ready: &str) -> u64 {
-    let http = ready.split("http=").nth(1).unwrap().split(' ').next().unwrap();
-    let mut stream = std::net::TcpStream::connect(http).unwrap();
-    stream.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
-    answer.split("\"observations\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap()
+    ((acked as f64 / seconds, (server.cpu_s() - cpu_before) / acked as f64 * 1e6), acked)
 }
 
 fn network() -> String {

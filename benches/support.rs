@@ -2,7 +2,145 @@
 #![allow(dead_code, reason = "each bench uses what it needs")]
 
 use model::{Clock, DatastreamId, Observation, Quality, QualityTest, Timestamp};
-use std::time::{Instant, SystemTime};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Of the password `prova`; cheap.
+pub(crate) const HASH: &str = "$argon2id$v=19$m=8192,t=1,p=1$6zJVeHLapeL8iVfBIFs2XA$zeIIAw292omyqvDM57ZxOQBLMRG5bovhsUkMjD9F/l4";
+
+/// A directory of one's own, empty.
+pub(crate) fn directory(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("pescaia-bench-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// How often this disk syncs a small append, a second.
+pub(crate) fn syncs(dir: &Path) -> f64 {
+    let mut file = std::fs::File::create(dir.join("floor")).unwrap();
+    let start = Instant::now();
+    for _ in 0..1000 {
+        file.write_all(&[7; 4096]).unwrap();
+        file.sync_data().unwrap();
+    }
+    1000.0 / start.elapsed().as_secs_f64()
+}
+
+/// A program that serves, measured from outside; ended with its owner.
+pub(crate) struct Server {
+    child: Child,
+}
+
+impl Server {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self { child: command.spawn().unwrap() }
+    }
+    /// User and system seconds of all its threads so far.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        cpu_s_of(&self.child.id().to_string())
+    }
+    pub(crate) fn resident_mb(&self) -> f64 {
+        resident_mb_of(&self.child.id().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A pescaia in a directory.
+pub(crate) struct Pescaia {
+    pub(crate) server: Server,
+    pub(crate) http: String,
+    pub(crate) mqtt: String,
+    dir: PathBuf,
+}
+
+impl Pescaia {
+    /// With this network and, beside addresses chosen by the system, this configuration.
+    pub(crate) fn start(dir: &Path, network: &str, more: &str) -> Self {
+        Self::start_on(dir, network, more, 0)
+    }
+    pub(crate) fn start_on(dir: &Path, network: &str, more: &str, http_port: u16) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::write(dir.join("network.toml"), network).unwrap();
+        let config = format!(
+            "data_dir = \"data\"\nnetworks = [\"network.toml\"]\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[quota]\nmessages_per_s = 10000000\n{more}"
+        );
+        std::fs::write(dir.join("pescaia.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pescaia"));
+        command.arg("run").arg("--config").arg(dir.join("pescaia.toml")).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = Server::start(&mut command);
+        let mut ready = String::new();
+        BufReader::new(server.child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let address = |key: &str| ready.split_whitespace().find_map(|word| word.strip_prefix(key)).unwrap().to_owned();
+        Self { server, http: address("http="), mqtt: address("mqtt="), dir: dir.to_owned() }
+    }
+    /// A token of this owner that may push.
+    pub(crate) fn token(&self, owner: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pescaia"));
+        let command = command.args(["token", "new", "--scope", "ingest", "--owner", owner, "--config"]).arg(self.dir.join("pescaia.toml"));
+        String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
+    }
+    /// How many observations it says that it keeps.
+    pub(crate) fn observations(&self) -> u64 {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        stream.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split("\"observations\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap()
+    }
+    /// Waits until it keeps as many.
+    pub(crate) fn wait_for(&self, observations: u64, most: Duration) {
+        let start = Instant::now();
+        while self.observations() < observations {
+            assert!(start.elapsed() < most, "{} of {observations} within {most:?}", self.observations());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// One connection over which requests are posted, one after another.
+pub(crate) struct Http(TcpStream);
+
+impl Http {
+    pub(crate) fn to(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+    /// The status and the body of the answer.
+    pub(crate) fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+        self.0.write_all(head.as_bytes()).unwrap();
+        self.0.write_all(body).unwrap();
+        let mut reader = BufReader::new(&self.0);
+        let (mut status, mut length) = (0, 0);
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if line == "\r\n" {
+                break;
+            }
+            let line = line.to_ascii_lowercase();
+            if let Some(rest) = line.strip_prefix("http/1.1 ") {
+                status = rest[..3].parse().unwrap();
+            } else if let Some(rest) = line.strip_prefix("content-length:") {
+                length = rest.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+}
 
 /// The machine's clock.
 pub(crate) struct Wall;
@@ -36,7 +174,11 @@ impl Meter {
 }
 
 fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    cpu_s_of("self")
+}
+
+fn cpu_s_of(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
@@ -47,7 +189,11 @@ fn written() -> u64 {
 }
 
 pub(crate) fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    resident_mb_of("self")
+}
+
+fn resident_mb_of(process: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap() / 1024.0
 }

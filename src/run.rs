@@ -19,8 +19,14 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     if !config.networks.is_empty() {
-        for change in store.apply(&network).map_err(Complaints::from)? {
+        let changes = store.apply(&network).map_err(Complaints::from)?;
+        // Ten thousand meters would fill the log; `network apply --dry-run` tells them all.
+        const MOST_TOLD: usize = 20;
+        for change in changes.iter().take(MOST_TOLD) {
             tracing::info!(event = "network", change = %change, "the network changed");
+        }
+        if changes.len() > MOST_TOLD {
+            tracing::info!(event = "network", changes = changes.len(), "the network changed; only the first changes are told one by one");
         }
     }
     let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };

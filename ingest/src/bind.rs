@@ -60,17 +60,20 @@ pub fn bind(
     arrivals: &ArrivalTimes,
 ) -> Result<Observation, Refusal> {
     let refuse = |reason, detail: String| Refusal { reason, detail };
-    let Some(feed) = feed(device, &reading.channel) else {
+    let Some(feed) = feed(device, reading.channel.as_str()) else {
         let known: Vec<&str> = device.feeds.iter().map(|feed| feed.channel.as_str()).collect();
-        let cure = nearest(&reading.channel, known.iter().copied()).map_or_else(
+        let cure = nearest(reading.channel.as_str(), known.iter().copied()).map_or_else(
             || format!("it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }),
             |near| format!("did you mean {near:?}?"),
         );
-        let detail =
-            format!("device {} has no channel {}; {cure}; add a feed to its network file to take it", device.id, shown(&reading.channel));
+        let detail = format!(
+            "device {} has no channel {}; {cure}; add a feed to its network file to take it",
+            device.id,
+            shown(reading.channel.as_str())
+        );
         return Err(refuse(RejectReason::UnknownChannel, detail));
     };
-    let missing = || refuse(RejectReason::UnknownChannel, format!("the datastream of channel {:?} is not there", reading.channel));
+    let missing = || refuse(RejectReason::UnknownChannel, format!("the datastream of channel {:?} is not there", reading.channel.as_str()));
     let datastream = registry.datastream(feed.datastream).ok_or_else(missing)?;
     let phenomenon_time = match reading.phenomenon_time {
         None => arrivals.next(datastream.id, received_at),

@@ -10,3 +10,5 @@ pub use forward::{EdgeSettings, Forwarder, Secret};
 
 /// Where a centre takes batches of the edge that is named after it.
 pub(crate) const PATH: &str = "/api/v1/edges/";
+/// In the answer: the epoch of the batch that is on disk.
+pub(crate) const EPOCH: &str = "edge-epoch";

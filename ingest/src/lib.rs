@@ -13,6 +13,7 @@ pub mod meters;
 pub mod pipeline;
 pub mod propose;
 pub mod qualify;
+mod recurring;
 pub mod redecode;
 pub mod replay;
 mod shown;

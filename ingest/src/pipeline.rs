@@ -8,7 +8,9 @@ use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
+use crate::recurring::Recurring;
 use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{Batch, Payload, Registry, Store, Tally};
@@ -28,7 +30,8 @@ pub struct Intake {
     meters: Meters,
 }
 
-/// What one frame held, once it is bound and qualified.
+/// What one frame held, once it is bound and qualified; the observations device by device.
+#[derive(Default)]
 pub(crate) struct Taken {
     pub(crate) observations: Vec<Observation>,
     /// Of each observation: its place in the message.
@@ -36,6 +39,10 @@ pub(crate) struct Taken {
     pub(crate) refused: Vec<Refused>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) payloads: Vec<Payload>,
+    /// Of each device, where its tally is.
+    places: HashMap<DeviceId, usize>,
+    /// Of each observation, whose tally counts it.
+    counted_in: Vec<usize>,
 }
 
 /// A refusal with what was said, where it could be read, and the device that is held to account for it.
@@ -73,7 +80,7 @@ impl Intake {
         } else {
             self.read(&frame, &|_| true, &|_| ())
         };
-        let Taken { observations, indexes, refused, tallies, payloads } = taken;
+        let Taken { observations, indexes, refused, tallies, payloads, .. } = taken;
         let rejects = quarantined(&frame, &refused);
         let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..batch });
         self.meters.inflight.inc();
@@ -99,40 +106,34 @@ impl Intake {
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
-            refused: Vec::new(),
-            tallies: Vec::new(),
             payloads,
+            ..Taken::default()
         };
         for refusal in rejects {
             let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
             taken.refuse(frame, known, refusal, None);
         }
-        let mut called: Vec<(DeviceId, &Arc<Device>)> = Vec::new();
+        let mut callers = Callers::default();
         for Placed { index, what: mut reading } in readings {
             if !is_wanted(&reading) {
                 continue;
             }
             let time = reading.phenomenon_time;
             mend(&mut reading);
-            let called = match called.iter().find(|(name, _)| *name == reading.device) {
-                Some((_, device)) => Ok(*device),
-                None => device(&reading.owner, &reading.device, &registry).inspect(|device| {
-                    // A message speaks of few devices, again and again; how they are called may take a search.
-                    if called.len() < 64 {
-                        called.push((reading.device.clone(), device));
-                    }
-                }),
-            };
-            let device = match called {
-                Ok(device) => device,
+            let called = callers.find(&reading, &registry);
+            let caller = match called {
+                Ok(caller) => caller,
                 Err(refusal) => {
                     taken.refuse(frame, None, Placed { index, what: refusal }, Some(said(&reading, time)));
                     continue;
                 }
             };
+            let device = caller.device;
             match bind(&reading, device, &registry, frame.received_at, &self.limits, &self.arrivals) {
                 Ok(observation) => {
-                    taken.tally(frame, &device.id).observations += 1;
+                    let place = taken.tally(frame, &device.id, caller.tally, |tally| tally.observations += 1);
+                    caller.tally = Some(place);
+                    taken.counted_in.push(place);
                     taken.observations.push(qualified(observation, &registry));
                     taken.indexes.push(index);
                 }
@@ -141,6 +142,7 @@ impl Intake {
                 }
             }
         }
+        taken.by_device();
         taken
     }
 
@@ -216,23 +218,74 @@ fn payload(frame: &Frame, device: &Device, raw: RawPayload) -> Payload {
     }
 }
 
+/// The devices that one message speaks of, by what it calls them.
+#[derive(Default)]
+struct Callers<'a> {
+    names: Recurring<DeviceId>,
+    known: Vec<Caller<'a>>,
+}
+
+struct Caller<'a> {
+    device: &'a Arc<Device>,
+    /// Where its tally is, once it has one.
+    tally: Option<usize>,
+}
+
+impl<'a> Callers<'a> {
+    fn find(&mut self, reading: &Reading, registry: &'a Registry) -> Result<&mut Caller<'a>, Refusal> {
+        let number = match self.names.number(&reading.device) {
+            Some(number) => number,
+            None => {
+                let device = device(&reading.owner, &reading.device, registry)?;
+                self.known.push(Caller { device, tally: None });
+                self.names.add(reading.device.clone())
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "one is pushed for each number")]
+        Ok(&mut self.known[number])
+    }
+}
+
 impl Taken {
-    /// The line of the device that speaks now; one reading more is counted in it.
-    fn tally(&mut self, frame: &Frame, device: &DeviceId) -> &mut Tally {
-        if self.tallies.last().is_none_or(|last| last.device != *device) {
-            self.tallies.push(tally(&frame.owner, device, frame.received_at));
+    /// Counts one reading more of a device, `also` in its own way; where its tally is, if that is not known yet.
+    fn tally(&mut self, frame: &Frame, device: &DeviceId, known: Option<usize>, also: impl FnOnce(&mut Tally)) -> usize {
+        let place = known.unwrap_or_else(|| {
+            *self.places.entry(device.clone()).or_insert_with(|| {
+                self.tallies.push(tally(&frame.owner, device, frame.received_at));
+                self.tallies.len() - 1
+            })
+        });
+        if let Some(tally) = self.tallies.get_mut(place) {
+            tally.received += 1;
+            also(tally);
         }
-        // Just made, if it was not there.
-        let last = self.tallies.len() - 1;
-        #[expect(clippy::indexing_slicing, reason = "there is one at least")]
-        let tally = &mut self.tallies[last];
-        tally.received += 1;
-        tally
+        place
     }
     fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: Option<Said>) {
         let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
-        self.tally(frame, &line).quarantined += 1;
+        self.tally(frame, &line, None, |tally| tally.quarantined += 1);
         self.refused.push(Refused { placed, said, line });
+    }
+    /// Puts the observations in the order of their tallies; those of one device stay in the order in which they were said.
+    fn by_device(&mut self) {
+        if self.counted_in.is_sorted() {
+            return;
+        }
+        let mut next: Vec<usize> = Vec::with_capacity(self.tallies.len());
+        self.tallies.iter().fold(0, |start, tally| {
+            next.push(start);
+            start + tally.observations as usize
+        });
+        let (mut observations, mut indexes) = (self.observations.clone(), self.indexes.clone());
+        for ((place, observation), index) in self.counted_in.iter().zip(&self.observations).zip(&self.indexes) {
+            let Some(at) = next.get_mut(*place) else { continue };
+            if let (Some(to), Some(of)) = (observations.get_mut(*at), indexes.get_mut(*at)) {
+                (*to, *of) = (*observation, *index);
+            }
+            *at += 1;
+        }
+        (self.observations, self.indexes) = (observations, indexes);
+        self.counted_in.sort_unstable();
     }
 }
 
@@ -246,7 +299,7 @@ fn qualified(observation: Observation, registry: &Registry) -> Observation {
 
 /// `time` is as it was said, before anybody mended it.
 fn said(reading: &Reading, time: Option<Timestamp>) -> Said {
-    Said { device: reading.device.clone(), channel: reading.channel.clone(), value: reading.value, time, unit: reading.unit }
+    Said { device: reading.device.clone(), channel: reading.channel.to_string(), value: reading.value, time, unit: reading.unit }
 }
 
 /// What is refused, each with the whole message, which they share.

@@ -115,7 +115,8 @@ fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Time
 
 /// What was taken when the message came first is not read again. Where something was refused that could not be read, all is.
 fn is_wanted(reading: &Reading, entry: &QuarantineEntry) -> bool {
-    let same = |said: &Said| said.device == reading.device && said.channel == reading.channel && said.time == reading.phenomenon_time;
+    let same =
+        |said: &Said| said.device == reading.device && said.channel == reading.channel.as_str() && said.time == reading.phenomenon_time;
     entry.refusals.iter().any(|refused| refused.said.as_ref().is_none_or(same))
 }
 

@@ -55,6 +55,11 @@ text_id!(
     DeviceId
 );
 
+text_id!(
+    /// What a device calls one of the things that it measures, e.g. `level`.
+    ChannelName
+);
+
 /// The store's number of a datastream: dense, from 0, given once and never given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DatastreamId(pub u32);

@@ -24,7 +24,7 @@ pub use account::Account;
 pub use counter::{Counter, CounterStep, Increment, MeterChange, increments};
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
-pub use id::{DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
+pub use id::{ChannelName, DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use layout::{Endian, Field, FieldKind, Layout, Meaning, Repeat};
 pub use network::{
     Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, ModbusWire, Owner, PAYLOAD_FORMATS, Parity, Place, Station, Threshold,

@@ -1,11 +1,11 @@
-use crate::{DatastreamId, DeviceId, Flag, OwnerId, Quality, Timestamp, Unit};
+use crate::{ChannelName, DatastreamId, DeviceId, Flag, OwnerId, Quality, Timestamp, Unit};
 
 /// What a device said, in its own words: not yet tied to a datastream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     pub owner: OwnerId,
     pub device: DeviceId,
-    pub channel: String,
+    pub channel: ChannelName,
     /// The device's own time; `None` when it sent a bare number, which then takes the time of arrival.
     pub phenomenon_time: Option<Timestamp>,
     /// Finite; in `unit` if the device named one, else in the unit that the network file gives the channel.

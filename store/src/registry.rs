@@ -1,5 +1,9 @@
 //! What stands in the field, as a snapshot in memory: read without waiting, replaced whole when a network is applied.
 
+mod names;
+
+pub(crate) use names::Names;
+
 use model::{Credential, Datastream, DatastreamId, Device, Owner, Station};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,8 +18,8 @@ pub struct Registry {
     pub(crate) by_key: BTreeMap<String, DatastreamId>,
     /// By owner and id.
     pub(crate) devices: BTreeMap<String, BTreeMap<String, Arc<Device>>>,
-    /// By owner and what messages call it.
-    pub(crate) by_address: HashMap<String, HashMap<String, Arc<Device>>>,
+    /// By owner: what messages call them.
+    pub(crate) names: HashMap<String, Names>,
     pub(crate) by_user: HashMap<String, Arc<Device>>,
     /// Those that show a certificate, by what is known of it.
     pub(crate) by_certificate: HashMap<Credential, Arc<Device>>,
@@ -48,21 +52,7 @@ impl Registry {
     /// most tags is meant.
     #[must_use]
     pub fn device_called(&self, owner: &str, name: &str) -> Option<&Arc<Device>> {
-        if let Some(device) = self.device(owner, name) {
-            return Some(device);
-        }
-        let of_owner = self.by_address.get(owner)?;
-        if let Some(device) = of_owner.get(name) {
-            return Some(device);
-        }
-        let (measurement, tags) = name.split_once(',')?;
-        let tags: Vec<&str> = tags.split(',').collect();
-        let covers = |address: &str| {
-            let mut parts = address.split(',');
-            (parts.next() == Some(measurement)).then(|| parts.try_fold(0, |count, tag| tags.contains(&tag).then_some(count + 1)))?
-        };
-        let fitting = of_owner.iter().filter_map(|(address, device)| Some((covers(address)?, address, device)));
-        fitting.max_by_key(|(count, address, _)| (*count, std::cmp::Reverse(*address))).map(|(_, _, device)| device)
+        self.names.get(owner)?.get(name)
     }
     /// The device that connects over MQTT with this user name.
     #[must_use]

@@ -22,7 +22,7 @@ impl Decoder for Bare {
                 let reading = Reading {
                     owner: frame.owner.clone(),
                     device: device.clone(),
-                    channel: channel.clone(),
+                    channel: channel.as_str().into(),
                     phenomenon_time: None,
                     value,
                     unit: None,

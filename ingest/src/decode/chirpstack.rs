@@ -53,7 +53,10 @@ fn status(event: &Map<String, Value>, device: DeviceId, time: Option<model::Time
     let reading = |(channel, value): (&str, Option<&Value>)| {
         let value = value?.as_f64().filter(|value| value.is_finite())?;
         let (owner, device, channel) = (frame.owner.clone(), device.clone(), channel.to_owned());
-        Some(Placed { index: 0, what: Reading { owner, device, channel, phenomenon_time: time, value, unit: None, flag: None } })
+        Some(Placed {
+            index: 0,
+            what: Reading { owner, device, channel: channel.into(), phenomenon_time: time, value, unit: None, flag: None },
+        })
     };
     Decoded { readings: said.into_iter().filter_map(reading).collect(), ..Decoded::default() }
 }

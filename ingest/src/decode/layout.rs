@@ -23,7 +23,7 @@ pub(crate) fn read(
         what: Reading {
             owner: owner.clone(),
             device: payload.device.clone(),
-            channel: one.channel,
+            channel: one.channel.into(),
             phenomenon_time: Some(one.time.unwrap_or(heard)),
             value: one.value,
             unit: one.unit,

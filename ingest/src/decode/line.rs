@@ -4,8 +4,9 @@
 
 use super::{Decoded, Decoder, Placed, Refusal};
 use crate::frame::Frame;
+use crate::recurring::Recurring;
 use crate::shown::shown;
-use model::{DeviceId, Reading, RejectReason, Timestamp};
+use model::{ChannelName, DeviceId, Reading, RejectReason, Timestamp};
 
 /// Refused lines of one message that are told one by one; more are only counted.
 const MOST_TOLD: usize = 1000;
@@ -27,16 +28,17 @@ impl Decoder for Line {
             return decoded;
         };
         let micros_of = precision(&frame.route);
-        let mut last = Series::default();
+        let (mut last, mut numbers) = (Series::default(), Vec::new());
+        decoded.readings.reserve(text.len() / 64);
         let mut untold = 0_usize;
         for (index, line) in text.split('\n').enumerate() {
-            let line = line.trim_end_matches('\r').trim();
-            if line.is_empty() || line.starts_with('#') {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.as_bytes().first() == Some(&b'#') {
                 continue;
             }
-            let read = read(line, micros_of, &mut last, |channel, value, time| {
-                let (owner, device) = (frame.owner.clone(), last_device(frame, &channel.1));
-                let reading = Reading { owner, device, channel: channel.0, phenomenon_time: time, value, unit: None, flag: None };
+            let read = read(line, micros_of, &mut last, &mut numbers, |channel, series, value, time| {
+                let (owner, device) = (frame.owner.clone(), last_device(frame, series));
+                let reading = Reading { owner, device, channel, phenomenon_time: time, value, unit: None, flag: None };
                 decoded.readings.push(Placed { index, what: reading });
             });
             if let Err((reason, what)) = read {
@@ -71,18 +73,34 @@ fn precision(route: &str) -> i64 {
     }
 }
 
-/// The series of the line before: most lines repeat it.
+/// The series of this message so far: most lines repeat one.
 #[derive(Default)]
-struct Series {
-    text: String,
-    device: Option<DeviceId>,
+struct Series<'a> {
+    known: Recurring<&'a str>,
+    devices: Vec<DeviceId>,
+    /// The field of last time: neighbours mostly have the same.
+    channel: Option<ChannelName>,
 }
 
-impl Series {
-    fn device(&mut self, text: &str) -> Result<DeviceId, Wrong> {
-        if let Some(device) = self.device.as_ref().filter(|_| self.text == text) {
+impl<'a> Series<'a> {
+    fn device(&mut self, text: &'a str) -> Result<DeviceId, Wrong> {
+        if let Some(device) = self.known.number(text).and_then(|number| self.devices.get(number)) {
             return Ok(device.clone());
         }
+        let device = Self::named(text)?;
+        self.known.add(text);
+        self.devices.push(device.clone());
+        Ok(device)
+    }
+
+    fn channel(&mut self, name: &str) -> ChannelName {
+        match &self.channel {
+            Some(channel) if channel.as_str() == name => channel.clone(),
+            _ => self.channel.insert(plain(name).into()).clone(),
+        }
+    }
+
+    fn named(text: &str) -> Result<DeviceId, Wrong> {
         let mut parts = parts(text, ',');
         let measurement = parts.next().unwrap_or_default();
         if measurement.is_empty() {
@@ -98,21 +116,19 @@ impl Series {
             name.push(',');
             name.push_str(tag);
         }
-        let device = DeviceId::from(name);
-        text.clone_into(&mut self.text);
-        self.device = Some(device.clone());
-        Ok(device)
+        Ok(name.into())
     }
 }
 
 type Wrong = (RejectReason, String);
 
-/// Gives every number of a line to `each`: field and device, value, time.
-fn read(
-    line: &str,
+/// Gives every number of a line to `each`: field, device, value, time; none when the line is refused.
+fn read<'a>(
+    line: &'a str,
     nanos: i64,
-    series: &mut Series,
-    mut each: impl FnMut((String, DeviceId), f64, Option<Timestamp>),
+    series: &mut Series<'a>,
+    numbers: &mut Vec<(ChannelName, f64)>,
+    mut each: impl FnMut(ChannelName, &DeviceId, f64, Option<Timestamp>),
 ) -> Result<(), Wrong> {
     if line.len() > LONGEST {
         return Err((RejectReason::TooMany, format!("longer than {LONGEST} bytes")));
@@ -122,16 +138,16 @@ fn read(
     };
     let (key, rest) = line.split_at(at);
     let device = series.device(key)?;
-    let rest = rest.trim_start();
+    let rest = rest.trim_ascii_start();
     let (fields, time) = match unquoted(rest, ' ') {
         Some(at) => {
             let (fields, time) = rest.split_at(at);
-            (fields, time.trim())
+            (fields, time.trim_ascii())
         }
         None => (rest, ""),
     };
     let time = if time.is_empty() { None } else { Some(instant(time, nanos)?) };
-    let mut numbers = Vec::new();
+    numbers.clear();
     let mut rest = fields;
     while !rest.is_empty() {
         let (field, more) = match unquoted(rest, ',') {
@@ -143,21 +159,24 @@ fn read(
         };
         let (name, value) = (field.get(..at).unwrap_or(""), field.get(at + 1..).unwrap_or(""));
         if let Some(value) = number(value).map_err(|what| (RejectReason::NotANumber, format!("{}: {what}", shown(name))))? {
-            numbers.push((plain(name), value));
+            numbers.push((series.channel(name), value));
         }
         rest = more;
-        if rest.is_empty() && fields.ends_with(',') {
+        if rest.is_empty() && fields.as_bytes().last() == Some(&b',') {
             return Err((RejectReason::WrongShape, "the fields end with a comma".into()));
         }
     }
-    for (name, value) in numbers {
-        each((name, device.clone()), value, time);
+    for (name, value) in numbers.drain(..) {
+        each(name, &device, value, time);
     }
     Ok(())
 }
 
 fn instant(text: &str, nanos: i64) -> Result<Timestamp, Wrong> {
     let whole: i64 = text.parse().map_err(|_| (RejectReason::BadTime, format!("{} is no timestamp; write a whole number", shown(text))))?;
+    if nanos == 1 {
+        return Ok(Timestamp::from_micros(whole.div_euclid(1000)));
+    }
     let nanos = i128::from(whole) * i128::from(nanos);
     i64::try_from(nanos.div_euclid(1000))
         .map(Timestamp::from_micros)
@@ -173,22 +192,24 @@ fn number(text: &str) -> Result<Option<f64>, String> {
             Err("the text has no end".into())
         };
     }
-    match text {
-        "t" | "T" | "true" | "True" | "TRUE" => return Ok(Some(1.0)),
-        "f" | "F" | "false" | "False" | "FALSE" => return Ok(Some(0.0)),
+    let no_number = || format!("{} is no number", shown(text));
+    let bytes = text.as_bytes();
+    let starts_as_one = bytes.first().is_some_and(|first| first.is_ascii_digit() || b"+-.".contains(first));
+    if !starts_as_one {
+        return match text {
+            "t" | "T" | "true" | "True" | "TRUE" => Ok(Some(1.0)),
+            "f" | "F" | "false" | "False" | "FALSE" => Ok(Some(0.0)),
+            _ => Err(no_number()),
+        };
+    }
+    let whole = text.get(..text.len() - 1).unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
+    match bytes.last() {
+        Some(b'i') => return whole.parse::<i64>().map(|whole| Some(whole as f64)).map_err(|_| no_number()),
+        Some(b'u') => return whole.parse::<u64>().map(|whole| Some(whole as f64)).map_err(|_| no_number()),
         _ => {}
     }
-    let no_number = || format!("{} is no number", shown(text));
-    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
-    if let Some(whole) = text.strip_suffix('i') {
-        return whole.parse::<i64>().map(|whole| Some(whole as f64)).map_err(|_| no_number());
-    }
-    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
-    if let Some(whole) = text.strip_suffix('u') {
-        return whole.parse::<u64>().map(|whole| Some(whole as f64)).map_err(|_| no_number());
-    }
-    let starts_as_one = text.bytes().next().is_some_and(|first| first.is_ascii_digit() || b"+-.".contains(&first));
-    let value: f64 = text.parse().ok().filter(|_| starts_as_one).ok_or_else(no_number)?;
+    let value: f64 = text.parse().map_err(|_| no_number())?;
     if value.is_finite() { Ok(Some(value)) } else { Err(no_number()) }
 }
 
@@ -206,33 +227,25 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// Where `wanted` stands first without a backslash before it.
+/// Where `wanted`, an ASCII character, stands first without a backslash before it.
 fn unescaped(text: &str, wanted: char) -> Option<usize> {
     let mut is_escaped = false;
-    for (at, char) in text.char_indices() {
-        match char {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            _ if char == wanted => return Some(at),
-            _ => {}
-        }
-    }
-    None
+    text.bytes().position(|byte| {
+        let is_found = !is_escaped && byte == wanted as u8;
+        is_escaped = !is_escaped && byte == b'\\';
+        is_found
+    })
 }
 
 /// As [`unescaped`], and not within a text in quotes.
 fn unquoted(text: &str, wanted: char) -> Option<usize> {
     let (mut is_escaped, mut is_quoted) = (false, false);
-    for (at, char) in text.char_indices() {
-        match char {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if char == wanted && !is_quoted => return Some(at),
-            _ => {}
-        }
-    }
-    None
+    text.bytes().position(|byte| {
+        let is_found = !is_escaped && !is_quoted && byte == wanted as u8;
+        is_quoted ^= !is_escaped && byte == b'"';
+        is_escaped = !is_escaped && byte == b'\\';
+        is_found
+    })
 }
 
 fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {

@@ -36,7 +36,7 @@ pub(crate) fn read(frame: &Frame, device: &Device, pattern: &str) -> Decoded {
                 what: Reading {
                     owner: frame.owner.clone(),
                     device: device.id.clone(),
-                    channel: one.channel,
+                    channel: one.channel.into(),
                     phenomenon_time: Some(time),
                     value: one.value,
                     unit: one.unit,

@@ -103,7 +103,7 @@ fn object(frame: &Frame, index: usize, item: &RawValue, decoded: &mut Decoded) {
         match said {
             Ok((value, unit)) => {
                 let (owner, device, phenomenon_time) = (frame.owner.clone(), message.device.clone(), Some(message.time));
-                let reading = Reading { owner, device, channel: channel.clone(), phenomenon_time, value, unit, flag: None };
+                let reading = Reading { owner, device, channel: channel.as_str().into(), phenomenon_time, value, unit, flag: None };
                 decoded.readings.push(Placed { index, what: reading });
             }
             Err(refusal) => decoded.rejects.push(Placed { index, what: refusal }),

@@ -94,7 +94,7 @@ impl Decoder for Registers {
             let reading = Reading {
                 owner: frame.owner.clone(),
                 device: device.clone(),
-                channel: channel.clone(),
+                channel: channel.as_str().into(),
                 phenomenon_time: Some(Timestamp::from_micros(poll.time_us)),
                 value,
                 unit: Some(register.unit),

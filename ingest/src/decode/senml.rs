@@ -177,7 +177,15 @@ impl Base {
         }
         let phenomenon_time = instant(self.time_s + record.t.unwrap_or(0.0), frame.received_at)
             .map_err(|detail| refuse(RejectReason::BadTime, format!("{}: {detail}", shown(&name))))?;
-        Ok(Some(Reading { owner: frame.owner.clone(), device: device.clone(), channel: name, phenomenon_time, value, unit, flag: None }))
+        Ok(Some(Reading {
+            owner: frame.owner.clone(),
+            device: device.clone(),
+            channel: name.into(),
+            phenomenon_time,
+            value,
+            unit,
+            flag: None,
+        }))
     }
 }
 

@@ -36,7 +36,7 @@ impl Uplink<'_> {
                 what: Reading {
                     owner: frame.owner.clone(),
                     device: self.device.clone(),
-                    channel,
+                    channel: channel.into(),
                     phenomenon_time: self.time,
                     value,
                     unit: None,

@@ -3,20 +3,8 @@
 use super::wire::Parcel;
 use crate::pipeline::{Intake, tally};
 use model::{Datastream, DeviceId, Gap, Message, Observation, OwnerId, Reject, RejectReason, Said};
-use serde::Serialize;
 use std::sync::Arc;
-use store::{Batch, Cursor, Error, Outcome};
-
-/// What became of a batch, all of it on disk: the edge may forget it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Accepted {
-    epoch: u64,
-    accepted: u64,
-    duplicates: u64,
-    revised: u64,
-    /// Of datastreams that the centre does not know: they wait in its quarantine.
-    quarantined: u64,
-}
+use store::{Batch, Cursor, Error};
 
 /// Why a batch was not taken.
 #[derive(Debug)]
@@ -27,9 +15,9 @@ pub(crate) enum Unaccepted {
     Store(Error),
 }
 
-/// Commits a batch in the name of `owner`. Observations keep their quality; they were received now, so that days that are over
+/// Commits a batch in the name of `owner`, and gives its epoch: all of it is on disk, and the edge may forget it. Observations keep their quality; they were received now, so that days that are over
 /// are derived again.
-pub(crate) async fn accept(intake: &Intake, owner: &OwnerId, edge: &str, bytes: &[u8]) -> Result<Accepted, Unaccepted> {
+pub(crate) async fn accept(intake: &Intake, owner: &OwnerId, edge: &str, bytes: &[u8]) -> Result<u64, Unaccepted> {
     let parcel = Parcel::parse(bytes).map_err(Unaccepted::Broken)?;
     let (registry, now) = (intake.store().registry(), intake.store().clock().now());
     let known: Vec<Option<&Arc<Datastream>>> =
@@ -57,15 +45,8 @@ pub(crate) async fn accept(intake: &Intake, owner: &OwnerId, edge: &str, bytes: 
     };
     let rejects = quarantined(&parcel, &strangers, owner, &device, now);
     let batch = Batch { observations, gaps, rejects, tallies: vec![tally], cursors: vec![cursor], ..Batch::default() };
-    let receipt = intake.store().commit(batch).await.map_err(Unaccepted::Store)?;
-    let count = |wanted| receipt.outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
-    Ok(Accepted {
-        epoch: parcel.epoch,
-        accepted: count(Outcome::Accepted),
-        duplicates: count(Outcome::Duplicate),
-        revised: count(Outcome::Revised),
-        quarantined: strangers.len() as u64,
-    })
+    intake.store().commit(batch).await.map_err(Unaccepted::Store)?;
+    Ok(parcel.epoch)
 }
 
 /// What is of no datastream here, as messages that can be read again once it is: the edge is the device, the key its channel.

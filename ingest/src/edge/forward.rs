@@ -3,7 +3,6 @@
 use super::wire::Parcel;
 use crate::meters::Meters;
 use crate::source::{Stop, stopped};
-use serde::Deserialize;
 use std::time::{Duration, Instant};
 use store::{Owed, Store, Waiting};
 
@@ -203,16 +202,18 @@ impl Forwarder {
         let request =
             request.header("authorization", format!("Bearer {}", self.settings.token.0)).config().timeout_global(Some(patience)).build();
         let sent = match request.send(&body[..]) {
-            Ok(mut answer) => {
-                let status = answer.status().as_u16();
-                let text = answer.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
-                match status {
-                    200 if serde_json::from_str::<Answer>(&text).is_ok_and(|answer| answer.epoch == parcel.epoch) => Sent::Kept,
-                    200 => Sent::Later("the answer is not a pescaia's".into()),
-                    429 | 500.. => Sent::Later(format!("{status}: {text}")),
-                    _ => Sent::Refused(format!("{status}: {text}")),
+            Ok(mut answer) => match answer.status().as_u16() {
+                204 if epoch_of(&answer) == Some(parcel.epoch) => Sent::Kept,
+                200..300 => Sent::Later("the answer is not a pescaia's".into()),
+                status => {
+                    let text = answer.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
+                    if status == 429 || status >= 500 {
+                        Sent::Later(format!("{status}: {text}"))
+                    } else {
+                        Sent::Refused(format!("{status}: {text}"))
+                    }
                 }
-            }
+            },
             Err(cause) => Sent::Later(cause.to_string()),
         };
         (sent, owed.iter().map(|one| one.sequence).collect(), length)
@@ -233,7 +234,6 @@ impl Forwarder {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    epoch: u64,
+fn epoch_of<B>(answer: &ureq::http::Response<B>) -> Option<u64> {
+    answer.headers().get(super::EPOCH)?.to_str().ok()?.parse().ok()
 }

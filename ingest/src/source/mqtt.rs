@@ -231,9 +231,10 @@ async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop
     let until = Instant::now() + shared.settings.connect_timeout;
     let ended = match tls {
         None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, places.newcomer).await,
-        Some(config) => match tls::shake_hands(config, stream, peer, until, &mut stop).await {
+        Some(config) => match Box::pin(tls::shake_hands(config, stream, peer, until, &mut stop)).await {
             Ok((stream, certificate)) => {
-                connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, places.newcomer).await
+                // Boxed: a connection without TLS holds no room for one with it.
+                Box::pin(connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, places.newcomer)).await
             }
             Err(ended) => ended,
         },

@@ -12,6 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
 const LOG_LIMIT: usize = 48 << 20;
+/// The log grows by such a part of its limit before anybody looks what of it can go: looking and dropping cost as much for little as for much.
+const LOG_STEPS: usize = 16;
 /// Chunks fetched at once while reading on.
 const FETCH: usize = 32;
 
@@ -39,6 +41,8 @@ pub(crate) struct ChunkWriter {
     log: VecDeque<(u64, usize)>,
     log_bytes: usize,
     log_limit: usize,
+    /// Bytes of log at which it is looked for what can go.
+    look_at: usize,
     pub(crate) next_commit: u64,
 }
 
@@ -69,8 +73,15 @@ impl Chunks {
                 }
             }
         }
-        let mut writer =
-            ChunkWriter { stager: Stager::default(), cache, log: VecDeque::new(), log_bytes: 0, log_limit: LOG_LIMIT, next_commit: 1 };
+        let mut writer = ChunkWriter {
+            stager: Stager::default(),
+            cache,
+            log: VecDeque::new(),
+            log_bytes: 0,
+            log_limit: LOG_LIMIT,
+            look_at: 0,
+            next_commit: 1,
+        };
         let mut from = i64::MIN;
         loop {
             let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
@@ -332,11 +343,12 @@ impl ChunkWriter {
         u64::MAX - 1
     }
     /// The last record that nobody needs once `staged` is committed.
-    fn free_log_through(&self, heads: &Heads, staged: &Staged) -> Option<u64> {
+    fn free_log_through(&mut self, heads: &Heads, staged: &Staged) -> Option<u64> {
         let (first, _) = self.log.front()?;
-        if staged.seals.is_empty() && self.log_bytes <= self.log_limit {
+        if self.log_bytes <= self.log_limit && (staged.seals.is_empty() || self.log_bytes < self.look_at) {
             return None;
         }
+        self.look_at = self.log_bytes + self.log_limit / LOG_STEPS;
         let mut sealed: Vec<usize> = staged.seals.iter().map(|seal| seal.datastream as usize).collect();
         sealed.sort_unstable();
         let still_open = heads.iter().enumerate().filter(|(id, _)| sealed.binary_search(id).is_err()).map(|(_, head)| head.oldest);
@@ -349,6 +361,7 @@ impl ChunkWriter {
             while let Some((_, bytes)) = self.log.pop_front_if(|(commit, _)| *commit <= upto) {
                 self.log_bytes -= bytes;
             }
+            self.look_at = self.log_bytes + self.log_limit / LOG_STEPS;
         }
     }
 }

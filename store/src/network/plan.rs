@@ -4,9 +4,9 @@ use super::check::{self, Wrong};
 use super::layout::LayoutEntry;
 use super::wire::{DatastreamEntry, DeviceEntry, FeedEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{ADOPTED, Change, ChangeKind, Document, Network};
-use crate::registry::Registry;
+use crate::registry::{Names, Registry};
 use crate::{Complaint, Error};
-use model::{DatastreamId, Link, Owner};
+use model::{DatastreamId, Device, DeviceId, Link, Owner};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -198,6 +198,7 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
     }
     registry.datastreams = datastreams.into_values().collect();
     let mut fed: HashMap<DatastreamId, String> = HashMap::new();
+    let mut addressed: HashMap<(String, String), DeviceId> = HashMap::new();
     for ((_, id), origin) in &origins.entries {
         if let Entry::Device { device: entry, profile, layout, lines, hash } = &origin.entry {
             let mut wrong = Vec::new();
@@ -227,16 +228,17 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                     }
                 }
             }
-            if let Some(address) = device.address.as_ref().filter(|_| !device.retired) {
-                let others = registry.by_address.entry(entry.owner.clone()).or_default();
-                if let Some(other) = others.insert(address.clone(), device.clone()) {
-                    wrong.push(("address", format!("{} has the address \"{address}\" already; each device has its own", other.id)));
-                }
+            if let Some(address) = device.address.as_ref().filter(|_| !device.retired)
+                && let Some(other) = addressed.insert((entry.owner.clone(), address.clone()), device.id.clone())
+            {
+                wrong.push(("address", format!("{other} has the address \"{address}\" already; each device has its own")));
             }
             registry.devices.entry(entry.owner.clone()).or_default().insert(entry.id.clone(), device);
             complain("device", id, wrong);
         }
     }
+    let names = |devices: &BTreeMap<String, Arc<Device>>| Names::of(devices.values().filter(|device| !device.retired));
+    registry.names = registry.devices.iter().map(|(owner, devices)| (owner.clone(), names(devices))).collect();
     registry
 }
 

@@ -114,7 +114,7 @@ fn what_is_too_much_is_said_and_the_rest_is_kept() {
 
 fn unit_of(payload: &str, channel: &str) -> Option<Unit> {
     let decoded = Native.decode(&frame(payload.as_bytes(), Some("prova")));
-    decoded.readings.iter().find(|placed| placed.what.channel == channel).and_then(|placed| placed.what.unit)
+    decoded.readings.iter().find(|placed| placed.what.channel.as_str() == channel).and_then(|placed| placed.what.unit)
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn check(pack: &str, readings: &[(&str, f64, &str, &str)], refusals: &[&str]) {
         .map(|placed| {
             let Reading { channel, value, unit, phenomenon_time, .. } = &placed.what;
             let time = phenomenon_time.map_or_else(|| "arrival".to_owned(), |time| time.to_string());
-            (channel.clone(), *value, unit.map_or("", Unit::symbol), time)
+            (channel.to_string(), *value, unit.map_or("", Unit::symbol), time)
         })
         .collect();
     let expected: Vec<_> =

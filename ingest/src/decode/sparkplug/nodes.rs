@@ -208,7 +208,7 @@ impl Node {
                 what: Reading {
                     owner: frame.owner.clone(),
                     device: device.into(),
-                    channel,
+                    channel: channel.into(),
                     phenomenon_time: time.map(Timestamp::from_micros),
                     value,
                     unit: None,

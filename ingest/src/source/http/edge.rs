@@ -2,7 +2,7 @@
 
 use super::body::{self, Unkept};
 use super::{MOST_BYTES, problem, sender, too_large};
-use crate::edge::{Unaccepted, accept};
+use crate::edge::{EPOCH, Unaccepted, accept};
 use crate::pipeline::Intake;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -34,7 +34,8 @@ pub(super) async fn take(State(intake): State<Intake>, Path(name): Path<String>,
         }
     };
     match accept(&intake, &owner, &name, &bytes).await {
-        Ok(accepted) => axum::Json(accepted).into_response(),
+        // A narrow link may be billed by the byte: what became of it stands in the ledger here.
+        Ok(epoch) => (StatusCode::NO_CONTENT, [(EPOCH, epoch.to_string())]).into_response(),
         Err(Unaccepted::Broken(cause)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "No batch of an edge", cause, None),
         Err(Unaccepted::Store(cause)) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("{cause}; send it again later"), None)

@@ -189,7 +189,7 @@ fn values(said: &Said) -> Vec<(String, f64)> {
     let Some(frame) = &said.frame else { return Vec::new() };
     let decoded = Registers.decode(frame);
     assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
-    decoded.readings.into_iter().map(|placed| (placed.what.channel, placed.what.value)).collect()
+    decoded.readings.into_iter().map(|placed| (placed.what.channel.to_string(), placed.what.value)).collect()
 }
 
 fn gaps(said: &Said) -> Vec<(u32, GapReason, u64)> {

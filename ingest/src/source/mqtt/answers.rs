@@ -27,13 +27,14 @@ pub(super) struct Reply {
 /// The reader's side.
 pub(super) struct Answers {
     now: mpsc::Sender<Outgoing>,
-    after: mpsc::UnboundedSender<Reply>,
+    /// Boxed: a channel keeps room for several, and most connections are silent.
+    after: mpsc::UnboundedSender<Box<Reply>>,
 }
 
 /// The writer's side.
 pub(super) struct Replies {
     now: mpsc::Receiver<Outgoing>,
-    after: mpsc::UnboundedReceiver<Reply>,
+    after: mpsc::UnboundedReceiver<Box<Reply>>,
 }
 
 impl Answers {
@@ -48,7 +49,7 @@ impl Answers {
     }
     /// To be acknowledged once it is on disk.
     pub(super) fn after(&self, reply: Reply) {
-        let _ = self.after.send(reply);
+        let _ = self.after.send(Box::new(reply));
     }
 }
 
@@ -88,7 +89,7 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
     }
 
     async fn answer(&mut self, replies: &mut Replies, goodbye: &mut Option<Outgoing>) -> Result<(), Ended> {
-        let mut front: Option<Reply> = None;
+        let mut front: Option<Box<Reply>> = None;
         let mut reading = true;
         loop {
             // Everything that can be said already goes out in one write.

@@ -41,7 +41,8 @@ pub(super) async fn run(
     newcomer: OwnedSemaphorePermit,
 ) -> Ended {
     let guest = tokio::select! {
-        guest = greet(shared, &mut stream, &caller) => guest,
+        // Boxed: what a greeting needs is not kept for as long as the connection lasts.
+        guest = Box::pin(greet(shared, &mut stream, &caller)) => guest,
         () = stopped(&mut stop) => Err(Ended::ShuttingDown),
     };
     drop(newcomer);
@@ -68,7 +69,7 @@ pub(super) async fn run(
         patience: shared.settings.write_timeout,
         listener: listener.clone(),
         listening: guest.session_present && shared.live.resume(&client, &listener),
-        out: Vec::with_capacity(1024),
+        out: Vec::new(),
     };
     let mut answering = tokio::spawn(mouth.run(replies));
     let quota = shared.quotas.of(&guest.pass.device.owner);
@@ -143,7 +144,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn run(&mut self, read: &mut (impl AsyncRead + Unpin), guest: Guest) -> Ended {
-        let mut buffer = guest.buffer;
+        let (mut buffer, mut appetite) = (guest.buffer, Appetite::default());
         let pass = guest.pass;
         let session = guest.connect.keeps_session.then_some(guest.client);
         let patience = Duration::from_millis(u64::from(guest.connect.keep_alive_s) * 1500);
@@ -163,7 +164,7 @@ impl Reader<'_> {
                     return ended;
                 }
             }
-            if let Err(ended) = fill(read, &mut buffer, patience).await {
+            if let Err(ended) = appetite.fill(read, &mut buffer, patience).await {
                 return ended;
             }
         }
@@ -301,12 +302,38 @@ impl Reader<'_> {
     }
 }
 
-async fn fill(read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
-    buffer.reserve(8 * 1024);
-    let reading = read.read_buf(buffer);
-    let count = if patience.is_zero() { reading.await } else { tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)? };
-    match count {
-        Ok(0) | Err(_) => Err(Ended::Lost),
-        Ok(_) => Ok(()),
+/// How much is made ready to be read at once: as much as came of late. A client that is silent holds almost nothing.
+struct Appetite(usize);
+
+const LEAST: usize = 256;
+const MOST: usize = 8 * 1024;
+
+impl Default for Appetite {
+    fn default() -> Self {
+        Self(LEAST)
+    }
+}
+
+impl Appetite {
+    async fn fill(&mut self, read: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, patience: Duration) -> Result<(), Ended> {
+        if buffer.is_empty() && buffer.capacity() > 2 * self.0 {
+            *buffer = BytesMut::new();
+        }
+        buffer.reserve(self.0);
+        let room = buffer.capacity() - buffer.len();
+        let reading = read.read_buf(buffer);
+        let count =
+            if patience.is_zero() { reading.await } else { tokio::time::timeout(patience, reading).await.map_err(|_| Ended::Slow)? };
+        match count {
+            Ok(0) | Err(_) => Err(Ended::Lost),
+            Ok(count) => {
+                if count == room {
+                    self.0 = (self.0 * 4).min(MOST);
+                } else if count < self.0 / 8 {
+                    self.0 = (self.0 / 2).max(LEAST);
+                }
+                Ok(())
+            }
+        }
     }
 }
