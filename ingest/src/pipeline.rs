@@ -285,7 +285,7 @@ impl Taken {
             *at += 1;
         }
         (self.observations, self.indexes) = (observations, indexes);
-        self.counted_in.sort_unstable();
+        self.counted_in.clear();
     }
 }
 

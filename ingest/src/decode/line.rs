@@ -229,23 +229,52 @@ fn closing(text: &str) -> Option<usize> {
 
 /// Where `wanted`, an ASCII character, stands first without a backslash before it.
 fn unescaped(text: &str, wanted: char) -> Option<usize> {
-    let mut is_escaped = false;
-    text.bytes().position(|byte| {
-        let is_found = !is_escaped && byte == wanted as u8;
-        is_escaped = !is_escaped && byte == b'\\';
-        is_found
+    first(text, wanted, |byte| byte == b'\\').or_else_look(|| {
+        let mut is_escaped = false;
+        text.bytes().position(|byte| {
+            let is_found = !is_escaped && byte == wanted as u8;
+            is_escaped = !is_escaped && byte == b'\\';
+            is_found
+        })
     })
 }
 
 /// As [`unescaped`], and not within a text in quotes.
 fn unquoted(text: &str, wanted: char) -> Option<usize> {
-    let (mut is_escaped, mut is_quoted) = (false, false);
-    text.bytes().position(|byte| {
-        let is_found = !is_escaped && !is_quoted && byte == wanted as u8;
-        is_quoted ^= !is_escaped && byte == b'"';
-        is_escaped = !is_escaped && byte == b'\\';
-        is_found
+    first(text, wanted, |byte| matches!(byte, b'\\' | b'"')).or_else_look(|| {
+        let (mut is_escaped, mut is_quoted) = (false, false);
+        text.bytes().position(|byte| {
+            let is_found = !is_escaped && !is_quoted && byte == wanted as u8;
+            is_quoted ^= !is_escaped && byte == b'"';
+            is_escaped = !is_escaped && byte == b'\\';
+            is_found
+        })
     })
+}
+
+/// What a plain look at a text found.
+enum Look {
+    At(Option<usize>),
+    /// Something before it gives what follows another meaning.
+    Closer,
+}
+
+impl Look {
+    fn or_else_look(self, closely: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        match self {
+            Self::At(place) => place,
+            Self::Closer => closely(),
+        }
+    }
+}
+
+/// Most lines have neither escapes nor quotes.
+#[inline]
+fn first(text: &str, wanted: char, is_odd: impl Fn(u8) -> bool) -> Look {
+    let bytes = text.as_bytes();
+    let place = bytes.iter().position(|byte| *byte == wanted as u8);
+    let before = bytes.get(..place.unwrap_or(bytes.len())).unwrap_or_default();
+    if before.iter().any(|byte| is_odd(*byte)) { Look::Closer } else { Look::At(place) }
 }
 
 fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {

@@ -1,6 +1,7 @@
-//! SenML in JSON, RFC 8428: a pack of records that inherit a base name, time, unit and value from those before them. The channel is
+//! SenML in JSON and in CBOR, RFC 8428: a pack of records that inherit a base name, time, unit and value from those before them. The channel is
 //! the resolved name, base name included; a boolean is 0 or 1. Times below 2²⁸ are relative to the time of arrival.
 
+mod cbor;
 mod units;
 
 use super::{Decoded, Decoder, Placed, Refusal};
@@ -64,7 +65,7 @@ impl Decoder for Senml {
             reject(0, RejectReason::WrongShape, "a SenML pack belongs to the topic of one device".to_owned());
             return decoded;
         };
-        let pack: Vec<&RawValue> = match serde_json::from_slice(&frame.bytes) {
+        let pack = match records(&frame.bytes) {
             Ok(pack) => pack,
             Err(cause) => {
                 let detail =
@@ -77,8 +78,9 @@ impl Decoder for Senml {
             reject(0, RejectReason::WrongShape, "the pack is empty; send at least one record".to_owned());
         }
         let mut base = Base::default();
-        for (index, raw) in pack.iter().enumerate() {
-            let rest = pack.len() - index;
+        let all = pack.len();
+        for (index, record) in pack.into_iter().enumerate() {
+            let rest = all - index;
             if index >= MOST_RECORDS {
                 reject(
                     index,
@@ -88,7 +90,7 @@ impl Decoder for Senml {
                 break;
             }
             // A record that can't be read may have changed what those after it inherit: nothing after it means anything for sure.
-            let record = match serde_json::from_str::<Record>(raw.get()) {
+            let record = match record {
                 Ok(record) if record.bver.is_none_or(|version| version <= VERSION) => record,
                 Ok(record) => {
                     let detail = format!(
@@ -116,6 +118,15 @@ impl Decoder for Senml {
         }
         decoded
     }
+}
+
+/// The records of a pack, each read alone; what it is written in shows at its first byte.
+fn records(bytes: &[u8]) -> Result<Vec<Result<Record, String>>, String> {
+    if cbor::is_cbor(bytes) {
+        return cbor::pack(bytes);
+    }
+    let pack: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|cause| cause.to_string())?;
+    Ok(pack.into_iter().map(|raw| serde_json::from_str(raw.get()).map_err(|cause| cause.to_string())).collect())
 }
 
 impl Base {

@@ -4,8 +4,8 @@ use model::Unit;
 
 const NOW: &str = "2026-11-23T06:20:00Z";
 
-fn decode(pack: &str) -> Decoded {
-    Senml.decode(&Frame {
+fn frame(pack: &str) -> Frame {
+    Frame {
         source: "mqtt",
         format: "senml",
         route: "pescaia/v1/o/d".into(),
@@ -14,12 +14,23 @@ fn decode(pack: &str) -> Decoded {
         channel: None,
         received_at: Timestamp::parse(NOW).expect("a time"),
         bytes: Bytes::copy_from_slice(pack.as_bytes()),
-    })
+    }
+}
+
+/// As [`check`], of a pack in CBOR, in hexadecimal.
+fn check_cbor(hex: &str, readings: &[(&str, f64, &str, &str)], refusals: &[&str]) {
+    let digits: String = hex.split_whitespace().collect();
+    let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex")).collect::<Vec<_>>();
+    let frame = Frame { bytes: bytes.into(), ..frame("") };
+    said(&Senml.decode(&frame), hex, readings, refusals);
 }
 
 /// Channel, value, unit and time of each reading, and the words of each refusal.
 fn check(pack: &str, readings: &[(&str, f64, &str, &str)], refusals: &[&str]) {
-    let decoded = decode(pack);
+    said(&Senml.decode(&frame(pack)), pack, readings, refusals);
+}
+
+fn said(decoded: &Decoded, pack: &str, readings: &[(&str, f64, &str, &str)], refusals: &[&str]) {
     let found: Vec<_> = decoded
         .readings
         .iter()
@@ -95,4 +106,40 @@ fn what_is_no_reading_is_refused_with_its_cure_and_the_rest_is_taken() {
 fn after_a_record_that_cannot_be_read_nothing_is_inherited_by_guess() {
     check(r#"[{"n":"a","v":1},{"n":"b","v":"1"},{"n":"c","v":3}]"#, &[("a", 1.0, "", "arrival")], &["record 1 is no SenML"]);
     check(r#"[{"n":"a","v":1,"v":2}]"#, &[], &["duplicate field"]);
+}
+
+#[test]
+fn a_pack_in_cbor_says_what_it_says_in_json() {
+    // RFC 8428, section 6: the pack of 5.1.2, its first three records.
+    check_cbor(
+        "83 a7 21 781b 75726e3a6465763a6f773a313065323037336130313038303036 3a 22 fb41d303a15b001062 23 6141 20 05
+            00 67 766f6c74616765 01 6156 02 fb405e066666666666
+         a3 00 67 63757272656e74 06 24 02 fb3ff3333333333333
+         a3 00 67 63757272656e74 06 23 02 fb3ff4cccccccccccd",
+        &[
+            ("urn:dev:ow:10e2073a0108006:voltage", 120.1, "V", "2010-06-08T18:01:16.001Z"),
+            ("urn:dev:ow:10e2073a0108006:current", 1.2, "A", "2010-06-08T18:01:11.001Z"),
+            ("urn:dev:ow:10e2073a0108006:current", 1.3, "A", "2010-06-08T18:01:12.001Z"),
+        ],
+        &[],
+    );
+    // A half float, a whole number, a decimal fraction of 142 × 10⁻², a boolean.
+    check_cbor(
+        "84 a2 00 6161 02 f93e00 a2 00 6162 02 1903e8 a2 00 6163 02 c4 82 21 188e a2 00 6164 04 f5",
+        &[("a", 1.5, "", "arrival"), ("b", 1000.0, "", "arrival"), ("c", 1.42, "", "arrival"), ("d", 1.0, "", "arrival")],
+        &[],
+    );
+}
+
+#[test]
+fn bad_cbor_is_refused_and_costs_no_memory() {
+    check_cbor("80", &[], &["the pack is empty"]);
+    check_cbor("81 a2 00 6161 02 f93e00 00", &[], &["1 bytes follow"]);
+    check_cbor("82 a2 00 6161 02 f93e00", &[], &["no SenML"]);
+    check_cbor("81 a3 00 6161 02 01 02 02", &[], &["duplicate field v"]);
+    check_cbor("81 a2 00 6161 02 6131", &[], &["v is no number"]);
+    check_cbor("81 a2 00 6161 02 f97e00", &[], &["too large"]);
+    // Four thousand million elements that never come; arrays in arrays.
+    check_cbor("9a ffffffff", &[], &["no SenML"]);
+    check_cbor(&"81".repeat(10_000), &[], &["no SenML"]);
 }
