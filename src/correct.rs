@@ -1,6 +1,7 @@
 //! `pescaia correct` and `pescaia audit`.
 
 use crate::control::Answer;
+use crate::quarantine::micros;
 use ingest::correct::{Corrected, Correction, Uncorrected};
 use ingest::pipeline::Intake;
 use ingest::replay::Mode;
@@ -24,6 +25,10 @@ pub(crate) struct CorrectOrder {
     pub(crate) factor: f64,
     #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     pub(crate) offset: f64,
+    /// The device's clock was wrong: adds this to every time, e.g. -70s, 1h, -365d
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(default)]
+    pub(crate) shift: Option<String>,
     /// Takes this correction back
     #[arg(long)]
     pub(crate) undo: Option<u64>,
@@ -73,7 +78,17 @@ fn corrected(intake: &Intake, order: &CorrectOrder) -> Result<Vec<String>, Strin
     if interval.from >= interval.to {
         return Err("--from does not lie before --to".into());
     }
-    let correction = Correction { interval, factor: order.factor, offset: order.offset, who: order.who.clone(), why: order.why.clone() };
+    let shift_s = match &order.shift {
+        None => 0,
+        Some(text) => {
+            micros(text)
+                .filter(|micros| micros % 1_000_000 == 0)
+                .ok_or_else(|| format!("--shift {text} is no span of whole seconds; write -70s, 90m, 1h or -365d"))?
+                / 1_000_000
+        }
+    };
+    let correction =
+        Correction { interval, factor: order.factor, offset: order.offset, shift_s, who: order.who.clone(), why: order.why.clone() };
     let mode = if order.dry_run { Mode::DryRun } else { Mode::Write };
     intake.correct(datastream, &correction, mode).map(|done| lines(&done)).map_err(said)
 }

@@ -1,21 +1,24 @@
-//! Correcting what was measured wrong over an interval: a wrong factor, a wrong zero. Each value becomes a revision, the old one is
-//! kept, the change stands in the audit with who and why, and can be taken back. All of it is one commit, or nothing.
+//! Correcting what was measured wrong over an interval: a wrong factor, a wrong zero, a wrong clock. Each value becomes a revision, the
+//! old one is kept, the change stands in the audit with who and why, and can be taken back. All of it is one commit, or nothing.
 
 use crate::pipeline::Intake;
 use crate::qualify::qualify;
 use model::{Datastream, Interval, Observation, Quality, Scope, Timestamp, Viewer};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{AuditEntry, Batch, Error, Outcome};
+use store::{AuditEntry, Batch, Error, View};
 
 /// The most observations of one correction.
 const MOST: usize = 1_000_000;
 
-/// `value × factor + offset`, in the datastream's unit.
+/// `value × factor + offset`, in the datastream's unit, at `time + shift`.
 #[derive(Debug, Clone)]
 pub struct Correction {
     pub interval: Interval,
     pub factor: f64,
     pub offset: f64,
+    /// What the device's clock was wrong by, seconds: added to every time. What stood at the old times is withdrawn.
+    pub shift_s: i64,
     pub who: String,
     pub why: String,
 }
@@ -71,28 +74,63 @@ impl Intake {
         let corrected = |one: &Observation| {
             let result = rounded(one.result * correction.factor + correction.offset);
             // Judged anew: what was beyond the sensor's span for a wrong factor is not any more.
-            qualify(Observation { result, received_at: now, quality: Quality::NOT_EVALUATED, ..*one }, datastream)
+            let phenomenon_time = one.phenomenon_time.plus_seconds(correction.shift_s);
+            qualify(Observation { result, phenomenon_time, received_at: now, quality: Quality::NOT_EVALUATED, ..*one }, datastream)
         };
         let pairs: Vec<(Observation, Observation)> = found
             .iter()
             .map(|one| (*one, corrected(one)))
-            .filter(|(before, after)| before.result.to_bits() != after.result.to_bits())
+            .filter(|(before, after)| before.result.to_bits() != after.result.to_bits() || correction.shift_s != 0)
             .collect();
         if pairs.iter().any(|(_, after)| !after.result.is_finite()) {
             return Err(Uncorrected::Wrong("some value would be no number any more".into()));
+        }
+        if correction.shift_s != 0 {
+            self.check_room(&view, datastream, correction, &pairs)?;
         }
         let examples = examples(&pairs);
         if mode == crate::replay::Mode::DryRun || pairs.is_empty() {
             return Ok(Corrected { number: None, changed: pairs.len() as u64, examples, left: 0 });
         }
-        let entry = AuditEntry {
-            what: "correct".into(),
-            change: format!("× {} + {}", correction.factor, correction.offset),
-            ..entry(datastream, correction, now, pairs.len())
-        };
-        let observations = pairs.into_iter().map(|(_, after)| after).collect();
-        let (number, changed) = self.commit_change(observations, entry)?;
+        let entry = AuditEntry { what: "correct".into(), change: correction.words(), ..entry(datastream, correction, now, pairs.len()) };
+        let changed = pairs.len() as u64;
+        let mut observations: BTreeMap<Timestamp, Observation> = BTreeMap::new();
+        if correction.shift_s != 0 {
+            observations.extend(pairs.iter().map(|(before, _)| (before.phenomenon_time, withdrawn(before, now))));
+        }
+        observations.extend(pairs.into_iter().map(|(_, after)| (after.phenomenon_time, after)));
+        let number = self.commit_change(observations.into_values().collect(), entry)?;
         Ok(Corrected { number: Some(number), changed, examples, left: 0 })
+    }
+
+    /// What is shifted must not fall on other observations, nor ahead of now.
+    fn check_room(
+        &self,
+        view: &View,
+        datastream: &Datastream,
+        correction: &Correction,
+        pairs: &[(Observation, Observation)],
+    ) -> Result<(), Uncorrected> {
+        let (Some((_, first)), Some((_, last))) = (pairs.first(), pairs.last()) else { return Ok(()) };
+        let now = self.store().clock().now();
+        if last.phenomenon_time > now {
+            let detail = format!("the last would be of {}, which is ahead of now; shift by less", last.phenomenon_time);
+            return Err(Uncorrected::Wrong(detail));
+        }
+        let target = Interval::new(first.phenomenon_time, last.phenomenon_time.plus_micros(1));
+        let others = view.observations(datastream, target, MOST + pairs.len() + 1)?;
+        let times: BTreeMap<Timestamp, f64> = pairs.iter().map(|(_, after)| (after.phenomenon_time, after.result)).collect();
+        let is_in_the_way = |one: &&Observation| {
+            !correction.interval.contains(one.phenomenon_time)
+                && times.get(&one.phenomenon_time).is_some_and(|result| result.to_bits() != one.result.to_bits())
+        };
+        match others.iter().find(is_in_the_way) {
+            Some(other) => Err(Uncorrected::Wrong(format!(
+                "at {} another value stands, {}, outside the interval that is corrected; correct a longer interval, or withdraw that one first",
+                other.phenomenon_time, other.result
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Takes a correction back: every value that is still as it left it becomes what it was before.
@@ -112,43 +150,64 @@ impl Intake {
             return Err(Uncorrected::Wrong(format!("the datastream {} is not there", done.datastream)));
         };
         let instant = |text: &str| Timestamp::parse(text).map_err(|cause| Uncorrected::Wrong(cause.to_string()));
-        let interval = Interval::new(instant(&done.from)?, instant(&done.to)?);
+        let (interval, done_at) = (Interval::new(instant(&done.from)?, instant(&done.to)?), instant(&done.at)?);
         let view = self.store().seen_by(&Viewer::Token { owner: datastream.owner.clone(), scopes: vec![Scope::Read] });
         let now = self.store().clock().now();
-        let (mut pairs, mut left) = (Vec::new(), 0);
         let replaced = self.store().replaced_by(datastream.id, done.commit)?;
-        let current = view.observations(&datastream, interval, usize::MAX)?;
-        let after: Vec<Observation> = self.store().replaced_after(datastream.id, done.commit)?;
+        let since: BTreeSet<Timestamp> =
+            self.store().replaced_after(datastream.id, done.commit)?.iter().map(|one| one.phenomenon_time).collect();
+        let shifted = interval.shifted(done.shift_s);
+        let current = view.observations(&datastream, interval.around(shifted), usize::MAX)?;
+        let now_at = |time: Timestamp| {
+            current.binary_search_by_key(&time, |one| one.phenomenon_time).ok().and_then(|place| current.get(place)).copied()
+        };
+        // What is there again as it was, what goes again, and what somebody revised since, which stands.
+        let (mut pairs, mut changes, mut left) = (Vec::new(), BTreeMap::new(), 0);
         for before in replaced.iter().filter(|one| interval.contains(one.phenomenon_time)) {
-            let at = |all: &[Observation]| {
-                all.binary_search_by_key(&before.phenomenon_time, |one| one.phenomenon_time).ok().and_then(|place| all.get(place).copied())
+            let moved_to = before.phenomenon_time.plus_seconds(done.shift_s);
+            let Some(now_is) = now_at(moved_to).filter(|_| !since.contains(&before.phenomenon_time) && !since.contains(&moved_to)) else {
+                left += 1;
+                continue;
             };
-            match at(&current) {
-                // Somebody revised it since: that stands.
-                Some(_) if after.iter().any(|one| one.phenomenon_time == before.phenomenon_time) => left += 1,
-                Some(now_is) => pairs.push((now_is, Observation { received_at: now, ..*before })),
-                None => left += 1,
+            // What was there before with the same value is not the correction's.
+            if done.shift_s != 0 && now_is.received_at.seconds() == done_at.seconds() {
+                changes.entry(moved_to).or_insert_with(|| withdrawn(&now_is, now));
             }
+            let again = Observation { received_at: now, ..*before };
+            changes.insert(before.phenomenon_time, again);
+            pairs.push((now_is, again));
         }
         let examples = examples(&pairs);
-        let correction = Correction { interval, factor: 1.0, offset: 0.0, who: who.into(), why: why.into() };
+        let correction = Correction { interval, factor: 1.0, offset: 0.0, shift_s: 0, who: who.into(), why: why.into() };
         let entry = AuditEntry {
             what: "undo".into(),
             change: format!("takes back {number}"),
             undoes: Some(number),
             ..entry(&datastream, &correction, now, pairs.len())
         };
-        let observations = pairs.into_iter().map(|(_, before)| before).collect();
-        let (number, changed) = self.commit_change(observations, entry)?;
+        let changed = pairs.len() as u64;
+        let number = self.commit_change(changes.into_values().collect(), entry)?;
         Ok(Corrected { number: Some(number), changed, examples, left })
     }
 
-    fn commit_change(&self, observations: Vec<Observation>, entry: AuditEntry) -> Result<(u64, u64), Uncorrected> {
+    /// The number of the change.
+    fn commit_change(&self, observations: Vec<Observation>, entry: AuditEntry) -> Result<u64, Uncorrected> {
         let receipt = self.store().commit_blocking(Batch { observations, audit: vec![entry], ..Batch::default() })?;
-        let changed = receipt.outcomes.iter().filter(|outcome| **outcome == Outcome::Revised).count() as u64;
         let number = self.store().audit()?.iter().rev().find(|entry| entry.commit == receipt.commit).map_or(0, |entry| entry.number);
-        Ok((number, changed))
+        Ok(number)
     }
+}
+
+impl Correction {
+    fn words(&self) -> String {
+        let value = format!("× {} + {}", self.factor, self.offset);
+        if self.shift_s == 0 { value } else { format!("{value}, clock {:+} s", self.shift_s) }
+    }
+}
+
+/// The observation that takes this one away.
+fn withdrawn(one: &Observation, now: Timestamp) -> Observation {
+    Observation { received_at: now, quality: Quality::WITHDRAWN, ..*one }
 }
 
 fn entry(datastream: &Datastream, correction: &Correction, now: Timestamp, count: usize) -> AuditEntry {
@@ -163,6 +222,7 @@ fn entry(datastream: &Datastream, correction: &Correction, now: Timestamp, count
         to: correction.interval.to.to_string(),
         change: String::new(),
         why: correction.why.clone(),
+        shift_s: correction.shift_s,
         count: count as u64,
         undoes: None,
     }
@@ -186,6 +246,7 @@ mod tests {
     use crate::meters::Meters;
     use crate::replay::Mode;
     use model::{Clock, Flag};
+    use store::Outcome;
 
     fn levels(intake: &Intake) -> Vec<(f64, Flag)> {
         let view = intake.store().seen_by(&Viewer::Public);
@@ -217,6 +278,7 @@ mod tests {
             interval: Interval::new(start, start.plus_seconds(40)),
             factor,
             offset: 0.0,
+            shift_s: 0,
             who: "anna".into(),
             why: why.into(),
         };
@@ -239,5 +301,58 @@ mod tests {
         let audit = intake.store().audit().expect("whole");
         let said: Vec<_> = audit.iter().map(|entry| (entry.what.as_str(), entry.who.as_str(), entry.count, entry.undoes)).collect();
         assert_eq!(said, [("correct", "anna", 4, None), ("undo", "anna", 3, Some(1))]);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_corrected_what_its_device_sends_again_changes_nothing_and_all_is_taken_back() {
+        let intake = Intake::new(fixture::store(""), Limits::default(), Meters::default());
+        let datastream = intake.store().registry().datastream_by_key("prova-level").expect("there").clone();
+        let start = fixture::Fixed.now().plus_seconds(-1000);
+        let observation = |second: i64, result: f64| {
+            let time = start.plus_seconds(second);
+            let quality = Quality::NOT_EVALUATED;
+            qualify(Observation { datastream: datastream.id, phenomenon_time: time, received_at: time, result, quality }, &datastream)
+        };
+        let view = || intake.store().seen_by(&Viewer::Public);
+        let seconds = || -> Vec<(i64, f64)> {
+            let found = view().observations(&view().datastream("prova-level").expect("there"), Interval::ALL, 99).expect("read");
+            found.iter().map(|one| (one.phenomenon_time.seconds() - start.seconds(), one.result)).collect()
+        };
+        let count = || store::History::count(intake.store(), datastream.id);
+        let commit = |observations: &[Observation]| {
+            let batch = Batch { observations: observations.to_vec(), ..Batch::default() };
+            intake.store().commit_blocking(batch).expect("committed").outcomes
+        };
+        let wrong: Vec<_> = (10..14).map(|number| observation(number * 10, number as f64 / 10.0)).collect();
+        commit(&wrong);
+        commit(&[observation(20, 0.2)]);
+        let correction = |from: i64, to: i64, shift_s: i64| Correction {
+            interval: Interval::new(start.plus_seconds(from), start.plus_seconds(to)),
+            factor: 1.0,
+            offset: 0.0,
+            shift_s,
+            who: "anna".into(),
+            why: "the clock was 70 s ahead".into(),
+        };
+        let before = seconds();
+        // One would fall on what stands at 20 s; one would lie ahead of now.
+        let cause = |found| match found {
+            Err(Uncorrected::Wrong(cause)) => cause,
+            other => panic!("{other:?}"),
+        };
+        assert!(cause(intake.correct(&datastream, &correction(100, 200, -80), Mode::Write)).contains("another value stands"));
+        assert!(cause(intake.correct(&datastream, &correction(100, 200, 900), Mode::Write)).contains("ahead of now"));
+        // By a whole period, so that old and new times overlap.
+        let done = intake.correct(&datastream, &correction(100, 200, -20), Mode::Write).expect("corrected");
+        assert_eq!(done.changed, 4);
+        let after = [(20, 0.2), (80, 1.0), (90, 1.1), (100, 1.2), (110, 1.3)];
+        assert_eq!((seconds(), count()), (after.to_vec(), 5));
+        assert_eq!(store::History::latest(intake.store(), datastream.id).map(|last| last.result), Some(1.3), "not what was withdrawn");
+        // The device sends its last two again, as it had them.
+        assert_eq!(commit(&wrong[2..]), [Outcome::Duplicate, Outcome::Duplicate]);
+        assert_eq!(seconds(), after);
+        intake.undo(done.number.expect("done"), "anna", "it was right").expect("taken back");
+        assert_eq!((seconds(), count()), (before, 5));
+        assert_eq!(store::History::latest(intake.store(), datastream.id).map(|last| last.result), Some(1.3));
     }
 }

@@ -19,6 +19,8 @@ pub enum QualityTest {
     GrossRange = 1,
     /// The device itself marked the value as bad.
     DeviceStatus = 2,
+    /// Nothing was measured at this time after all: a person said so, e.g. because the device's clock was wrong.
+    Withdrawn = 128,
 }
 
 /// A flag and the bits of the tests that spoke. A test adds a bit; it never drops or changes a value.
@@ -31,6 +33,8 @@ pub struct Quality {
 impl Quality {
     pub const NOT_EVALUATED: Self = Self { flag: Flag::NotEvaluated, tests: 0 };
     pub const GOOD: Self = Self { flag: Flag::Good, tests: 0 };
+    /// Of an observation that stands no longer: it is served to nobody, and a device that sends it again changes nothing.
+    pub const WITHDRAWN: Self = Self { flag: Flag::Missing, tests: QualityTest::Withdrawn as u8 };
 
     #[must_use]
     pub const fn flag(self) -> Flag {

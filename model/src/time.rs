@@ -117,6 +117,16 @@ impl Interval {
     pub fn is_empty(&self) -> bool {
         self.from >= self.to
     }
+    /// Both ends later by so many seconds.
+    #[must_use]
+    pub fn shifted(&self, seconds: i64) -> Self {
+        Self::new(self.from.plus_seconds(seconds), self.to.plus_seconds(seconds))
+    }
+    /// The smallest interval that holds both.
+    #[must_use]
+    pub fn around(&self, other: Self) -> Self {
+        Self::new(self.from.min(other.from), self.to.max(other.to))
+    }
 }
 
 /// Who is asked for the time. Passed in; nobody else knows what time it is.

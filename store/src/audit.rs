@@ -27,11 +27,19 @@ pub struct AuditEntry {
     /// In words and numbers, e.g. `× 0.01 + 0`.
     pub change: String,
     pub why: String,
+    /// Seconds that were added to the times.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shift_s: i64,
     /// Observations that changed.
     pub count: u64,
     /// The entry that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The end of the list.

@@ -56,6 +56,11 @@ impl Batch {
             && self.births.is_empty()
             && self.silenced.is_empty()
     }
+    /// A person's change: a commit of its own, which stands above what devices say.
+    #[must_use]
+    pub fn is_correction(&self) -> bool {
+        !self.audit.is_empty()
+    }
     /// Points, and rejects and others counted as one point each.
     #[must_use]
     pub fn len(&self) -> usize {

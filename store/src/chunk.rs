@@ -14,7 +14,7 @@ mod stage;
 pub(crate) use column::{Reader, put_varint, zigzag};
 pub(crate) use layer::{ChunkWriter, Chunks, Recovered};
 pub(crate) use point::Point;
-pub(crate) use stage::Staged;
+pub(crate) use stage::{Group, Staged};
 
 /// The log record of these observations, as a commit would write it.
 pub(crate) fn pack(observations: &[model::Observation]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use crate::audit::Chain;
 use crate::batch::{Batch, Outcome, Receipt};
-use crate::chunk::{ChunkWriter, Chunks, Staged};
+use crate::chunk::{ChunkWriter, Chunks, Group, Staged};
 use crate::cursor::{self, Edges};
 use crate::engine::{Change, Document, Engine};
 use crate::gaps::OpenGaps;
@@ -13,7 +13,7 @@ use crate::payload;
 use crate::quarantine::{Plan, Shelf};
 use crate::silence::{self, Silenced};
 use crate::{Error, Health};
-use model::{Clock, Observation};
+use model::{Clock, Observation, Quality};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -115,8 +115,13 @@ impl Writer {
         let deadline = Instant::now() + self.linger;
         let (mut points, mut bytes) =
             group.iter().fold((0, 0), |(points, bytes), (batch, _)| (points + batch.len(), bytes + weight(batch)));
+        // A correction is a commit of its own: its entry in the audit names the commit.
+        if group.iter().any(|(batch, _)| batch.is_correction()) {
+            return None;
+        }
         while points < GROUP_POINTS && bytes < GROUP_BYTES {
             match work.try_recv() {
+                Ok(Work::Batch(batch, answer)) if batch.is_correction() => return Some(Work::Batch(batch, answer)),
                 Ok(Work::Batch(batch, answer)) => {
                     points += batch.len();
                     bytes += weight(&batch);
@@ -159,7 +164,8 @@ impl Writer {
             }
         };
         let mut changes = Vec::new();
-        let mut staged = self.shared.chunks.stage(&mut self.chunks, observations, &mut changes)?;
+        let is_correction = group.iter().any(|(batch, _)| batch.is_correction());
+        let mut staged = self.shared.chunks.stage(&mut self.chunks, Group { observations, is_correction }, &mut changes)?;
         let (engine, mut plan) = (self.shared.engine.as_ref(), Plan::default());
         let shelf = self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
         for (batch, _) in group {
@@ -218,7 +224,10 @@ impl Writer {
             self.shared.late.send_replace(staged.commit);
         }
         if self.shared.committed.receiver_count() > 0 {
-            let kept = observations.iter().zip(&staged.outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
+            let kept = observations
+                .iter()
+                .zip(&staged.outcomes)
+                .filter(|(observation, outcome)| **outcome != Outcome::Duplicate && observation.quality != Quality::WITHDRAWN);
             let kept: Arc<[Observation]> = kept.map(|(observation, _)| *observation).collect();
             if !kept.is_empty() {
                 let _ = self.shared.committed.send(kept);

@@ -1,6 +1,6 @@
 use super::cache::Cache;
 use super::head::{Head, Heads, merge};
-use super::stage::{Staged, Stager, existing, put_log, seal};
+use super::stage::{Group, Staged, Stager, existing, put_log, seal};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
@@ -109,7 +109,7 @@ impl Chunks {
     }
 
     /// Prepares a group: classified, with seals in `changes`; [`Chunks::put_log`] ends it. Nothing is true before [`Chunks::publish`].
-    pub(crate) fn stage(&self, writer: &mut ChunkWriter, group: &[Observation], changes: &mut Vec<Change>) -> Result<Staged, Error> {
+    pub(crate) fn stage(&self, writer: &mut ChunkWriter, group: Group<'_>, changes: &mut Vec<Change>) -> Result<Staged, Error> {
         let heads = self.heads();
         let commit = writer.next_commit;
         let engine = self.engine.as_ref();
@@ -168,6 +168,10 @@ impl Chunks {
             head.insert(*point, staged.commit);
             head.count += u64::from(*outcome == crate::Outcome::Accepted);
         }
+        for (id, change) in &staged.recounted {
+            let head = head_mut(&mut heads, *id);
+            head.count = head.count.saturating_add_signed(*change);
+        }
         drop(heads);
         writer.forget_log(staged);
     }
@@ -176,7 +180,7 @@ impl Chunks {
     pub(crate) fn stage_seal_all(&self, writer: &mut ChunkWriter, changes: &mut Vec<Change>) -> Result<Staged, Error> {
         let limit = std::mem::replace(&mut writer.log_limit, 0);
         writer.log_bytes += 1; // Over the limit even with an empty log.
-        let staged = self.stage(writer, &[], changes);
+        let staged = self.stage(writer, Group { observations: &[], is_correction: false }, changes);
         writer.log_bytes -= 1;
         writer.log_limit = limit;
         staged
@@ -184,21 +188,39 @@ impl Chunks {
 
     /// The point of the greatest time.
     pub(crate) fn last(&self, datastream: DatastreamId) -> Option<Observation> {
-        self.heads().get(datastream.index())?.last.map(|point| point.observation(datastream))
+        let last = self.heads().get(datastream.index())?.last?;
+        self.served(datastream, last)
+    }
+
+    /// `last`, or what stands before it when it was withdrawn.
+    fn served(&self, datastream: DatastreamId, last: Point) -> Option<Observation> {
+        if !last.is_withdrawn() {
+            return Some(last.observation(datastream));
+        }
+        match self.last_before(datastream, last.at, 1) {
+            Ok(before) => before.last().map(|point| point.observation(datastream)),
+            Err(cause) => {
+                tracing::error!(event = "damaged", datastream = datastream.0, %cause, "what stands before a withdrawn value can't be read");
+                None
+            }
+        }
     }
 
     /// The last of many at once, in the order asked.
     pub(crate) fn last_of(&self, datastreams: &[DatastreamId]) -> Vec<Option<Observation>> {
         let heads = self.heads();
-        let last = |id: &DatastreamId| heads.get(id.index())?.last.map(|point| point.observation(*id));
-        datastreams.iter().map(last).collect()
+        let last: Vec<Option<Point>> = datastreams.iter().map(|id| heads.get(id.index())?.last).collect();
+        drop(heads);
+        datastreams.iter().zip(last).map(|(id, last)| self.served(*id, last?)).collect()
     }
 
     /// Count, first and last time.
     pub(crate) fn extent(&self, datastream: DatastreamId) -> Option<(u64, i64, i64)> {
         let heads = self.heads();
         let head = heads.get(datastream.index())?;
-        head.last.map(|last| (head.count, head.first_at, last.at))
+        let (count, first_at, last) = (head.count, head.first_at, head.last?);
+        drop(heads);
+        Some((count, first_at, self.served(datastream, last)?.phenomenon_time.micros()))
     }
 
     pub(crate) fn observations(&self) -> u64 {
@@ -213,6 +235,7 @@ impl Chunks {
         mut each: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let (from, to) = (interval.from.micros(), interval.to.micros());
+        let mut each = |point: Point| if point.is_withdrawn() { ControlFlow::Continue(()) } else { each(point) };
         // Buffers before chunks: what is sealed in between is seen twice, never missed.
         let buffered = self.buffered(datastream, from, to);
         let mut waiting = buffered.as_slice();
@@ -309,10 +332,12 @@ impl Chunks {
             let inside = points.partition_point(|point| point.at < to);
             found = merge(points.get(..inside).unwrap_or(&[]), &found);
             upto = row.at;
-            if found.len() - found.partition_point(|point| point.at < upto) >= limit {
+            let certain = found.get(found.partition_point(|point| point.at < upto)..).unwrap_or(&[]);
+            if certain.iter().filter(|point| !point.is_withdrawn()).count() >= limit {
                 break;
             }
         }
+        found.retain(|point| !point.is_withdrawn());
         Ok(found.split_off(found.len().saturating_sub(limit)))
     }
 
@@ -385,9 +410,11 @@ fn replay(record: log::Record, commit: u64, heads: &mut Heads, engine: &dyn Engi
     }
     for (id, point) in record.points {
         let head = head_mut(heads, id);
-        let known = head.last.is_some_and(|last| point.at <= last.at) && existing(head, id, point.at, engine, cache)?.is_some();
+        let may_be_known = head.last.is_some_and(|last| point.at <= last.at);
+        let before = if may_be_known { existing(head, id, point.at, engine, cache)? } else { None };
+        let was_served = before.is_some_and(|before| !before.is_withdrawn());
         head.insert(point, commit);
-        head.count += u64::from(!known);
+        head.count = head.count.saturating_add_signed(i64::from(!point.is_withdrawn()) - i64::from(was_served));
     }
     Ok(())
 }

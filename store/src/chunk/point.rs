@@ -34,6 +34,10 @@ impl Point {
     pub(crate) fn lag_s(&self) -> i64 {
         i64::from(self.received_s) - self.at.div_euclid(1_000_000)
     }
+    /// It stands no longer, and is kept so that it does not come back by being sent again.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.quality == Quality::WITHDRAWN.to_bits()
+    }
     pub(crate) fn same_value(&self, other: &Self) -> bool {
         self.value.to_bits() == other.value.to_bits()
     }

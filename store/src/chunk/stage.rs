@@ -10,6 +10,14 @@ use crate::ledger::Entry;
 use model::Observation;
 use std::collections::HashMap;
 
+/// What is to be staged.
+#[derive(Clone, Copy)]
+pub(crate) struct Group<'a> {
+    pub(crate) observations: &'a [Observation],
+    /// A person's correction, which stands above what devices say.
+    pub(crate) is_correction: bool,
+}
+
 /// A group that is ready: becomes true in memory once its changes are on disk.
 pub(crate) struct Staged {
     pub(crate) commit: u64,
@@ -17,6 +25,8 @@ pub(crate) struct Staged {
     pub(crate) points: Vec<(u32, Point)>,
     /// One for each observation of the group.
     pub(crate) outcomes: Vec<Outcome>,
+    /// What withdrawing and its undoing do to the counts, by datastream.
+    pub(crate) recounted: Vec<(u32, i64)>,
     pub(crate) seals: Vec<Seal>,
     /// How large its log record is.
     pub(crate) log_bytes: usize,
@@ -35,19 +45,20 @@ impl Stager {
     /// Classifies `group` against `heads`, adds log record, seals and superseded values to `changes`.
     pub(crate) fn stage(
         &mut self,
-        group: &[Observation],
+        group: Group<'_>,
         commit: u64,
         heads: &Heads,
         engine: &dyn Engine,
         cache: &mut Cache,
         changes: &mut Vec<Change>,
     ) -> Result<Staged, Error> {
-        let mut points: Vec<(u32, Point)> = Vec::with_capacity(group.len());
-        let mut outcomes = Vec::with_capacity(group.len());
+        let mut points: Vec<(u32, Point)> = Vec::with_capacity(group.observations.len());
+        let mut outcomes = Vec::with_capacity(group.observations.len());
         let mut superseded: HashMap<u32, Vec<Point>> = HashMap::new();
         // Built when a group first looks back at itself.
         let mut seen: Option<HashMap<(u32, i64), usize>> = None;
-        for observation in group {
+        let mut recounted = Vec::new();
+        for observation in group.observations {
             let id = observation.datastream.0;
             let index = observation.datastream.index();
             if self.staged.len() <= index {
@@ -58,7 +69,7 @@ impl Stager {
             let committed_to = head.and_then(|head| head.last).map_or(i64::MIN, |last| last.at);
             let Some(staged) = self.staged.get_mut(index) else { continue };
             let staged_to = if staged.0 == commit { staged.1 } else { i64::MIN };
-            if point.at > committed_to && point.at > staged_to {
+            if point.at > committed_to && point.at > staged_to && !point.is_withdrawn() {
                 *staged = (commit, point.at);
                 if let Some(seen) = &mut seen {
                     seen.insert((id, point.at), points.len());
@@ -77,13 +88,19 @@ impl Stager {
                 },
             };
             match before {
-                Some(before) if before.same_value(&point) => outcomes.push(Outcome::Duplicate),
+                Some(before) if changes_nothing(&before, &point, group.is_correction) => outcomes.push(Outcome::Duplicate),
                 Some(before) => {
+                    let change = i64::from(before.is_withdrawn()) - i64::from(point.is_withdrawn());
+                    if change != 0 {
+                        recounted.push((id, change));
+                    }
                     superseded.entry(id).or_default().push(before);
                     seen.insert((id, point.at), points.len());
                     points.push((id, point));
                     outcomes.push(Outcome::Revised);
                 }
+                // Nothing is there to be withdrawn.
+                None if point.is_withdrawn() => outcomes.push(Outcome::Duplicate),
                 None => {
                     seen.insert((id, point.at), points.len());
                     points.push((id, point));
@@ -94,8 +111,14 @@ impl Stager {
         for (id, replaced) in superseded {
             changes.push(put_superseded(id, commit, replaced)?);
         }
-        Ok(Staged { commit, points, outcomes, seals: Vec::new(), log_bytes: 0, freed: None })
+        Ok(Staged { commit, points, outcomes, recounted, seals: Vec::new(), log_bytes: 0, freed: None })
     }
+}
+
+/// A repetition. What was withdrawn stays so when its device sends it again; only a correction brings it back.
+fn changes_nothing(before: &Point, point: &Point, is_correction: bool) -> bool {
+    let stays = before.is_withdrawn() == point.is_withdrawn() || (before.is_withdrawn() && !is_correction);
+    before.same_value(point) && stays
 }
 
 /// What can't be read can't be compared with: the point counts as new, and nothing else waits for the repair.
@@ -179,7 +202,8 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
         let body = codec::encode(&piece)?;
         seal.chunks.push((first.at, piece.len(), body.len()));
         seal.end = seal.end.max(last.at);
-        let weight = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+        let served = piece.iter().filter(|point| !point.is_withdrawn()).count();
+        let weight = i64::try_from(served).unwrap_or(i64::MAX);
         changes.push(Change::Put { table: Table::Chunk, row: Row { part: i64::from(id), at: first.at, weight, body } });
     }
     Ok(seal)
