@@ -14,20 +14,28 @@ struct Plain {
 impl History for Plain {
     fn append(&self, group: &[Observation]) -> Result<Vec<Outcome>, Error> {
         let mut kept = self.kept.lock().expect("lock");
-        let outcome = |new: &Observation| match kept.insert((new.datastream, new.phenomenon_time), *new) {
-            None => Outcome::Accepted,
-            Some(old) if old.result.to_bits() == new.result.to_bits() => {
-                kept.insert((old.datastream, old.phenomenon_time), old);
-                Outcome::Duplicate
+        let outcome = |new: &Observation| {
+            let key = (new.datastream, new.phenomenon_time);
+            let is_gone = |one: &Observation| one.quality == Quality::WITHDRAWN;
+            let stays = |old: &Observation| old.result.to_bits() == new.result.to_bits() && (is_gone(old) || !is_gone(new));
+            let outcome = match kept.get(&key) {
+                None if is_gone(new) => Outcome::Duplicate,
+                None => Outcome::Accepted,
+                Some(old) if stays(old) => Outcome::Duplicate,
+                Some(_) => Outcome::Revised,
+            };
+            if outcome != Outcome::Duplicate {
+                kept.insert(key, *new);
             }
-            Some(_) => Outcome::Revised,
+            outcome
         };
         Ok(group.iter().map(outcome).collect())
     }
     fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
         let kept = self.kept.lock().expect("lock");
         let all = kept.range((datastream, interval.from)..(datastream, interval.to));
-        Ok(all.take(limit).map(|(_, observation)| *observation).collect())
+        let served = all.filter(|(_, observation)| observation.quality != Quality::WITHDRAWN);
+        Ok(served.take(limit).map(|(_, observation)| *observation).collect())
     }
     fn scan_back(&self, datastream: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
         let mut all = self.scan(datastream, Interval::new(Timestamp::MIN, to), usize::MAX)?;
@@ -88,7 +96,7 @@ impl Dice {
     }
 }
 
-/// Groups of new, late, repeated and changed observations of a few datastreams.
+/// Groups of new, late, repeated, changed and withdrawn observations of a few datastreams.
 fn groups(seed: u64, count: usize, size: usize) -> Vec<Vec<Observation>> {
     let mut dice = Dice(seed);
     let mut minute = 0;
@@ -98,7 +106,10 @@ fn groups(seed: u64, count: usize, size: usize) -> Vec<Vec<Observation>> {
                 .map(|_| {
                     minute += 1;
                     let datastream = u32::try_from(dice.roll(3)).expect("small");
-                    match dice.roll(10) {
+                    let withdrawn = |one: Observation| Observation { quality: Quality::WITHDRAWN, ..one };
+                    match dice.roll(12) {
+                        10 => withdrawn(observation(datastream, minute - dice.roll(200), dice.roll(2), minute)),
+                        11 => withdrawn(observation(datastream, minute - dice.roll(5), dice.roll(3000), minute)),
                         0 => observation(datastream, minute - dice.roll(4000), dice.roll(5), minute),
                         1 => observation(datastream, minute - dice.roll(5), dice.roll(2), minute),
                         2 => observation(datastream, -dice.roll(50), dice.roll(3), minute),
