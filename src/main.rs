@@ -9,6 +9,7 @@ mod correct;
 mod demo;
 mod doctor;
 mod history;
+mod http;
 mod import;
 mod logs;
 mod probe;

@@ -116,13 +116,7 @@ impl Doors {
             .layer(CompressionLayer::new())
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             .layer(CatchPanicLayer::new());
-        let mut http_stop = stopping.clone();
-        running.spawn(async move {
-            let stopped = async move { drop(http_stop.wait_for(|stop| *stop).await) };
-            if let Err(cause) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
-                tracing::error!(event = "http_ended", %cause, "the HTTP door ended");
-            }
-        });
+        running.spawn(crate::http::serve(listener, app, stopping.clone()));
         let control = crate::control::listen(intake.clone(), dir)?;
         running.spawn(control.serve(stopping));
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })

@@ -4,7 +4,7 @@ mod dataset;
 mod quarantine;
 
 pub(crate) use dataset::{DatasetOut, DatasetWhole};
-pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut};
+pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 
 use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, Visibility};
 use serde::Serialize;

@@ -1,5 +1,8 @@
 //! What goes wrong, and what must hold all the same (numbers of the fault list of reliability).
 
+mod bombs;
+mod flood;
 mod kill;
 mod poison;
+mod slow;
 mod sync_error;

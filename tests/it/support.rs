@@ -136,6 +136,19 @@ impl World {
     pub(crate) fn kill(&mut self) {
         end(&mut self.child);
     }
+    /// Resident bytes, and open descriptors.
+    pub(crate) fn weight(&self) -> (u64, usize) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
+        (kilobytes * 1024, std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count())
+    }
+    /// A line of `/metrics`, labels included in its name; 0 when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get_as("/metrics", None).1;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |number| number.parse::<f64>().unwrap() as u64)
+    }
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -5,7 +5,7 @@ use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
-use crate::wire::{QuarantineOut, QuarantineWhole, TroubleOut};
+use crate::wire::{QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -42,14 +42,14 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
 /// The same refusals together: by device, reason and channel, with first and last time and how often. Needs the scope audit or manage.
 #[utoipa::path(get, path = "/api/v1/quarantine/summary", tag = "quarantine", security(("token" = [])),
     params(("device" = Option<String>, Query), ("channel" = Option<String>, Query), ("reason" = Option<String>, Query)),
-    responses((status = 200, body = Page<TroubleOut>), (status = 401, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = Troubles), (status = 401, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn summary(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["device", "channel", "reason"])?;
     let wanted = wanted(&params)?;
     seen.needs(&[Scope::Audit, Scope::Manage]).map_err(|problem| problem.at(&params.path))?;
     let view = seen.view;
-    let troubles = blocking(&params.path, move || Ok(view.troubles(&wanted)?)).await?;
-    Ok(keep(Json(Page::whole(troubles.iter().map(TroubleOut::from).collect())), false, 0))
+    let (troubles, dropped) = blocking(&params.path, move || Ok((view.troubles(&wanted)?, view.dropped_from_quarantine()))).await?;
+    Ok(keep(Json(Troubles { items: troubles.iter().map(TroubleOut::from).collect(), dropped }), false, 0))
 }
 
 /// One refused message with every byte of it. Needs the scope audit or manage.

@@ -100,6 +100,14 @@ impl From<&QuarantineEntry> for QuarantineWhole {
     }
 }
 
+/// What is wrong, and what can no longer be seen of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Troubles {
+    pub(crate) items: Vec<TroubleOut>,
+    /// Messages of the owner that went from the quarantine for want of room, the oldest first.
+    pub(crate) dropped: u64,
+}
+
 /// Entries with the same trouble, together.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TroubleOut {

@@ -80,6 +80,8 @@ impl Forwarder {
             .accept("")
             .accept_encoding("")
             .timeout_connect(Some(Duration::from_secs(10)))
+            // The centre closes what says nothing for ten seconds.
+            .max_idle_age(Duration::from_secs(5))
             .max_redirects(0);
         Self { settings, store, meters, agent: config.build().into() }
     }

@@ -6,7 +6,7 @@ use crate::engine::{Change, Document, Engine, Table};
 use crate::{Error, Replayed};
 use model::{OwnerId, Reject, Timestamp};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Messages of late whose repetition is known as one.
@@ -36,7 +36,9 @@ struct Place {
 #[derive(Default)]
 pub(crate) struct Plan {
     put: Vec<Fresh>,
-    gone: Vec<u64>,
+    /// Where in `put` a message is, by its fingerprint.
+    places: HashMap<[u8; 32], usize>,
+    gone: HashSet<u64>,
     dropped: Vec<(Whose, u64)>,
     /// Entries that came again, by number: how often, and when last.
     again: BTreeMap<u64, (u64, Timestamp)>,
@@ -85,7 +87,8 @@ impl Shelf {
             let Some(first) = of_one.first() else { continue };
             let message = &first.message;
             let fingerprint = (!takes_arrival_time(of_one)).then(|| fingerprint(of_one));
-            if let Some(same) = plan.put.iter_mut().find(|fresh| fingerprint.is_some() && fresh.fingerprint == fingerprint) {
+            let same = fingerprint.as_ref().and_then(|fingerprint| plan.places.get(fingerprint)).copied();
+            if let Some(same) = same.and_then(|place| plan.put.get_mut(place)) {
                 same.label.came_again(1, message.received_at);
             } else if let Some(number) = fingerprint.as_ref().and_then(|fingerprint| self.known.get(fingerprint)) {
                 let again = plan.again.entry(*number).or_insert((0, message.received_at));
@@ -93,6 +96,7 @@ impl Shelf {
             } else {
                 let number = self.next + plan.put.len() as u64;
                 let (whose, bytes) = (message.owner.clone(), message.bytes.clone());
+                plan.places.extend(fingerprint.map(|fingerprint| (fingerprint, plan.put.len())));
                 plan.put.push(Fresh { whose, number, label: Label::of(message, of_one), bytes, fingerprint });
             }
         }
@@ -108,7 +112,7 @@ impl Shelf {
     ) -> Result<(), Error> {
         if replayed.left.is_empty() {
             changes.push(Change::Delete { table: Table::Quarantine, part: 0, at: replayed.number.cast_signed() });
-            plan.gone.push(replayed.number);
+            plan.gone.insert(replayed.number);
             return Ok(());
         }
         if let Some(row) = one(engine, replayed.number)?
@@ -147,7 +151,7 @@ impl Shelf {
                     break;
                 }
                 changes.push(Change::Delete { table: Table::Quarantine, part: 0, at: number.cast_signed() });
-                plan.gone.push(*number);
+                plan.gone.insert(*number);
                 (count, bytes, gone) = (count - 1, bytes.saturating_sub(*length), gone + 1);
             }
             if gone > 0 {
@@ -177,8 +181,12 @@ impl Shelf {
             }
         }
         for (whose, dropped) in plan.dropped {
-            tracing::warn!(event = "quarantine_full", owner = ?whose.as_ref().map(OwnerId::as_str), dropped, "the quarantine is full; the oldest messages went from it: mend what they are refused for, and replay the rest");
-            self.of.entry(whose).or_default().dropped = dropped;
+            let place = self.of.entry(whose.clone()).or_default();
+            // At the 1st, 2nd, 4th, 8th … : a device gone mad must not fill the log too.
+            if place.dropped.checked_ilog2() != dropped.checked_ilog2() {
+                tracing::warn!(event = "quarantine_full", owner = ?whose.as_ref().map(OwnerId::as_str), dropped, "the quarantine is full; the oldest messages went from it: mend what they are refused for, and replay the rest");
+            }
+            place.dropped = dropped;
         }
         if plan.gone.is_empty() {
             return;

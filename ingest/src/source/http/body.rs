@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 /// Bytes of a refused body that are read away, and how long its next piece may take.
-const MOST_WASTE: usize = 16 << 20;
+const MOST_WASTE: usize = 64 << 20;
 const IDLE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
