@@ -1,7 +1,8 @@
 //! An external broker, a real mosquitto: what it hands us is on disk before it hears so, through its restarts and our kills.
 
 use crate::support::mosquitto::Mosquitto;
-use crate::support::{Dir, World, configure, eventually, now_s, one_gauge, pescaia};
+use crate::support::{Dir, World, configure, eventually, now_s, one_gauge, pescaia, token};
+use std::time::{Duration, Instant};
 
 /// Publishes levels at these seconds, each acknowledged by mosquitto.
 fn publish(mosquitto: &Mosquitto, seconds: std::ops::Range<i64>) {
@@ -66,6 +67,35 @@ fn what_a_broker_hands_us_survives_its_restarts_and_our_kills() {
         }
     }
     check(&[&world], start..start + 2000);
+}
+
+#[test]
+fn a_broker_that_is_killed_again_and_again_is_found_again_and_nothing_it_handed_over_is_lost() {
+    let rounds = if std::env::var("PESCAIA_LONG").is_ok() { 20 } else { 6 };
+    let dir = Dir::new("broker-kill");
+    let mut mosquitto = Mosquitto::start(&dir);
+    let world = listening(&dir, &mosquitto, "pescaia-a", "");
+    let start = now_s() - 3600;
+    let mut longest = Duration::ZERO;
+    for round in 0..rounds {
+        // What it holds when it is killed may go with it, and with its session goes our subscription: neither is in our hands.
+        mosquitto.kill();
+        std::thread::sleep(Duration::from_millis(200 * u64::try_from(round % 4).unwrap()));
+        mosquitto.restart_killed();
+        let (at, up) = (start + round, Instant::now());
+        let is_there = || world.observations("prova-level", "period=P1D").len() == usize::try_from(round + 1).unwrap();
+        eventually("the next message is served", 20, || {
+            publish(&mosquitto, at..at + 1);
+            std::thread::sleep(Duration::from_millis(100));
+            is_there()
+        });
+        longest = longest.max(up.elapsed());
+    }
+    eprintln!("F8: after {rounds} kills of the broker the next message was served within {longest:?} of its return");
+    check(&[&world], start..start + rounds);
+    let auditor = token(&dir, "demo", &["audit"]);
+    let ledger = world.get_as("/api/v1/ledger?device=prova", Some(&auditor)).1;
+    assert!(ledger.contains(&format!("\"accepted\":{rounds},")) && ledger.contains("\"balances\":true"), "{ledger}");
 }
 
 #[test]

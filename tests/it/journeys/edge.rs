@@ -3,6 +3,7 @@
 use crate::support::link::Link;
 use crate::support::{Dir, World, configure, eventually, now_s, one_gauge, pescaia, token};
 use std::process::Command;
+use std::time::Duration;
 
 /// A centre, the link to it, and an edge behind the link.
 struct Field {
@@ -128,6 +129,32 @@ fn a_narrow_and_broken_link_brings_the_newest_first_and_all_in_the_end() {
     });
     assert!(arrived.is_some_and(|before| before < 2_500), "the newest came with {arrived:?} there");
     eprintln!("{} bytes went over the link for 5,001 readings", field.link.passed());
+}
+
+#[test]
+fn a_link_that_died_without_a_word_and_one_that_is_slow_to_answer_bring_everything_once() {
+    let is_long = std::env::var("PESCAIA_LONG").is_ok();
+    let field = Field::new("half-open", "");
+    let start = now_s() - 100_000;
+    field.measure(start..start + 300);
+    field.check(start..start + 300, 20);
+    // The other side is gone, and nobody was told: the edge waits for an answer that never comes, then connects anew.
+    field.link.half_open();
+    let died = std::time::Instant::now();
+    field.measure(start + 300..start + 600);
+    field.check(start..start + 600, 90);
+    eprintln!("F9: all is there {:?} after a link died without a word", died.elapsed());
+    field.link.delay(Duration::from_secs(if is_long { 10 } else { 2 }));
+    field.measure(start + 600..start + 900);
+    field.check(start..start + 900, 120);
+    field.link.delay(Duration::ZERO);
+    if is_long {
+        field.link.cut();
+        field.measure(start + 900..start + 5000);
+        std::thread::sleep(Duration::from_secs(60));
+        field.link.mend();
+        field.check(start..start + 5000, 60);
+    }
 }
 
 #[test]

@@ -21,6 +21,10 @@ struct State {
     /// One piece in so many resets the connection; 0 is never.
     reset_one_in: AtomicU64,
     pieces: AtomicU64,
+    /// Connections made before the last [`Link::half_open`] stay open, and nothing comes through them any more.
+    generation: AtomicU64,
+    /// How much later each piece comes, milliseconds.
+    delay_ms: AtomicU64,
     /// Bytes that went through, both ways.
     passed: AtomicU64,
 }
@@ -41,7 +45,8 @@ impl Link {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     open.lock().unwrap().push(from.try_clone().unwrap());
                     let state = state.clone();
-                    std::thread::spawn(move || pass(from, to, &state));
+                    let generation = state.generation.load(Ordering::Relaxed);
+                    std::thread::spawn(move || pass(from, to, &state, generation));
                 }
             }
         });
@@ -63,17 +68,29 @@ impl Link {
         self.state.rate.store(bytes_a_second, Ordering::Relaxed);
         self.state.reset_one_in.store(reset_one_in, Ordering::Relaxed);
     }
+    /// What is connected now never hears anything again, and is not told; new connections go through.
+    pub(crate) fn half_open(&self) {
+        self.state.generation.fetch_add(1, Ordering::Relaxed);
+    }
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.state.delay_ms.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::Relaxed);
+    }
     pub(crate) fn passed(&self) -> u64 {
         self.state.passed.load(Ordering::Relaxed)
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, state: &State) {
+fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, generation: u64) {
     let mut bytes = [0; 4096];
     loop {
         let rate = state.rate.load(Ordering::Relaxed);
         let most = if rate == 0 { bytes.len() } else { usize::try_from(rate / 4).unwrap().clamp(1, bytes.len()) };
-        let Ok(count @ 1..) = from.read(&mut bytes[..most]) else { break };
+        let read = from.read(&mut bytes[..most]);
+        while state.generation.load(Ordering::Relaxed) != generation {
+            std::thread::park();
+        }
+        let Ok(count @ 1..) = read else { break };
+        std::thread::sleep(Duration::from_millis(state.delay_ms.load(Ordering::Relaxed)));
         if rate > 0 {
             std::thread::sleep(Duration::from_secs_f64(count as f64 / rate as f64));
         }

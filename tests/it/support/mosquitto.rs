@@ -36,6 +36,14 @@ impl Mosquitto {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
         self.child.wait().unwrap();
+        self.restart_killed();
+    }
+    /// As power loss does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+    pub(crate) fn restart_killed(&mut self) {
         self.child = spawn(&self.config);
         self.wait();
     }
