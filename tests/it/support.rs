@@ -55,6 +55,8 @@ pub(crate) struct World {
     child: Child,
     pub(crate) http: String,
     pub(crate) mqtt: String,
+    /// Where MQTT is spoken over TLS, if it is.
+    pub(crate) mqtts: Option<String>,
     heard: Receiver<String>,
 }
 
@@ -66,9 +68,10 @@ impl World {
         let ready = lines.by_ref().map(|line| line.expect("a line")).find(|line| line.starts_with("ready ")).expect("it says ready");
         let address = |key: &str| ready.split(' ').find_map(|word| word.strip_prefix(key)).expect(key).to_owned();
         let (http, mqtt) = (address("http="), address("mqtt="));
+        let mqtts = ready.split_whitespace().find_map(|word| word.strip_prefix("mqtts=")).map(str::to_owned);
         let (tell, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
-        Self { child, http, mqtt, heard }
+        Self { child, http, mqtt, mqtts, heard }
     }
     /// What it printed after `ready` and before it fell silent.
     pub(crate) fn said(&self) -> Vec<String> {
