@@ -173,6 +173,9 @@ pub(crate) enum NetworkCommand {
         /// Shows what would change, and changes nothing
         #[arg(long)]
         dry_run: bool,
+        /// Tells every change, however many
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         at: At,
     },

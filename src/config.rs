@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) mqtt_tls: Option<TlsSettings>,
     /// MQTT messages of one owner.
     pub(crate) messages_per_s: u32,
+    /// That one owner may adopt.
+    pub(crate) datastreams: usize,
     pub(crate) networks: Vec<PathBuf>,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) edge: Option<Edge>,
@@ -41,6 +43,7 @@ impl Default for Config {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             mqtt_tls: None,
             messages_per_s: 50_000,
+            datastreams: 10_000,
             networks: Vec::new(),
             brokers: Vec::new(),
             edge: None,
@@ -92,6 +95,7 @@ struct Tls {
 #[serde(deny_unknown_fields)]
 struct Quota {
     messages_per_s: Option<Spanned<u32>>,
+    datastreams: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +203,7 @@ impl Config {
                 ),
             );
         }
+        config.datastreams = file.quota.as_ref().and_then(|quota| quota.datastreams).unwrap_or(config.datastreams);
         if let Some(rate) = file.quota.and_then(|quota| quota.messages_per_s) {
             if !(1..=10_000_000).contains(rate.get_ref()) {
                 complain(rate.span().start, format!("messages_per_s = {} can't be; it may be 1 to 10000000", rate.get_ref()));

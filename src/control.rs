@@ -29,10 +29,21 @@ const LONGEST_REQUEST: u64 = 1 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    TokenNew { owner: String, scopes: Vec<String> },
-    NetworkApply { files: Vec<PathBuf>, dry_run: bool },
+    TokenNew {
+        owner: String,
+        scopes: Vec<String>,
+    },
+    NetworkApply {
+        files: Vec<PathBuf>,
+        dry_run: bool,
+        /// Every change is told.
+        #[serde(default)]
+        all: bool,
+    },
     QuarantineList(Choice),
-    QuarantineShow { number: u64 },
+    QuarantineShow {
+        number: u64,
+    },
     QuarantineReplay(ReplayOrder),
     Ledger(LedgerOrder),
     Redecode(RedecodeOrder),
@@ -80,14 +91,14 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
                 Err(cause) => Answer::Wrong(vec![cause.to_string()]),
             }
         }
-        Request::NetworkApply { files, dry_run } => {
+        Request::NetworkApply { files, dry_run, all } => {
             let network = match load_network(files) {
                 Ok(network) => network,
                 Err(complaints) => return wrong(complaints),
             };
             match if *dry_run { store.preview(&network) } else { store.apply(&network) } {
                 Ok(changes) if changes.is_empty() => Answer::Lines(vec!["no change".into()]),
-                Ok(changes) => Answer::Lines(changes.iter().map(ToString::to_string).collect()),
+                Ok(changes) => Answer::Lines(crate::apply::lines(&changes, *all)),
                 Err(complaints) => wrong(complaints),
             }
         }

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{Settings, Store, load_network};
 
+/// Changes of the network that are told one by one: ten thousand meters would fill the log.
+const MOST_TOLD: usize = 20;
+
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(Complaints::from)?;
     let network = load_network(&config.networks).map_err(Complaints::from)?;
@@ -20,8 +23,6 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     if !config.networks.is_empty() {
         let changes = store.apply(&network).map_err(Complaints::from)?;
-        // Ten thousand meters would fill the log; `network apply --dry-run` tells them all.
-        const MOST_TOLD: usize = 20;
         for change in changes.iter().take(MOST_TOLD) {
             tracing::info!(event = "network", change = %change, "the network changed");
         }
@@ -29,7 +30,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
             tracing::info!(event = "network", changes = changes.len(), "the network changed; only the first changes are told one by one");
         }
     }
-    let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest };
+    let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams };
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings { messages_per_s: config.messages_per_s, ..DoorSettings::default() };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };

@@ -14,12 +14,14 @@ pub struct Limits {
     pub future_s: i64,
     /// The earliest time.
     pub earliest: Timestamp,
+    /// Datastreams that one owner may come to by adopting proposals; a network file is not bounded.
+    pub datastreams: usize,
 }
 
 impl Default for Limits {
-    /// Ten minutes ahead; nothing before the year 2000.
+    /// Ten minutes ahead; nothing before the year 2000; 10,000 datastreams.
     fn default() -> Self {
-        Self { future_s: 600, earliest: Timestamp::from_seconds(946_684_800) }
+        Self { future_s: 600, earliest: Timestamp::from_seconds(946_684_800), datastreams: 10_000 }
     }
 }
 

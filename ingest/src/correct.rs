@@ -3,7 +3,7 @@
 
 use crate::pipeline::Intake;
 use crate::qualify::qualify;
-use model::{Datastream, Interval, Observation, Quality, Scope, Timestamp, Viewer};
+use model::{Datastream, Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::{AuditEntry, Batch, Error, View};
@@ -75,7 +75,9 @@ impl Intake {
             let result = rounded(one.result * correction.factor + correction.offset);
             // Judged anew: what was beyond the sensor's span for a wrong factor is not any more.
             let phenomenon_time = one.phenomenon_time.plus_seconds(correction.shift_s);
-            qualify(Observation { result, phenomenon_time, received_at: now, quality: Quality::NOT_EVALUATED, ..*one }, datastream)
+            let quality = Quality::NOT_EVALUATED;
+            let judged = qualify(Observation { result, phenomenon_time, received_at: now, quality, ..*one }, datastream);
+            Observation { quality: judged.quality.with(QualityTest::Corrected, Flag::Good), ..judged }
         };
         let pairs: Vec<(Observation, Observation)> = found
             .iter()
@@ -245,7 +247,7 @@ mod tests {
     use crate::fixture;
     use crate::meters::Meters;
     use crate::replay::Mode;
-    use model::{Clock, Flag};
+    use model::Clock;
     use store::Outcome;
 
     fn levels(intake: &Intake) -> Vec<(f64, Flag)> {
@@ -291,6 +293,9 @@ mod tests {
         assert_eq!((done.number, done.changed), (Some(1), 4));
         let good = |values: &[f64]| values.iter().map(|value| (*value, Flag::Good)).collect::<Vec<_>>();
         assert_eq!(levels(&intake), good(&[1.42, 1.43, 1.44, 1.45, 1.5]));
+        // The device sends one again as it had it.
+        let again = intake.store().commit_blocking(Batch { observations: vec![observation(1, 143.0)], ..Batch::default() });
+        assert_eq!(again.expect("committed").outcomes, [Outcome::Duplicate]);
         // One of them is revised since; taking the correction back leaves it.
         intake.store().commit_blocking(Batch { observations: vec![observation(3, 1.46)], ..Batch::default() }).expect("committed");
         let back = intake.undo(1, "anna", "it was right").expect("taken back");

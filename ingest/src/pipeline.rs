@@ -64,6 +64,11 @@ impl Intake {
         &self.store
     }
 
+    #[must_use]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Decodes, binds, qualifies and hands the frame to the store's writer, in the order of the calls.
     /// The answer resolves when all of it is on disk, or can't be.
     #[must_use]

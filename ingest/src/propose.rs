@@ -165,6 +165,7 @@ impl Intake {
             );
             return Err(Unadopted::Wrong(wrong));
         };
+        self.check_quota(owner)?;
         let text = entries(owner, proposal, adoption).map_err(Unadopted::Wrong)?;
         let changes = self.store().adopt(&text.toml).map_err(Unadopted::Network)?;
         let mut adopted =
@@ -184,6 +185,23 @@ impl Intake {
         let left = view.quarantine(&wanted, usize::MAX).map_err(Unadopted::Store)?;
         adopted.left = left.iter().filter(of_channel).count();
         Ok(adopted)
+    }
+}
+
+impl Intake {
+    /// Room for one datastream more.
+    fn check_quota(&self, owner: &OwnerId) -> Result<(), Unadopted> {
+        let (most, registry) = (self.limits().datastreams, self.store().registry());
+        let count = registry.datastreams().filter(|datastream| datastream.owner == *owner && !datastream.retired).count();
+        if count >= most {
+            return Err(Unadopted::Wrong(format!(
+                "{owner} has {count} datastreams, as many as it may adopt; who runs this pescaia can raise datastreams under [quota], or add them in a network file"
+            )));
+        }
+        if count + 1 >= most / 5 * 4 {
+            tracing::warn!(event = "quota_near", %owner, datastreams = count + 1, most, "an owner has nearly as many datastreams as it may adopt");
+        }
+        Ok(())
     }
 }
 

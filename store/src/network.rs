@@ -93,6 +93,18 @@ pub enum ChangeKind {
     Restored,
 }
 
+impl ChangeKind {
+    /// `+`, `~` or `-`, as a preview shows it.
+    #[must_use]
+    pub fn sign(self) -> char {
+        match self {
+            Self::Added | Self::Restored => '+',
+            Self::Changed => '~',
+            Self::Retired => '-',
+        }
+    }
+}
+
 /// One line of what applying a network changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -104,13 +116,12 @@ pub struct Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, note) = match self.kind {
-            ChangeKind::Added => ('+', ""),
-            ChangeKind::Changed => ('~', ""),
-            ChangeKind::Retired => ('-', " (retired; what it measured stays)"),
-            ChangeKind::Restored => ('+', " (back in service)"),
+        let note = match self.kind {
+            ChangeKind::Added | ChangeKind::Changed => "",
+            ChangeKind::Retired => " (retired; what it measured stays)",
+            ChangeKind::Restored => " (back in service)",
         };
-        write!(f, "{sign} {} {}{note}", self.what, self.id)
+        write!(f, "{} {} {}{note}", self.kind.sign(), self.what, self.id)
     }
 }
 

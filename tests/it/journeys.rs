@@ -12,6 +12,7 @@ mod history;
 mod lost_link;
 mod modbus;
 mod mosquitto;
+mod onboarding;
 mod push;
 mod quarantine;
 mod replay;

@@ -1,4 +1,4 @@
-use model::{DatastreamId, Observation, Quality, Timestamp};
+use model::{DatastreamId, Observation, Quality, QualityTest, Timestamp};
 
 /// An observation without its datastream, as buffers and chunks hold it: 24 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +37,9 @@ impl Point {
     /// It stands no longer, and is kept so that it does not come back by being sent again.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.quality == Quality::WITHDRAWN.to_bits()
+    }
+    pub(crate) fn is_corrected(&self) -> bool {
+        Quality::from_bits(self.quality).is_some_and(|quality| quality.spoke(QualityTest::Corrected))
     }
     pub(crate) fn same_value(&self, other: &Self) -> bool {
         self.value.to_bits() == other.value.to_bits()

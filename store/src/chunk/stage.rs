@@ -5,10 +5,11 @@ use super::head::{Head, Heads, SHORT_CHUNK, Seal, merge};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
-use crate::engine::{Change, Engine, Row, Table};
-use crate::ledger::Entry;
+use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::ledger;
 use model::Observation;
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// What is to be staged.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ impl Stager {
         let mut superseded: HashMap<u32, Vec<Point>> = HashMap::new();
         // Built when a group first looks back at itself.
         let mut seen: Option<HashMap<(u32, i64), usize>> = None;
-        let mut recounted = Vec::new();
+        let (mut recounted, mut replaced) = (Vec::new(), Replaced::default());
         for observation in group.observations {
             let id = observation.datastream.0;
             let index = observation.datastream.index();
@@ -89,6 +90,10 @@ impl Stager {
             };
             match before {
                 Some(before) if changes_nothing(&before, &point, group.is_correction) => outcomes.push(Outcome::Duplicate),
+                // The device says again what was corrected since.
+                Some(before) if before.is_corrected() && !group.is_correction && replaced.holds(id, &point, engine)? => {
+                    outcomes.push(Outcome::Duplicate);
+                }
                 Some(before) => {
                     let change = i64::from(before.is_withdrawn()) - i64::from(point.is_withdrawn());
                     if change != 0 {
@@ -112,6 +117,29 @@ impl Stager {
             changes.push(put_superseded(id, commit, replaced)?);
         }
         Ok(Staged { commit, points, outcomes, recounted, seals: Vec::new(), log_bytes: 0, freed: None })
+    }
+}
+
+/// What stood once and was replaced: times and bits of values of a datastream, read when it is first asked for.
+#[derive(Default)]
+struct Replaced {
+    known: HashMap<u32, HashSet<(i64, u64)>>,
+}
+
+impl Replaced {
+    fn holds(&mut self, id: u32, point: &Point, engine: &dyn Engine) -> Result<bool, Error> {
+        let values = match self.known.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => {
+                let span = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
+                let mut values = HashSet::new();
+                for row in engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
+                    values.extend(codec::decode(&row.body)?.iter().map(|point| (point.at, point.value.to_bits())));
+                }
+                vacant.insert(values)
+            }
+        };
+        Ok(values.contains(&(point.at, point.value.to_bits())))
     }
 }
 
@@ -151,7 +179,7 @@ fn put_superseded(id: u32, commit: u64, mut replaced: Vec<Point>) -> Result<Chan
 }
 
 /// Adds the log record of what was staged, if there is anything to say.
-pub(crate) fn put_log(staged: &mut Staged, entries: &[Entry], changes: &mut Vec<Change>) {
+pub(crate) fn put_log(staged: &mut Staged, entries: &[ledger::Entry], changes: &mut Vec<Change>) {
     if staged.points.is_empty() && staged.seals.is_empty() && entries.is_empty() {
         return;
     }
