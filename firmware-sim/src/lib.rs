@@ -1,7 +1,10 @@
 //! Field hardware that speaks and fails, to the byte: level loggers and rain gauges over MQTT, a radar and the PLC of a
 //! pumping station over Modbus TCP, and a recorder that replays a real year. Bytes are written from datasheets; nothing here knows a decoder.
 
+pub mod bus;
+pub mod conduct;
 pub mod fleet;
+pub mod frame;
 pub mod gauge;
 pub mod image;
 pub mod link;
@@ -16,6 +19,7 @@ pub mod replay;
 pub mod roster;
 pub mod slave;
 pub mod wave;
+pub mod zoo;
 
 pub use fleet::{Fleet, Settings};
 pub use wave::Wave;
