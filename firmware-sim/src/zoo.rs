@@ -9,8 +9,8 @@ use model::RegisterSpace::Holding;
 
 /// What stands in all of them, m.
 pub const LEVEL_M: f64 = 2.608;
-/// The same in barrels of 42 US gallons over each square metre: what a radar shows that was set to HART's unit 46 by mistake.
-pub const IN_BARRELS: f64 = 16.404;
+/// The same in barrels of 42 US gallons over half a square metre: what a radar shows that was set to HART's unit 46 by mistake.
+pub const IN_BARRELS: f64 = 8.202;
 /// HART's code of barrels.
 pub const BARRELS: u16 = 46;
 
@@ -108,6 +108,6 @@ mod tests {
         let words = [0x4026, 0xE979, 0xE979, 0x4026, 0x2640, 0x79E9, 0x79E9, 0x2640, 2608];
         assert_eq!(plc().read(Holding, 0, 9), Some(words.to_vec()));
         // 0.158987 m³ a barrel.
-        assert!((IN_BARRELS * 0.158_987 - LEVEL_M).abs() < 0.001);
+        assert!((IN_BARRELS * 0.158_987 / 0.5 - LEVEL_M).abs() < 0.001);
     }
 }

@@ -15,3 +15,4 @@ mod mosquitto;
 mod push;
 mod quarantine;
 mod replay;
+mod zoo;
