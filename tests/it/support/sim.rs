@@ -2,6 +2,7 @@
 
 use firmware_sim::bus::{Bus, Instrument};
 use firmware_sim::frame::Framing;
+use model::{Clock, Timestamp};
 use std::future::Future;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -28,8 +29,22 @@ impl Field {
         format!("{key} = \"{address}\"")
     }
     /// Lets something run beside the test.
-    pub(crate) fn work<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
+    fn work<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
         self.runtime.spawn(work);
+    }
+    /// Waits for something to be done.
+    pub(crate) fn done<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}
+
+/// Simulated hardware at real brokers lives in real time.
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    #[allow(clippy::disallowed_methods, reason = "tests live in real time")]
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros().try_into().unwrap())
     }
 }
 
