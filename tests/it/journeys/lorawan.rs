@@ -77,6 +77,10 @@ fn fleet(name: &str, topics: &str, format: &str, told: fn(&Uplink) -> Event) {
             if number % 2 == 1 {
                 publish(&uplink);
             }
+            // And another network server heard it too, by its own gateway and its own clock.
+            if number % 2 == 0 {
+                publish(&uplink.heard_again("gw-9", 1));
+            }
         }
     }
     let seen = |mote: &Mote| world.observations(&mote.name, "period=PT3H");
