@@ -106,6 +106,7 @@ fn lie(name: &str, framing: Framing) {
             // No frame shows it: what gives it away is that no river stands so.
             None => {
                 let latest = world.latest(&format!("{id}-level"));
+                eprintln!("{name}: {lie:?} left {gaps:?} and {latest}");
                 assert!(!gaps.is_empty() || latest["quality"] == 4, "{lie:?}: {gaps:?} {latest}");
             }
         }

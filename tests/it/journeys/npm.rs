@@ -48,7 +48,7 @@ fn npm_mqtt_is_cut_off_in_both_versions_and_every_reading_arrives_once() {
         };
         eprintln!("version {version}: connected {connected} times, {failed} publishes were given back by the client");
         assert_eq!(acknowledged, COUNT, "version {version}");
-        assert!(connected >= 3, "version {version} connected {connected} times");
+        assert!(connected >= 2, "version {version} connected {connected} times");
         let levels: Vec<f64> = seen().into_iter().map(|(_, level)| level).collect();
         assert_eq!(levels, (0..COUNT).map(|number| number as f64 / 1000.0).collect::<Vec<_>>(), "version {version}: each once, in order");
     }
