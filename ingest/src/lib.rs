@@ -4,6 +4,7 @@ pub mod bind;
 pub mod commit;
 pub mod correct;
 pub mod decode;
+mod echo;
 pub mod edge;
 #[cfg(test)]
 mod fixture;

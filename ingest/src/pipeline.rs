@@ -5,6 +5,7 @@ use crate::commit::Settling;
 use crate::decode::logger;
 use crate::decode::sparkplug::Nodes;
 use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
+use crate::echo::Echoes;
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
@@ -27,6 +28,8 @@ pub struct Intake {
     arrivals: Arc<ArrivalTimes>,
     /// What Sparkplug's edge nodes said before.
     nodes: Arc<Mutex<Nodes>>,
+    /// Uplinks that may be told again.
+    echoes: Arc<Mutex<Echoes>>,
     meters: Meters,
 }
 
@@ -56,7 +59,8 @@ impl Intake {
     #[must_use]
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
-        Self { store, decoders: crate::decode::all().into(), limits: Arc::new(limits), arrivals: Arc::default(), nodes, meters }
+        let (decoders, limits) = (crate::decode::all().into(), Arc::new(limits));
+        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters }
     }
 
     #[must_use]
@@ -83,7 +87,9 @@ impl Intake {
             rebirth = heard.rebirth;
             self.bound(&frame, heard.decoded, &|_| true, &|_| ())
         } else {
-            self.read(&frame, &|_| true, &|_| ())
+            let mut decoded = self.decode(&frame);
+            self.echoes.lock().unwrap_or_else(PoisonError::into_inner).settle(&frame.owner, &mut decoded);
+            self.bound(&frame, decoded, &|_| true, &|_| ())
         };
         let Taken { observations, indexes, refused, tallies, payloads, .. } = taken;
         let rejects = quarantined(&frame, &refused);

@@ -3,6 +3,7 @@
 mod bombs;
 mod flood;
 mod kill;
+mod lying_slaves;
 mod poison;
 mod slow;
 mod sync_error;

@@ -3,6 +3,7 @@
 pub(crate) mod link;
 pub(crate) mod mosquitto;
 pub(crate) mod mqtt;
+pub(crate) mod sim;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -134,6 +135,17 @@ impl World {
                 None => return found,
             }
         }
+    }
+    /// Why and how often nothing was measured in the last hour, oldest first.
+    pub(crate) fn gaps(&self, datastream: &str) -> Vec<(String, u64)> {
+        let found = self.get(&format!("/api/v1/datastreams/{datastream}/gaps?period=PT1H"));
+        let gap = |gap: &Value| (gap["reason"].as_str().expect("a text").to_owned(), gap["count"].as_u64().expect("a number"));
+        found["items"].as_array().expect("items").iter().map(gap).collect()
+    }
+    /// What `/api/v1/latest` says of a datastream.
+    pub(crate) fn latest(&self, datastream: &str) -> Value {
+        let all = self.get("/api/v1/latest");
+        all["items"].as_array().expect("items").iter().find(|one| one["datastream"] == datastream).expect("it is listed").clone()
     }
     /// As `kill -9` does.
     pub(crate) fn kill(&mut self) {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 mod bus;
+mod ear;
 mod line;
 pub mod plan;
 pub mod probe;

@@ -2,6 +2,8 @@
 //! its clock seventy seconds fast. 72 rows, no duplicates, the ledger balances, the days it belongs to are whole.
 
 use crate::support::{Dir, World, eventually, now_s, one_gauge, said, token};
+use firmware_sim::backlog::Backlog;
+use model::Timestamp;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -20,34 +22,22 @@ fn publish(world: &World, lines: &[String]) {
     assert!(child.wait().unwrap().success());
 }
 
-/// The same lines in another order, the same each time.
-fn shuffled(lines: &[String], seed: usize) -> Vec<String> {
-    let mut lines = lines.to_vec();
-    let count = lines.len();
-    for place in 0..count {
-        lines.swap(place, (place * 31 + seed * 17) % count);
-    }
-    lines
-}
-
 #[test]
 fn a_gauge_that_was_offline_six_hours_resends_twice_and_is_whole_and_once() {
     let dir = Dir::new("dead-link");
     let world = World::run(&dir, &one_gauge().replace("period_s = 10", "period_s = 300"));
     // Six hours ago it fell silent, with its clock seventy seconds fast.
-    let clock_s = 70;
     let end = now_s() - now_s() % PERIOD_S;
-    let before = end - VALUES * PERIOD_S;
-    let line = |at: i64| format!("{{\"time\": {}, \"values\": {{\"level\": {}}}}}", at + clock_s, (at % 977) as f64 / 1000.0);
-    publish(&world, &[line(before)]);
+    let lost_at = Timestamp::from_seconds(end - VALUES * PERIOD_S);
+    let backlog = Backlog { lost_at, period_s: PERIOD_S, count: VALUES, clock_ahead_s: 70 };
+    publish(&world, &[backlog.message(0)]);
     let state = || world.get("/api/v1/latest")["items"][0].clone();
     eventually("it is seen", 5, || {
         state()["observation"].is_object() || state()["phenomenon_time"].is_string() || state()["age_s"].is_number()
     });
     assert_eq!(state()["stale"], true, "six hours old");
-    let missed: Vec<String> = (1..=VALUES).map(|number| line(before + number * PERIOD_S)).collect();
-    publish(&world, &shuffled(&missed, 3));
-    publish(&world, &shuffled(&missed, 8));
+    publish(&world, &backlog.resent(1));
+    publish(&world, &backlog.resent(2));
     let rows = world.observations("prova-level", "period=P1D");
     assert_eq!(rows.len(), usize::try_from(VALUES).unwrap() + 1, "72 rows and the one before");
     assert!(rows.is_sorted(), "in the order of the water, not of arrival");

@@ -1,10 +1,15 @@
 //! What stands behind gateways and agents: LoRaWAN through ChirpStack at a broker, Sparkplug with births and deaths, Telegraf over HTTP.
 
 use crate::support::mosquitto::Mosquitto;
+use crate::support::sim::{Field, WallClock};
 use crate::support::{Dir, World, configure, eventually, now_s, pescaia, said, token};
-use std::process::{Command, Stdio};
+use firmware_sim::life::Life;
+use firmware_sim::sparkplug::{EdgeNode, Said};
+use model::Clock;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
-const STATION: &str = r#"
+pub(super) const STATION: &str = r#"
 [[owner]]
 id = "acque"
 name = "Acque"
@@ -16,7 +21,7 @@ where = [43.72, 10.95]
 "#;
 
 /// A pescaia that listens to the broker for these topics in this format.
-fn listening(dir: &Dir, mosquitto: &Mosquitto, network: &str, topics: &str, format: &str) -> World {
+pub(super) fn listening(dir: &Dir, mosquitto: &Mosquitto, network: &str, topics: &str, format: &str) -> World {
     let config = configure(dir, network);
     let broker = format!(
         "[[broker]]\nname = \"field\"\naddress = \"127.0.0.1:{}\"\nowner = \"acque\"\ntopics = [\"{topics}\"]\nformat = \"{format}\"\n",
@@ -148,85 +153,49 @@ address = "piana/cabina/radar"
 feeds = [{ channel = "level", datastream = "empoli-level" }]
 "#;
 
-/// One field of protobuf: a number, or bytes.
-fn field(number: u8, varint: Option<u64>, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    match varint {
-        Some(mut value) => {
-            out.push(number << 3);
-            while value >= 0x80 {
-                out.push(u8::try_from(value & 0x7F).unwrap() | 0x80);
-                value >>= 7;
-            }
-            out.push(u8::try_from(value).unwrap());
-        }
-        None => {
-            out.push(number << 3 | 2);
-            out.push(u8::try_from(bytes.len()).unwrap());
-            out.extend(bytes);
-        }
-    }
-    out
-}
-
-/// A metric: name or alias, and a double.
-fn metric(name: Option<&str>, alias: u64, value: f64) -> Vec<u8> {
-    let mut metric = name.map_or_else(Vec::new, |name| field(1, None, name.as_bytes()));
-    metric.extend(field(2, Some(alias), &[]));
-    metric.extend(field(4, Some(10), &[]));
-    metric.push(13 << 3 | 1);
-    metric.extend(value.to_le_bytes());
-    metric
-}
-
-fn payload(seq: Option<u64>, metrics: &[Vec<u8>]) -> Vec<u8> {
-    let now_ms = u64::try_from(now_s()).unwrap() * 1000;
-    let mut out = field(1, Some(now_ms), &[]);
-    metrics.iter().for_each(|metric| out.extend(field(2, None, metric)));
-    out.extend(seq.map_or_else(Vec::new, |seq| field(3, Some(seq), &[])));
-    out
-}
-
-fn send(mosquitto: &Mosquitto, dir: &Dir, topic: &str, bytes: &[u8]) {
-    let file = dir.path().join("payload");
-    std::fs::write(&file, bytes).unwrap();
-    let done = Command::new("mosquitto_pub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port.to_string(), "-t", topic, "-f"])
-        .arg(&file)
-        .status()
-        .unwrap();
-    assert!(done.success());
-}
-
 #[test]
 fn a_sparkplug_node_is_understood_by_its_births_asked_after_a_gap_and_old_when_it_dies() {
     let dir = Dir::new("sparkplug");
     let mosquitto = Mosquitto::start(&dir);
     let world = listening(&dir, &mosquitto, &format!("{STATION}{NODE}"), "spBv1.0/#", "sparkplug");
-    let mut commands = Command::new("mosquitto_sub")
-        .args(["-h", "127.0.0.1", "-p", &mosquitto.port.to_string(), "-t", "spBv1.0/+/NCMD/#", "-F", "%t", "-C", "1", "-W", "20"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
     let levels = || world.observations("empoli-level", "period=PT1H").into_iter().map(|(_, level)| level).collect::<Vec<_>>();
-    let state = || world.get("/api/v1/latest")["items"][0].clone();
-    // The death's number, as the birth repeats it.
-    let life = [field(1, None, b"bdSeq"), field(4, Some(8), &[]), field(11, Some(3), &[])].concat();
-    send(&mosquitto, &dir, "spBv1.0/piana/NBIRTH/cabina", &payload(Some(0), std::slice::from_ref(&life)));
-    send(&mosquitto, &dir, "spBv1.0/piana/DBIRTH/cabina/radar", &payload(Some(1), &[metric(Some("level"), 7, 1.42)]));
+    let state = || world.latest("empoli-level");
+    let (field, clock) = (Field::new(), Arc::new(WallClock));
+    let node = Arc::new(Mutex::new(EdgeNode::new("piana", "cabina", "radar", &[("level", 1.42)])));
+    let broker = (std::net::Ipv4Addr::LOCALHOST, mosquitto.port).into();
+    let begin = || field.done(Life::begin(node.clone(), broker, clock.clone())).unwrap();
+    let says = |life: &Life, values: &[(f64, i64, bool)]| {
+        let said: Vec<Said> = values
+            .iter()
+            .map(|(value, ago_s, is_historical)| Said {
+                alias: 1,
+                value: *value,
+                at: clock.now().plus_seconds(-ago_s),
+                is_historical: *is_historical,
+            })
+            .collect();
+        field.done(life.says(&said)).unwrap();
+    };
+    let life = begin();
     eventually("the birth is there", 10, || levels() == [1.42]);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    send(&mosquitto, &dir, "spBv1.0/piana/DDATA/cabina/radar", &payload(Some(2), &[metric(None, 7, 1.5)]));
+    says(&life, &[(1.5, 0, false)]);
     eventually("the number is understood", 10, || levels() == [1.42, 1.5]);
     assert_eq!(state()["stale"], false);
-    send(&mosquitto, &dir, "spBv1.0/piana/DDATA/cabina/radar", &payload(Some(9), &[metric(None, 7, 9.9)]));
-    let asked = commands.wait_with_output();
-    let asked = asked.unwrap();
-    assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "spBv1.0/piana/NCMD/cabina", "a gap asks for a birth");
+    // A message is lost: the node is asked to be born again, and its births bring the current value.
+    node.lock().unwrap().loses_a_message();
+    says(&life, &[(1.6, 0, false)]);
     eventually("what can't be trusted waits", 10, || said(&dir, &["quarantine", "list"]).contains("unknown-alias"));
-    assert_eq!(levels(), [1.42, 1.5]);
-    send(&mosquitto, &dir, "spBv1.0/piana/NDEATH/cabina", &payload(None, &[life]));
+    eventually("and it was born again when asked", 10, || levels() == [1.42, 1.5, 1.6]);
+    says(&life, &[(1.7, 0, false)]);
+    eventually("its numbers are good again", 10, || levels() == [1.42, 1.5, 1.6, 1.7]);
+    // Cut off: the broker says its will.
+    drop(life);
     eventually("a dead node's level is old at once", 10, || state()["stale"] == true);
-    commands = Command::new("true").spawn().unwrap();
-    let _ = commands.wait();
+    // The next life brings what was kept in between, which takes its place in the past.
+    node.lock().unwrap().restarts();
+    let life = begin();
+    eventually("its birth is of now", 10, || state()["stale"] == false);
+    says(&life, &[(1.1, 1200, true), (1.2, 600, true)]);
+    eventually("history is there", 10, || levels().starts_with(&[1.1, 1.2, 1.42]));
+    assert_eq!((state()["result"].as_f64(), state()["stale"].as_bool()), (Some(1.7), Some(false)), "and is not of now");
 }

@@ -1,5 +1,6 @@
 //! One connection to one endpoint, made anew after everything that could leave a late answer in it.
 
+use super::ear::{Ear, Heard};
 use super::plan::Block;
 use model::{GapReason, ModbusWire, Parity, RegisterSpace};
 use std::io::ErrorKind;
@@ -40,13 +41,14 @@ const DRAIN: Duration = Duration::from_millis(30);
 pub(super) struct Line {
     wire: ModbusWire,
     context: Option<Context>,
+    heard: Heard,
     /// No question before then: the device, or the line after a silence, needs its quiet.
     quiet_until: Option<Instant>,
 }
 
 impl Line {
     pub(super) fn new(wire: &ModbusWire) -> Self {
-        Self { wire: wire.clone(), context: None, quiet_until: None }
+        Self { wire: wire.clone(), context: None, heard: Heard::default(), quiet_until: None }
     }
 
     /// As [`Line::read_once`]; a device that says that it is busy, or has taken note (exceptions 6 and 5), is asked again.
@@ -86,7 +88,7 @@ impl Line {
         let mut context = match self.context.take() {
             Some(context) => context,
             None => {
-                let context = connect(&self.wire, patience).await?;
+                let context = connect(&self.wire, patience, &self.heard).await?;
                 tokio::time::sleep(manners.after_connect).await;
                 context
             }
@@ -95,14 +97,19 @@ impl Line {
         let answer = timeout(patience, context.call(question(block))).await;
         let words = match answer {
             Err(_) => {
-                // On a line without numbers of transactions the answer may still come, and would be taken for that of the next
-                // question: the connection is gone, and the line is left alone as long again.
-                if !matches!(self.wire, ModbusWire::Tcp { .. }) {
-                    self.quiet_until = Some(Instant::now() + patience);
-                }
-                return Err(failure(GapReason::Timeout, format!("no answer within {patience:?}")));
+                self.leave_alone(patience);
+                return Err(match self.heard.bytes() {
+                    0 => failure(GapReason::Timeout, format!("no answer within {patience:?}")),
+                    bytes => failure(GapReason::BadAnswer, format!("{bytes} bytes within {patience:?}, and no whole answer in them")),
+                });
             }
-            Ok(Err(cause)) => return Err(wire_failure(&cause)),
+            Ok(Err(cause)) => {
+                // Another's answer, or to another question: the one to this may still be on its way.
+                if matches!(cause, Error::Protocol(_)) {
+                    self.leave_alone(patience);
+                }
+                return Err(wire_failure(&cause));
+            }
             Ok(Ok(Err(exception))) => {
                 self.keep(context, manners);
                 return Err(failure(GapReason::Exception(exception.into()), exception.to_string()));
@@ -113,6 +120,14 @@ impl Line {
         Ok(words)
     }
 
+    /// On a line without numbers of transactions an answer may still come, and would be taken for that of the next question: the
+    /// connection is gone, and the line is left alone as long again.
+    fn leave_alone(&mut self, patience: Duration) {
+        if !matches!(self.wire, ModbusWire::Tcp { .. }) {
+            self.quiet_until = Some(Instant::now() + patience);
+        }
+    }
+
     fn keep(&mut self, context: Context, manners: Manners) {
         self.context = Some(context);
         if !manners.between.is_zero() {
@@ -121,13 +136,14 @@ impl Line {
     }
 }
 
-async fn connect(wire: &ModbusWire, patience: Duration) -> Result<Context, Failure> {
+async fn connect(wire: &ModbusWire, patience: Duration, heard: &Heard) -> Result<Context, Failure> {
+    let heard = heard.clone();
     match wire {
-        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(stream(address, *is_outside, patience).await?)),
+        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(Ear::new(stream(address, *is_outside, patience).await?, heard))),
         ModbusWire::RtuOverTcp { address, is_outside } => {
             let mut stream = stream(address, *is_outside, patience).await?;
             drain(&mut stream).await;
-            Ok(rtu::attach(stream))
+            Ok(rtu::attach(Ear::new(stream, heard)))
         }
         ModbusWire::Serial { path, baud, parity, stop_bits } => {
             let parity = match parity {
@@ -139,7 +155,7 @@ async fn connect(wire: &ModbusWire, patience: Duration) -> Result<Context, Failu
             let builder = tokio_serial::new(path, *baud).parity(parity).stop_bits(stop_bits);
             let mut line = SerialStream::open(&builder).map_err(|cause| failure(GapReason::Unreachable, format!("{path}: {cause}")))?;
             drain(&mut line).await;
-            Ok(rtu::attach(line))
+            Ok(rtu::attach(Ear::new(line, heard)))
         }
     }
 }
