@@ -16,13 +16,21 @@ pub(crate) fn error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// What is wrong is told so often at once.
+const MOST: usize = 50;
+
 /// Everything that is wrong with what a person wrote, a line each.
 #[derive(Debug)]
 pub(crate) struct Complaints(pub(crate) Vec<String>);
 
 impl fmt::Display for Complaints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        let first: Vec<&str> = self.0.iter().take(MOST).map(String::as_str).collect();
+        f.write_str(&first.join("\n"))?;
+        if self.0.len() > MOST {
+            write!(f, "\n… and {} more", self.0.len() - MOST)?;
+        }
+        Ok(())
     }
 }
 

@@ -58,6 +58,7 @@ pub struct Kept {
     pub(crate) inflight: Gauge,
     pub(crate) mqtt_connections: Gauge,
     spool_bytes: Gauge,
+    spool_oldest_s: Gauge,
     spool_limit_bytes: Gauge,
     broker_connected: Family<BrokerName, Gauge>,
     mqtt_disconnects: Family<Reason, Counter>,
@@ -77,6 +78,7 @@ impl Default for Kept {
             inflight: Gauge::default(),
             mqtt_connections: Gauge::default(),
             spool_bytes: Gauge::default(),
+            spool_oldest_s: Gauge::default(),
             spool_limit_bytes: Gauge::default(),
             broker_connected: Family::default(),
             mqtt_disconnects: Family::default(),
@@ -98,6 +100,7 @@ impl Meters {
         registry.register("pescaia_ingest_inflight", "Messages on their way to the disk", self.inflight.clone());
         registry.register("pescaia_mqtt_connections", "Open MQTT connections", self.mqtt_connections.clone());
         registry.register("pescaia_spool_bytes", "What waits for the centre", self.spool_bytes.clone());
+        registry.register("pescaia_spool_oldest_seconds", "How long the oldest of it has waited", self.spool_oldest_s.clone());
         registry.register("pescaia_spool_limit_bytes", "How much may wait for the centre", self.spool_limit_bytes.clone());
         registry.register("pescaia_broker_connected", "1 while an external broker is connected", self.broker_connected.clone());
         registry.register("pescaia_mqtt_disconnects", "Closed MQTT connections by reason", self.mqtt_disconnects.clone());
@@ -119,7 +122,8 @@ impl Meters {
     pub(crate) fn acked_after(&self, seconds: f64) {
         self.ack_seconds.observe(seconds);
     }
-    pub(crate) fn spool(&self, bytes: u64, limit: u64) {
+    pub(crate) fn spool(&self, bytes: u64, limit: u64, oldest_s: i64) {
+        self.spool_oldest_s.set(oldest_s);
         self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.spool_limit_bytes.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }

@@ -15,7 +15,7 @@ impl Complaint {
     #[must_use]
     pub fn at(file: &str, text: &str, at: usize, message: String) -> Self {
         let before = text.get(..at).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
         Self { file: file.to_owned(), line, column, message }
     }

@@ -4,6 +4,7 @@
 use crate::engine::{Change, Engine, Order, Row, Span, Table};
 use crate::{Error, Store};
 use model::{DeviceId, Interval, OwnerId, Timestamp};
+use std::collections::HashMap;
 
 /// Bytes as a device sent them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,20 @@ pub struct Payload {
     pub bytes: Vec<u8>,
 }
 
-/// Adds a payload to a commit; `number` is its device's in the ledger. Two of one microsecond lie side by side.
-pub(crate) fn put(payload: &Payload, number: u32, place: usize, changes: &mut Vec<Change>) {
+/// How long raw payloads are kept, days: the observations made of them stay.
+const KEPT_DAYS: i64 = 400;
+
+/// When a device's payloads were last looked through for old ones, by its number in the ledger.
+pub(crate) type Trimmed = HashMap<u32, i64>;
+
+/// Adds a payload to a commit; `number` is its device's in the ledger. Two of one microsecond lie side by side. Once a day those go
+/// that are older than they are kept.
+pub(crate) fn put(payload: &Payload, number: u32, place: usize, trimmed: &mut Trimmed, changes: &mut Vec<Change>) {
+    let day = payload.received_at.seconds().div_euclid(86_400);
+    if trimmed.insert(number, day) != Some(day) {
+        let upto = Timestamp::from_seconds((day - KEPT_DAYS) * 86_400).micros();
+        changes.push(Change::DropThrough { table: Table::Payload, part: i64::from(number), at: upto });
+    }
     let mut body = vec![payload.port.unwrap_or(0), u8::from(payload.port.is_some()), u8::from(payload.heard_at.is_some())];
     body.extend_from_slice(&payload.heard_at.map_or(0, Timestamp::micros).to_le_bytes());
     body.extend_from_slice(&payload.bytes);

@@ -64,6 +64,7 @@ pub(crate) struct Writer {
     keeper: Bookkeeper,
     audit: Chain,
     late: LateMarks,
+    trimmed: payload::Trimmed,
     linger: Duration,
     clock: Arc<dyn Clock>,
     /// That there is no room was said, and has not changed since.
@@ -79,7 +80,18 @@ impl Writer {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let audit = Chain::restore(shared.engine.as_ref())?;
-        Ok(Self { shared, chunks, gaps: OpenGaps::default(), keeper, audit, late: LateMarks::default(), linger, clock, said_full: false })
+        Ok(Self {
+            shared,
+            chunks,
+            gaps: OpenGaps::default(),
+            keeper,
+            audit,
+            late: LateMarks::default(),
+            trimmed: payload::Trimmed::new(),
+            linger,
+            clock,
+            said_full: false,
+        })
     }
 
     /// Runs until it is told to stop or nobody can ask any more.
@@ -176,7 +188,8 @@ impl Writer {
                 self.gaps.put(gap, last, engine, &mut changes)?;
             }
             for (place, payload) in batch.payloads.iter().enumerate() {
-                payload::put(payload, self.keeper.number(&payload.owner, &payload.device), place, &mut changes);
+                let number = self.keeper.number(&payload.owner, &payload.device);
+                payload::put(payload, number, place, &mut self.trimmed, &mut changes);
             }
             silence::put(&batch.silenced, &batch.births, &mut changes);
             changes.extend(batch.sessions.iter().map(|session| {

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::time::Duration;
@@ -138,6 +139,23 @@ impl Collector for StoreMeters {
             let gauge = ConstGauge::new(value);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
+        }
+        // Without it the meters above are still worth reading.
+        let ledger = self.0.0.ledger_of_today().unwrap_or_default();
+        let help = "Readings of this civil day in the ledger, by owner; received is the sum of the others";
+        let mut family = encoder.encode_descriptor("pescaia_ledger_readings", help, None, MetricType::Gauge)?;
+        for (owner, account) in &ledger {
+            let counts = [
+                ("received", account.received),
+                ("accepted", account.accepted),
+                ("duplicate", account.duplicates),
+                ("revised", account.revised),
+                ("quarantined", account.quarantined),
+            ];
+            for (what, count) in counts {
+                let labels = [("owner", owner.as_str()), ("what", what)];
+                ConstGauge::new(count as f64).encode(family.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }

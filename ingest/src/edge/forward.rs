@@ -3,6 +3,7 @@
 use super::wire::Parcel;
 use crate::meters::Meters;
 use crate::source::{Stop, stopped};
+use model::Timestamp;
 use std::time::{Duration, Instant};
 use store::{Owed, Store, Waiting};
 
@@ -68,6 +69,8 @@ struct Lanes {
     /// Bytes of a batch of the backlog.
     size: usize,
     said_full: bool,
+    /// The first that waits, and when it came in.
+    oldest: Option<(u64, Timestamp)>,
 }
 
 impl Forwarder {
@@ -89,7 +92,7 @@ impl Forwarder {
     /// Forwards until `stop`.
     pub async fn run(self, mut stop: Stop) {
         let mut news = self.store.follow();
-        let mut lanes = Lanes { live_from: u64::MAX, is_cut: true, wait: SHORTEST_WAIT, size: 16 << 10, said_full: false };
+        let mut lanes = Lanes { live_from: u64::MAX, is_cut: true, wait: SHORTEST_WAIT, size: 16 << 10, said_full: false, oldest: None };
         let this = std::sync::Arc::new(self);
         loop {
             let waiting = this.store.waiting_for_centre().unwrap_or_default();
@@ -221,8 +224,19 @@ impl Forwarder {
         (sent, owed.iter().map(|one| one.sequence).collect(), length)
     }
 
+    /// How long the oldest has waited, seconds; 0 when nothing does.
+    fn oldest_s(&self, waiting: &Waiting, lanes: &mut Lanes) -> i64 {
+        let Some((first, _)) = waiting.ends else { return 0 };
+        if lanes.oldest.is_none_or(|(known, _)| known != first) {
+            let owed = self.store.owed(first, first, 1).unwrap_or_default();
+            let since = owed.first().and_then(|owed| owed.observations.first()).map(|one| one.received_at);
+            lanes.oldest = since.map(|since| (first, since));
+        }
+        lanes.oldest.map_or(0, |(_, since)| self.store.clock().now().seconds() - since.seconds())
+    }
+
     fn tell(&self, waiting: &Waiting, lanes: &mut Lanes) {
-        self.meters.spool(waiting.bytes, self.settings.max_bytes);
+        self.meters.spool(waiting.bytes, self.settings.max_bytes, self.oldest_s(waiting, lanes));
         let is_near = waiting.bytes >= self.settings.max_bytes / 5 * 4;
         if is_near && !lanes.said_full {
             tracing::error!(

@@ -22,6 +22,10 @@ impl NetworkFile {
     /// A complaint about `key` of the entry that begins at byte `at`.
     pub(super) fn complain(&self, at: usize, key: &str, message: String) -> Complaint {
         let rest = self.text.get(at..).unwrap_or("");
+        if !rest.starts_with("[[") {
+            // A row of a table has no keys.
+            return Complaint::at(&self.name, &self.text, at, message);
+        }
         // The key's own line, if it is found before the next entry; else the entry's.
         let mut offset = at;
         let mut found = at;

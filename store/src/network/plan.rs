@@ -61,6 +61,8 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
     let mut origins = current.clone();
     let mut places: Places<'_> = HashMap::new();
     let mut complaints = Vec::new();
+    // By the file that an entry comes from already: the first such entry, and how many there are.
+    let mut taken: BTreeMap<&str, (&super::NetworkFile, usize, String, usize)> = BTreeMap::new();
     for file in &network.files {
         let mut put = |kind: &'static str, id: &str, at: usize, entry: Entry| {
             let key = (kind, id.to_owned());
@@ -76,7 +78,7 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
             if let Some(before) = other.filter(|before| before.file != ADOPTED)
                 && !network.files.iter().any(|other| other.name == before.file)
             {
-                complaints.push(file.complain(at, "id", format!("the {kind} \"{id}\" already comes from {}", before.file)));
+                taken.entry(&before.file).or_insert_with(|| (file, at, format!("the {kind} \"{id}\""), 0)).3 += 1;
             }
             let number = before.and_then(|before| before.number);
             origins.entries.insert(key, Origin { file: file.name.clone(), retired: false, number, entry });
@@ -109,6 +111,16 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
                 .entries
                 .insert(key, Origin { file: file.name.clone(), retired: false, number: None, entry: Entry::Feed(placed.entry.clone()) });
         }
+    }
+    for (other, (file, at, what, count)) in taken {
+        let message = match count {
+            1 => format!("{what} already comes from {other}"),
+            _ => format!(
+                "{what} and {} more entries already come from {other}; apply that file again, or take them out of one of the two",
+                count - 1
+            ),
+        };
+        complaints.push(file.complain(at, "id", message));
     }
     for (key, origin) in &mut origins.entries {
         if network.files.iter().any(|file| file.name == origin.file) && !places.contains_key(key) {

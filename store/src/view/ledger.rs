@@ -1,8 +1,10 @@
 //! The ledger for its owner: what became of what each device sent, and what should have come.
 
 use super::View;
-use crate::Error;
-use model::{Account, Datastream, DatastreamKey, Device, DeviceId, Interval, Scope, Timestamp, Viewer, civil_day, civil_days, epoch_day};
+use crate::{Error, Store};
+use model::{
+    Account, Datastream, DatastreamKey, Device, DeviceId, Interval, OwnerId, Scope, Timestamp, Viewer, civil_day, civil_days, epoch_day,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
@@ -31,6 +33,25 @@ pub struct Missing {
     pub datastream: DatastreamKey,
     pub from: Timestamp,
     pub to: Timestamp,
+}
+
+impl Store {
+    /// The sum of every owner's ledger on the civil day that it is now, by owner.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn ledger_of_today(&self) -> Result<BTreeMap<OwnerId, Account>, Error> {
+        let shared = self.shared();
+        let book = shared.book.read().unwrap_or_else(PoisonError::into_inner);
+        let mut sums: BTreeMap<OwnerId, Account> = BTreeMap::new();
+        for (number, account) in book.day(shared.engine.as_ref(), epoch_day(civil_day(self.clock().now())))? {
+            if let Some((owner, _)) = book.name(number) {
+                let sum = sums.entry(owner.clone()).or_default();
+                *sum = sum.plus(account);
+            }
+        }
+        Ok(sums)
+    }
 }
 
 impl View {

@@ -95,6 +95,7 @@ fn a_broker_that_is_killed_again_and_again_is_found_again_and_nothing_it_handed_
     check(&[&world], start..start + rounds);
     let auditor = token(&dir, "demo", &["audit"]);
     let ledger = world.get_as("/api/v1/ledger?device=prova", Some(&auditor)).1;
+    assert_eq!(world.metric("pescaia_ledger_readings{owner=\"demo\",what=\"accepted\"}"), u64::try_from(rounds).unwrap());
     assert!(ledger.contains(&format!("\"accepted\":{rounds},")) && ledger.contains("\"balances\":true"), "{ledger}");
 }
 

@@ -32,9 +32,13 @@ fn ten_thousand_meters_are_previewed_applied_and_applied_again() {
     let reading = format!("[{{\"device\":\"{:016X}\",\"time\":{},\"values\":{{\"volume_counter\":12.5}}}}]", 7777, now_s());
     let (status, answer) = world.post("/api/v1/observations", &pusher, "application/json", &reading);
     assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)), "{answer}");
-    let bad = dir.write("bad.csv", &table.replacen("volume_counter", "volume_conter", 1));
-    let told = said(&dir, &["network", "apply", bad.to_str().unwrap()]);
-    assert!(told.contains("bad.csv:2") && told.contains("did you mean \"volume_counter\"?"), "{told}");
+    let renamed = dir.write("meters.csv", &table);
+    let told = said(&dir, &["network", "apply", renamed.to_str().unwrap()]);
+    assert!(told.contains("\"dma-0\" and 20099 more entries already come from") && told.lines().count() == 1, "{told}");
+    dir.write("contatori.csv", &table.replace("volume_counter", "volume_conter"));
+    let told = said(&dir, &["network", "apply", file]);
+    assert!(told.contains("contatori.csv:2:1  unknown property \"volume_conter\", did you mean \"volume_counter\"?"), "{told}");
+    assert!(told.lines().count() == 51 && told.trim_end().ends_with("more"), "{told}");
 }
 
 #[test]
