@@ -112,6 +112,7 @@ impl Store {
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
+            last_commit: watch::channel(0).0,
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
@@ -214,6 +215,12 @@ impl Store {
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<[Observation]>> {
         self.inner.shared.committed.subscribe()
+    }
+
+    /// The number of the last commit with something to hand on: for those who only want to know that there is something.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.shared.last_commit.subscribe()
     }
 
     /// Civil days that were over when something of them was committed and that [`Store::forget_late`] has not yet struck off.

@@ -53,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) committed: broadcast::Sender<Arc<[Observation]>>,
     /// The last commit with something of a day that was over.
     pub(crate) late: watch::Sender<u64>,
+    pub(crate) last_commit: watch::Sender<u64>,
     /// What is done when a commit fails for good, after everybody who waited was told.
     pub(crate) on_poison: fn(&Error),
 }
@@ -233,6 +234,7 @@ impl Writer {
         if !edges.is_empty() {
             self.shared.edges.write().unwrap_or_else(PoisonError::into_inner).extend(edges);
         }
+        self.shared.last_commit.send_replace(staged.commit);
         if has_late {
             self.shared.late.send_replace(staged.commit);
         }

@@ -91,7 +91,7 @@ impl Forwarder {
 
     /// Forwards until `stop`.
     pub async fn run(self, mut stop: Stop) {
-        let mut news = self.store.follow();
+        let mut news = self.store.commits();
         let mut lanes = Lanes { live_from: u64::MAX, is_cut: true, wait: SHORTEST_WAIT, size: 16 << 10, said_full: false, oldest: None };
         let this = std::sync::Arc::new(self);
         loop {
@@ -100,7 +100,7 @@ impl Forwarder {
             let Some((first, last)) = waiting.ends else {
                 tokio::select! {
                     () = stopped(&mut stop) => return,
-                    _ = news.recv() => tokio::time::sleep(Duration::from_millis(this.settings.gather_ms)).await,
+                    _ = news.changed() => tokio::time::sleep(Duration::from_millis(this.settings.gather_ms)).await,
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
                 }
                 continue;
