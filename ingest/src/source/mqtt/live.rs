@@ -15,6 +15,7 @@ use routes::{Map, Routes};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -98,8 +99,14 @@ impl Live {
         }
         if !heard.following {
             heard.following = true;
-            // Followed from this moment on: what is committed after the SUBACK is heard.
-            tokio::spawn(self.clone().follow(self.store.follow()));
+            // Followed from this moment on: what is committed after the SUBACK is heard. On a thread of its own: telling many is long
+            // work, and who acknowledges must not wait behind it.
+            let (live, committed, runtime) = (self.clone(), self.store.follow(), Handle::current());
+            let telling = move || runtime.block_on(live.follow(committed));
+            if let Err(cause) = std::thread::Builder::new().name("mqtt-live".into()).spawn(telling) {
+                tracing::error!(event = "mqtt_live", %cause, "no thread for the live feed; who subscribed hears nothing until it subscribes again");
+                heard.following = false;
+            }
         }
     }
 
@@ -155,7 +162,7 @@ impl Live {
         loop {
             tokio::select! {
                 commit = committed.recv() => match commit {
-                    Ok(commit) => self.say(&commit, &mut routes).await,
+                    Ok(commit) => self.say(&commit, &mut routes),
                     Err(RecvError::Lagged(missed)) => {
                         self.meters.mqtt_dropped.inc_by(missed);
                         tracing::warn!(event = "mqtt_live_lagged", commits = missed, "subscribers missed commits: more is committed than can be told; all of it is on disk");
@@ -173,7 +180,7 @@ impl Live {
         }
     }
 
-    async fn say(&self, commit: &[Observation], routes: &mut Routes) {
+    fn say(&self, commit: &[Observation], routes: &mut Routes) {
         {
             let map = self.map();
             let heard = self.heard();
@@ -184,8 +191,6 @@ impl Live {
             if dropped > 0 {
                 self.meters.mqtt_dropped.inc_by(dropped);
             }
-            // A big commit for many listeners must not keep a thread from acknowledging.
-            tokio::task::coop::consume_budget().await;
         }
     }
 
