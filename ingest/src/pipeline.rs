@@ -11,7 +11,6 @@ use crate::meters::Meters;
 use crate::qualify::qualify;
 use crate::recurring::Recurring;
 use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{Batch, Payload, Registry, Store, Tally};
@@ -42,9 +41,9 @@ pub(crate) struct Taken {
     pub(crate) refused: Vec<Refused>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) payloads: Vec<Payload>,
-    /// Of each device, where its tally is.
-    places: HashMap<DeviceId, usize>,
-    /// Of each observation, whose tally counts it.
+    /// The devices of the tallies, in their order.
+    tallied: Recurring<DeviceId>,
+    /// Of each observation, whose tally counts it; empty as long as there is but one.
     counted_in: Vec<usize>,
 }
 
@@ -144,7 +143,7 @@ impl Intake {
                 Ok(observation) => {
                     let place = taken.tally(frame, &device.id, caller.tally, |tally| tally.observations += 1);
                     caller.tally = Some(place);
-                    taken.counted_in.push(place);
+                    taken.counted(place);
                     taken.observations.push(qualified(observation, &registry));
                     taken.indexes.push(index);
                 }
@@ -261,9 +260,9 @@ impl Taken {
     /// Counts one reading more of a device, `also` in its own way; where its tally is, if that is not known yet.
     fn tally(&mut self, frame: &Frame, device: &DeviceId, known: Option<usize>, also: impl FnOnce(&mut Tally)) -> usize {
         let place = known.unwrap_or_else(|| {
-            *self.places.entry(device.clone()).or_insert_with(|| {
+            self.tallied.number(device).unwrap_or_else(|| {
                 self.tallies.push(tally(&frame.owner, device, frame.received_at));
-                self.tallies.len() - 1
+                self.tallied.add(device.clone())
             })
         });
         if let Some(tally) = self.tallies.get_mut(place) {
@@ -271,6 +270,15 @@ impl Taken {
             also(tally);
         }
         place
+    }
+    /// The next observation is counted in this tally.
+    fn counted(&mut self, place: usize) {
+        if place > 0 && self.counted_in.is_empty() {
+            self.counted_in = vec![0; self.observations.len()];
+        }
+        if place > 0 || !self.counted_in.is_empty() {
+            self.counted_in.push(place);
+        }
     }
     fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: Option<Said>) {
         let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());

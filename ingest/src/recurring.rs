@@ -4,8 +4,12 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// So many are found by looking at each; most messages speak of one.
+const FEW: usize = 8;
+
 /// Numbers names from 0, in the order in which they first came.
 pub(crate) struct Recurring<K> {
+    /// Once they are more than a few.
     numbers: HashMap<K, usize>,
     /// Each name, and the number of the one that came after it last time.
     names: Vec<(K, usize)>,
@@ -26,7 +30,11 @@ impl<K: Hash + Eq + Clone> Recurring<K> {
     {
         let expected = self.names.get(self.last).map(|(_, next)| *next)?;
         let is_as_expected = self.names.get(expected).is_some_and(|(known, _)| known.borrow() == name);
-        let number = if is_as_expected { expected } else { *self.numbers.get(name)? };
+        let number = match is_as_expected {
+            true => expected,
+            false if self.names.len() <= FEW => self.names.iter().position(|(known, _)| known.borrow() == name)?,
+            false => *self.numbers.get(name)?,
+        };
         self.follows(number);
         Some(number)
     }
@@ -34,7 +42,11 @@ impl<K: Hash + Eq + Clone> Recurring<K> {
     pub(crate) fn add(&mut self, name: K) -> usize {
         let number = self.names.len();
         self.names.push((name.clone(), 0));
-        self.numbers.insert(name, number);
+        if number == FEW {
+            self.numbers = self.names.iter().enumerate().map(|(number, (name, _))| (name.clone(), number)).collect();
+        } else if number > FEW {
+            self.numbers.insert(name, number);
+        }
         self.follows(number);
         number
     }
@@ -53,13 +65,13 @@ mod tests {
     #[test]
     fn names_keep_their_numbers_in_whatever_order_they_come() {
         let mut names: Recurring<String> = Recurring::default();
-        let numbered: Vec<usize> = "abcabcaccbbad"
+        let numbered: Vec<usize> = "abcabcaccbbadefghijklihabk"
             .chars()
             .map(|name| {
                 let name = name.to_string();
                 names.number(name.as_str()).unwrap_or_else(|| names.add(name))
             })
             .collect();
-        assert_eq!(numbered, [0, 1, 2, 0, 1, 2, 0, 2, 2, 1, 1, 0, 3]);
+        assert_eq!(numbered, [0, 1, 2, 0, 1, 2, 0, 2, 2, 1, 1, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 8, 7, 0, 1, 10]);
     }
 }

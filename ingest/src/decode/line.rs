@@ -29,7 +29,7 @@ impl Decoder for Line {
         };
         let micros_of = precision(&frame.route);
         let (mut last, mut numbers) = (Series::default(), Vec::new());
-        decoded.readings.reserve(text.len() / 64);
+        decoded.readings.reserve(text.len() / 40);
         let mut untold = 0_usize;
         for (index, line) in text.split('\n').enumerate() {
             let line = line.trim_ascii();

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 /// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
 const LOG_LIMIT: usize = 48 << 20;
 /// The log grows by such a part of its limit before anybody looks what of it can go: looking and dropping cost as much for little as for much.
-const LOG_STEPS: usize = 16;
+const LOG_STEPS: usize = 64;
 /// Chunks fetched at once while reading on.
 const FETCH: usize = 32;
 

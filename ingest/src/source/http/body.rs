@@ -12,6 +12,9 @@ const MOST_WASTE: usize = 64 << 20;
 const IDLE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// Bytes that are made ready because a request announces them.
+const BELIEVED: usize = 512 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unkept {
     TooLarge,
@@ -34,7 +37,9 @@ async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
 
 /// The whole body, of at most `most` bytes; of a larger one nothing is kept.
 pub(super) async fn collect(mut body: Body, most: usize) -> Result<Bytes, Unkept> {
-    let mut whole = BytesMut::new();
+    // As much as is announced, and no more than is worth believing.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = BytesMut::with_capacity(announced.min(most).min(BELIEVED));
     while let Some(piece) = next(&mut body).await {
         let piece = piece.map_err(|_| Unkept::Broken)?;
         if whole.len() + piece.len() > most {
