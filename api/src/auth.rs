@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::problem::Problem;
+use crate::query::Params;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -57,6 +58,15 @@ impl FromRequestParts<Api> for Seen {
                 })?
             }
         };
-        Ok(Self { view: api.store.seen_by(&viewer), is_public: viewer == Viewer::Public })
+        let view = api.store.seen_by(&viewer);
+        let params = Params::from_request_parts(parts, api).await?;
+        let view = match params.instant("as_of")? {
+            Some(at) if at > view.now() => {
+                return Err(params.bad(format!("as_of={at} lies ahead of now; leave it out for what is served now")));
+            }
+            Some(at) => view.as_of(at),
+            None => view,
+        };
+        Ok(Self { view, is_public: viewer == Viewer::Public })
     }
 }

@@ -66,7 +66,7 @@ impl Params {
         let parse = |text: &str| parse_civil_day(text).ok_or_else(|| self.bad(format!("{name}={text} is no day; write 2026-11-23")));
         self.get(name).map(parse).transpose()
     }
-    fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+    pub(crate) fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         self.get(name).map(|text| Timestamp::parse(text).map_err(|cause| self.bad(format!("{name}: {cause}")))).transpose()
     }
     /// `from` and `to`, or `period` back from now; a day when nothing is said.

@@ -10,6 +10,7 @@ mod layer;
 mod log;
 mod point;
 mod stage;
+mod versions;
 
 pub(crate) use column::{Reader, put_varint, zigzag};
 pub(crate) use layer::{ChunkWriter, Chunks, Recovered};

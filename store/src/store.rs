@@ -208,7 +208,7 @@ impl Store {
 
     #[must_use]
     pub fn seen_by(&self, viewer: &Viewer) -> View {
-        View { store: self.clone(), viewer: viewer.clone() }
+        View { store: self.clone(), viewer: viewer.clone(), as_of: None }
     }
 
     /// Every observation as it was committed, in commit order, unfiltered: for the live feed and derivations, which filter with a view.
@@ -317,10 +317,10 @@ impl History for Store {
         self.commit_blocking(batch).map(|receipt| receipt.outcomes)
     }
     fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
-        self.inner.shared.chunks.scan(datastream, interval, limit)
+        self.inner.shared.chunks.scan(datastream, interval, limit, None)
     }
     fn scan_back(&self, datastream: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
-        let points = self.inner.shared.chunks.last_before(datastream, to.micros(), limit)?;
+        let points = self.inner.shared.chunks.last_before(datastream, to.micros(), limit, None)?;
         Ok(points.into_iter().map(|point| point.observation(datastream)).collect())
     }
     fn latest(&self, datastream: DatastreamId) -> Option<Observation> {

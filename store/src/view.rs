@@ -15,6 +15,7 @@ pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};
 
 use crate::Error;
+use crate::chunk::Point;
 use crate::engine::{Span, Table};
 use crate::gaps::gap_of;
 use model::{Datastream, DatastreamId, Gap, Interval, Observation, Station, Timestamp, Viewer};
@@ -27,12 +28,47 @@ use std::sync::Arc;
 pub struct View {
     pub(crate) store: crate::Store,
     pub(crate) viewer: Viewer,
+    /// When it was looked at; now when it is not given.
+    pub(crate) as_of: Option<Timestamp>,
 }
 
+/// Nothing that is further ahead of its receipt than this is looked for.
+const AHEAD_S: i64 = 86_400;
+
 impl View {
+    /// The store as this viewer saw it at an earlier moment, to the second: observations with the values, and the states, that were
+    /// served then, whatever was revised, withdrawn or received since. What stands in the field is as it is now: the network of that
+    /// day, and thresholds without a date, are not kept.
+    #[must_use]
+    pub fn as_of(self, at: Timestamp) -> Self {
+        Self { as_of: Some(at), ..self }
+    }
+    /// The time, or the moment that is looked back at.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.store.clock().now()
+        self.as_of.unwrap_or_else(|| self.store.clock().now())
+    }
+    #[must_use]
+    pub fn looks_back(&self) -> bool {
+        self.as_of.is_some()
+    }
+    fn silent_since(&self, id: DatastreamId) -> Option<Timestamp> {
+        self.store.silent_since(id).filter(|since| *since <= self.now())
+    }
+    fn visit(&self, id: DatastreamId, interval: Interval, each: impl FnMut(Point) -> ControlFlow<()>) -> Result<(), Error> {
+        self.store.shared().chunks.visit(id, interval, self.as_of, each)
+    }
+    fn last_before(&self, id: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
+        let to = self.as_of.map_or(to, |as_of| to.min(as_of.plus_seconds(AHEAD_S)));
+        let points = self.store.shared().chunks.last_before(id, to.micros(), limit, self.as_of)?;
+        Ok(points.into_iter().map(|point| point.observation(id)).collect())
+    }
+    /// The last of each, in their order.
+    fn last_of(&self, ids: &[DatastreamId]) -> Result<Vec<Option<Observation>>, Error> {
+        match self.as_of {
+            None => Ok(self.store.shared().chunks.last_of(ids)),
+            Some(_) => ids.iter().map(|id| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop())).collect(),
+        }
     }
     #[must_use]
     pub fn viewer(&self) -> &Viewer {
@@ -91,7 +127,7 @@ impl View {
     /// [`Error::Damaged`] rather than a wrong value.
     pub fn observations(&self, datastream: &Datastream, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
         match self.gate(datastream) {
-            Some(id) => self.store.shared().chunks.scan(id, interval, limit),
+            Some(id) => self.store.shared().chunks.scan(id, interval, limit, self.as_of),
             None => Ok(Vec::new()),
         }
     }
@@ -101,7 +137,7 @@ impl View {
     /// As [`View::observations`].
     pub fn each_observation(&self, datastream: &Datastream, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
         let Some(id) = self.gate(datastream) else { return Ok(()) };
-        self.store.shared().chunks.visit(id, interval, |point| {
+        self.visit(id, interval, |point| {
             each(point.observation(id));
             ControlFlow::Continue(())
         })
@@ -112,8 +148,7 @@ impl View {
     /// As [`View::observations`].
     pub fn observations_before(&self, datastream: &Datastream, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
-        let points = self.store.shared().chunks.last_before(id, to.micros(), limit)?;
-        Ok(points.into_iter().map(|point| point.observation(id)).collect())
+        self.last_before(id, to, limit)
     }
     /// Gaps that touch the interval, ascending.
     ///
@@ -123,12 +158,24 @@ impl View {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let span = Span { part: i64::from(id.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
         let rows = self.store.shared().engine.covering(Table::Gap, span, usize::MAX)?;
-        Ok(rows.iter().filter_map(gap_of).filter(|gap| gap.to >= interval.from).collect())
+        let gaps = rows.iter().filter_map(gap_of).filter(|gap| gap.to >= interval.from && gap.from <= self.now());
+        Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())
     }
     /// Count of observations and the extent of their phenomenon times, both ends included.
     #[must_use]
     pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> {
-        let (count, first, last) = self.store.shared().chunks.extent(self.gate(datastream)?)?;
+        let id = self.gate(datastream)?;
+        if self.looks_back() {
+            let (mut count, mut ends) = (0, None);
+            let looked = self.visit(id, Interval::ALL, |point| {
+                count += 1;
+                ends = Some((ends.map_or(point.at, |(first, _)| first), point.at));
+                ControlFlow::Continue(())
+            });
+            let (first, last) = ends.filter(|_| looked.is_ok())?;
+            return Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)));
+        }
+        let (count, first, last) = self.store.shared().chunks.extent(id)?;
         Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)))
     }
 }

@@ -33,10 +33,11 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
 
 /// Times in which polls of the device failed, and why. A value is never carried across them.
 #[utoipa::path(get, path = "/api/v1/datastreams/{id}/gaps", tag = "datastreams",
-    params(("id" = String, Path), ("from" = Option<String>, Query), ("to" = Option<String>, Query), ("period" = Option<String>, Query, example = "P7D")),
+    params(("id" = String, Path), ("from" = Option<String>, Query), ("to" = Option<String>, Query), ("period" = Option<String>, Query, example = "P7D"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, body = Page<GapOut>), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&["from", "to", "period"])?;
+    params.only(&["from", "to", "period", "as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     let interval = params.interval(seen.view.now())?;

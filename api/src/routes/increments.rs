@@ -24,10 +24,11 @@ const MOST: usize = 50_000;
         ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to"),
         ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome); from reading to reading when left out"),
         ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
-        ("cursor" = Option<String>, Query, description = "next_cursor of the page before")),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, body = Page<IncrementOut>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&["from", "to", "period", "agg", "limit", "cursor"])?;
+    params.only(&["from", "to", "period", "agg", "limit", "cursor", "as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     if datastream.class != SignalClass::Counter {

@@ -14,10 +14,11 @@ use geojson::JsonObject;
 /// The last observation of every datastream that you may see, with its age and state. One call is enough for a map.
 #[utoipa::path(get, path = "/api/v1/latest", tag = "observations",
     params(("station" = Option<String>, Query, description = "Only those of this station"), ("property" = Option<String>, Query, example = "water_level"),
-        ("f" = Option<String>, Query, description = "json (default) or geojson")),
+        ("f" = Option<String>, Query, description = "json (default) or geojson"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, description = "By datastream", body = Page<LatestOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
-    params.only(&["station", "property", "f"])?;
+    params.only(&["station", "property", "f", "as_of"])?;
     let format = params.choice("f", &["json", "geojson"])?;
     let property = params.get("property").map(str::to_owned);
     if let Some(word) = property.as_deref().filter(|word| model::ObservedProperty::from_word(word).is_none()) {

@@ -40,11 +40,12 @@ struct Question {
         ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
-        ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas")),
+        ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, description = "Observations; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv"])?;
+    params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv", "as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     let asked = params.interval(seen.view.now())?;

@@ -1,11 +1,12 @@
 use super::cache::Cache;
 use super::head::{Head, Heads, merge};
 use super::stage::{Group, Staged, Stager, existing, put_log, seal};
+use super::versions::Versions;
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
 use crate::ledger::Entry;
-use model::{DatastreamId, Interval, Observation};
+use model::{DatastreamId, Interval, Observation, Timestamp};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -197,7 +198,7 @@ impl Chunks {
         if !last.is_withdrawn() {
             return Some(last.observation(datastream));
         }
-        match self.last_before(datastream, last.at, 1) {
+        match self.last_before(datastream, last.at, 1, None) {
             Ok(before) => before.last().map(|point| point.observation(datastream)),
             Err(cause) => {
                 tracing::error!(event = "damaged", datastream = datastream.0, %cause, "what stands before a withdrawn value can't be read");
@@ -227,15 +228,17 @@ impl Chunks {
         self.heads().iter().map(|head| head.count).sum()
     }
 
-    /// Gives every point of `interval` to `each`, ascending, each time once, until it breaks.
+    /// Gives every point of `interval`, as it was served at `as_of` or is now, to `each`, ascending, each time once, until it breaks.
     pub(crate) fn visit(
         &self,
         datastream: DatastreamId,
         interval: Interval,
+        as_of: Option<Timestamp>,
         mut each: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        let versions = Versions::load(self.engine.as_ref(), datastream, as_of)?;
         let (from, to) = (interval.from.micros(), interval.to.micros());
-        let mut each = |point: Point| if point.is_withdrawn() { ControlFlow::Continue(()) } else { each(point) };
+        let mut each = |point: Point| versions.of(point).map_or(ControlFlow::Continue(()), &mut each);
         // Buffers before chunks: what is sealed in between is seen twice, never missed.
         let buffered = self.buffered(datastream, from, to);
         let mut waiting = buffered.as_slice();
@@ -296,12 +299,18 @@ impl Chunks {
     }
 
     /// The observations of `interval`, ascending, at most `limit` from the earliest.
-    pub(crate) fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+    pub(crate) fn scan(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        limit: usize,
+        as_of: Option<Timestamp>,
+    ) -> Result<Vec<Observation>, Error> {
         let mut found = Vec::new();
         if interval.is_empty() || limit == 0 {
             return Ok(found);
         }
-        self.visit(datastream, interval, |point| {
+        self.visit(datastream, interval, as_of, |point| {
             found.push(point.observation(datastream));
             if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -318,8 +327,15 @@ impl Chunks {
         Ok(found)
     }
 
-    /// The last `limit` points before `to`, ascending.
-    pub(crate) fn last_before(&self, datastream: DatastreamId, to: i64, limit: usize) -> Result<Vec<Point>, Error> {
+    /// The last `limit` points before `to`, as they were served at `as_of` or are now, ascending.
+    pub(crate) fn last_before(
+        &self,
+        datastream: DatastreamId,
+        to: i64,
+        limit: usize,
+        as_of: Option<Timestamp>,
+    ) -> Result<Vec<Point>, Error> {
+        let versions = Versions::load(self.engine.as_ref(), datastream, as_of)?;
         let buffered = self.buffered(datastream, i64::MIN, to);
         let mut found = buffered;
         let mut upto = to;
@@ -333,11 +349,11 @@ impl Chunks {
             found = merge(points.get(..inside).unwrap_or(&[]), &found);
             upto = row.at;
             let certain = found.get(found.partition_point(|point| point.at < upto)..).unwrap_or(&[]);
-            if certain.iter().filter(|point| !point.is_withdrawn()).count() >= limit {
+            if certain.iter().filter(|point| versions.of(**point).is_some()).count() >= limit {
                 break;
             }
         }
-        found.retain(|point| !point.is_withdrawn());
+        let mut found: Vec<Point> = found.into_iter().filter_map(|point| versions.of(point)).collect();
         Ok(found.split_off(found.len().saturating_sub(limit)))
     }
 

@@ -58,7 +58,7 @@ impl View {
     pub fn buckets(&self, datastream: &Datastream, interval: Interval, bucket: Bucket, limit: usize) -> Result<Vec<BucketRow>, Error> {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let mut rows: Vec<BucketRow> = Vec::new();
-        self.store.shared().chunks.visit(id, interval, |point| add(&mut rows, point, bucket, limit))?;
+        self.visit(id, interval, |point| add(&mut rows, point, bucket, limit))?;
         for row in &mut rows {
             #[expect(clippy::cast_precision_loss, reason = "a count of observations")]
             let count = row.count as f64;

@@ -119,12 +119,12 @@ impl View {
         let registry = self.store.registry();
         let now = self.now();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
-        let last = self.store.shared().chunks.last_of(&ids);
+        let last = self.last_of(&ids)?;
         let mut found = Vec::with_capacity(datastreams.len());
         for (datastream, observation) in datastreams.iter().zip(last) {
             let observation = observation.filter(|_| self.sees(datastream));
             let Some(station) = registry.station(datastream.station.as_str()) else { continue };
-            let state = judge(datastream, observation.as_ref(), self.store.silent_since(datastream.id), now, |last, seconds| {
+            let state = judge(datastream, observation.as_ref(), self.silent_since(datastream.id), now, |last, seconds| {
                 Ok(Cow::Owned(self.recent(datastream, last, seconds)?))
             })?;
             found.push(Latest::of(datastream, station, observation, state, now));

@@ -111,7 +111,7 @@ impl View {
                 missing.push(Missing { datastream: datastream.key.clone(), from: at, to: next });
             }
         };
-        self.store.shared().chunks.visit(datastream.id, day, |point| {
+        self.visit(datastream.id, day, |point| {
             let at = Timestamp::from_micros(point.at);
             look(covered_to, at);
             covered_to = at;

@@ -67,11 +67,22 @@ fn a_clock_that_was_wrong_is_corrected_seen_in_the_audit_and_taken_back() {
     let preview = correct(&["--dry-run"]);
     assert!(preview.contains("50 observations would be revised"), "{preview}");
     assert_eq!(first(&world), Some(instant(start + 70)));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let seen_at = instant(now_s());
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     let done = correct(&[]);
     assert!(done.contains("50 observations are revised; this is change 1"), "{done}");
     assert_eq!(first(&world), Some(instant(start)));
     assert_eq!(world.observations("prova-level", "period=P1D").len(), 50);
     assert_eq!(world.get("/api/v1/datastreams/prova-level")["count"], 50);
+    // What was seen before is still to be had: the values, the latest, the hours.
+    let then = world.observations("prova-level", &format!("period=P1D&as_of={seen_at}"));
+    assert_eq!((then.len(), then.first().map(|(time, _)| time.clone())), (50, Some(instant(start + 70))));
+    let latest = |query: &str| world.get(&format!("/api/v1/latest{query}"))["items"][0]["phenomenon_time"].clone();
+    assert_eq!(latest(&format!("?as_of={seen_at}")), instant(start + 560));
+    assert_eq!(latest(""), instant(start + 490));
+    assert!(world.observations("prova-level", &format!("period=P1D&as_of={}", instant(start))).is_empty(), "nothing had come yet");
+    assert_eq!(world.get_as("/api/v1/latest?as_of=2126-01-01T00:00:00Z", None).0, 400, "ahead of now");
     // The logger was not told, and sends its backlog again as it has it.
     assert_eq!(push(start + 70, 50)["duplicates"].as_u64(), Some(50));
     assert_eq!(first(&world), Some(instant(start)));
