@@ -87,6 +87,30 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// The whole store into one file, beside the running instance or without one; read back before it counts
+    #[command(after_help = "Example, every night:\n  pescaia backup /mnt/backup/pescaia-$(date +%F).db --config pescaia.toml\n\n\
+                            The file holds hashes of passwords and what is private: it is readable by its owner only. The configuration and\n\
+                            the keys of TLS are not in it. A plain copy of a running store's directory is no backup.")]
+    Backup {
+        /// A new file
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+    /// A backup into an empty directory, or into the running instance, which then has what both have
+    #[command(after_help = "Examples:\n  pescaia restore /mnt/backup/pescaia-2026-11-23.db --data /var/lib/pescaia\n\n\
+                            Where the backup and the store hold different values for one time, the one that came later is served and the\n\
+                            other is kept.")]
+    Restore {
+        /// What pescaia backup wrote
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Reads every byte of a store, or of a backup, and says whether it is as it was written; beside a running instance too
+    #[command(after_help = "Examples:\n  pescaia verify --config pescaia.toml\n  pescaia verify /mnt/backup/pescaia-2026-11-23.db\n\n\
+                            Exit code 1 when something is damaged; it is named.")]
+    Verify(VerifyOptions),
     /// What could not be taken: why, and how to take it once that is mended
     Quarantine {
         #[command(subcommand)]
@@ -270,6 +294,29 @@ pub(crate) struct At {
     /// The configuration that names the data directory
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// What is read: one of the three.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct VerifyOptions {
+    /// A backup
+    file: Option<PathBuf>,
+    /// The data directory
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The configuration that names the data directory
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl VerifyOptions {
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub(crate) fn database(&self) -> Result<PathBuf, crate::say::Complaints> {
+        let at = At { data: self.data.clone(), config: self.config.clone() };
+        self.file.clone().map_or_else(|| Ok(at.data_dir()?.join("store.db")), Ok)
+    }
 }
 
 impl At {

@@ -54,6 +54,13 @@ pub(crate) enum Request {
     Adopted,
     Import(ImportOrder),
     Export(ExportOrder),
+    Backup {
+        file: PathBuf,
+    },
+    Restore {
+        file: PathBuf,
+        who: String,
+    },
 }
 
 /// Lines for the terminal, or what is wrong.
@@ -112,6 +119,7 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
         Request::Adopted => proposals::adopted(intake),
+        Request::Backup { .. } | Request::Restore { .. } => crate::backup::carry_out(store, request, &mut |_| ()),
         Request::Import(_) | Request::Export(_) => Answer::Wrong(vec!["this command carries a file".into()]),
     }
 }
@@ -133,6 +141,20 @@ pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     };
     send(&stream, request)?;
     replies(stream, &mut |_| Ok(()))
+}
+
+/// As [`ask`], for what takes its time: `line` hears how far it is.
+pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
+    let Ok(stream) = Blocking::connect(socket(dir)) else {
+        return on_store(dir, |store| Ok(crate::backup::carry_out(store, request, line)));
+    };
+    send(&stream, request)?;
+    replies(stream, &mut |said| {
+        if let Reply::Goes(said) = said {
+            line(said);
+        }
+        Ok(())
+    })
 }
 
 /// As [`ask`], for an import: the bytes of `source` go along.
@@ -259,6 +281,9 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
+        Ok(request @ (Request::Backup { .. } | Request::Restore { .. })) => {
+            crate::backup::carry_out(store, &request, &mut |line| drop(say(&Reply::Goes(line))))
+        }
         Ok(request) => carry_out(intake, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };

@@ -45,9 +45,14 @@ pub(crate) struct CorrectOrder {
 impl CorrectOrder {
     /// With the name of the person at the terminal.
     pub(crate) fn signed(mut self) -> Self {
-        self.who = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "control".into());
+        self.who = person();
         self
     }
+}
+
+/// Who sits at the terminal, as the system calls them.
+pub(crate) fn person() -> String {
+    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "control".into())
 }
 
 pub(crate) fn correct(intake: &Intake, order: &CorrectOrder) -> Answer {

@@ -18,6 +18,16 @@ pub(crate) enum Line {
         cells: Vec<String>,
         complaint: String,
     },
+    /// Of a backup: bytes written.
+    Copied {
+        bytes: u64,
+        of: u64,
+    },
+    /// Of a backup: datastreams read.
+    Read {
+        datastreams: u64,
+        of: u64,
+    },
 }
 
 /// What is imported and how, without its bytes, which follow on the socket.

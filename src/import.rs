@@ -82,6 +82,7 @@ impl Telling {
                 }
                 None => {}
             },
+            Line::Copied { .. } | Line::Read { .. } => {}
             Line::Refused { cells, complaint } if complaint.is_empty() => self.header = cells,
             Line::Refused { cells, complaint } => {
                 self.complaints += 1;

@@ -1,6 +1,7 @@
 //! `pescaia`: one binary from field hardware to a durable store, an API and pages. Roles are subcommands.
 
 mod apply;
+mod backup;
 mod cli;
 mod clock;
 mod config;
@@ -59,6 +60,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Export { datastream, from, to, italian, out, at } => {
             import::export_command(history::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
         }
+        Command::Backup { file, at } => backup::backup_command(&file, &at)?,
+        Command::Restore { file, at } => backup::restore_command(&file, &at)?,
+        Command::Verify(options) => backup::verify_command(&options)?,
         Command::Quarantine { command } => match command {
             QuarantineCommand::List { choice, at } => quarantine::command(&Request::QuarantineList(choice), &at)?,
             QuarantineCommand::Show { number, at } => quarantine::command(&Request::QuarantineShow { number }, &at)?,

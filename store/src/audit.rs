@@ -70,28 +70,33 @@ impl Chain {
     }
 }
 
+/// Every entry, with each link of the chain looked at.
+pub(crate) fn entries(engine: &dyn Engine) -> Result<Vec<AuditEntry>, Error> {
+    let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+    let rows = engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?;
+    let mut hash = String::new();
+    let mut entries = Vec::with_capacity(rows.len());
+    for (row, number) in rows.iter().zip(1_u64..) {
+        let damaged = || Error::Damaged { what: format!("the list of changes at entry {number}") };
+        let text = std::str::from_utf8(&row.body).map_err(|_| damaged())?;
+        let (before, body) = text.split_once('\n').ok_or_else(damaged)?;
+        let entry: AuditEntry = serde_json::from_str(body).map_err(|_| damaged())?;
+        if before != hash || entry.number != number {
+            return Err(damaged());
+        }
+        hash = sha256_hex(&row.body);
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
 impl Store {
     /// Every change that people made, the first first.
     ///
     /// # Errors
     /// [`Error::Io`] when the store can't be read; [`Error::Damaged`] when an entry is not as it was written, or one is missing.
     pub fn audit(&self) -> Result<Vec<AuditEntry>, Error> {
-        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
-        let rows = self.shared().engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?;
-        let mut hash = String::new();
-        let mut entries = Vec::with_capacity(rows.len());
-        for (row, number) in rows.iter().zip(1_u64..) {
-            let damaged = || Error::Damaged { what: format!("the list of changes at entry {number}") };
-            let text = std::str::from_utf8(&row.body).map_err(|_| damaged())?;
-            let (before, body) = text.split_once('\n').ok_or_else(damaged)?;
-            let entry: AuditEntry = serde_json::from_str(body).map_err(|_| damaged())?;
-            if before != hash || entry.number != number {
-                return Err(damaged());
-            }
-            hash = sha256_hex(&row.body);
-            entries.push(entry);
-        }
-        Ok(entries)
+        entries(self.shared().engine.as_ref())
     }
 
     /// What a commit replaced in a datastream, ascending in time.

@@ -12,10 +12,12 @@ mod point;
 mod stage;
 mod versions;
 
+pub(crate) use codec::decode as decode_points;
 pub(crate) use column::{Reader, put_varint, zigzag};
 pub(crate) use layer::{ChunkWriter, Chunks, Recovered};
 pub(crate) use point::Point;
 pub(crate) use stage::{Group, Staged};
+pub(crate) use versions::Versions;
 
 /// The log record of these observations, as a commit would write it.
 pub(crate) fn pack(observations: &[model::Observation]) -> Vec<u8> {

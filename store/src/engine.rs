@@ -7,6 +7,7 @@ pub(crate) use memory::Memory;
 pub(crate) use sqlite::Sqlite;
 
 use crate::Error;
+use std::path::Path;
 
 /// The tables of rows with two whole numbers as key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,6 +157,8 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn disk_bytes(&self) -> u64;
     /// Gives freed space back and empties the write-ahead log; for backups, benches and a quiet end.
     fn settle(&self) -> Result<(), Error>;
+    /// Writes all that is committed at one moment into a new file, beside a writer that goes on. Synced when it returns `Ok`.
+    fn copy_to(&self, path: &Path) -> Result<(), Error>;
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 
 mod access;
 mod audit;
+mod backup;
 mod batch;
+mod check;
 mod chunk;
 mod complaint;
 mod cursor;
 mod digest;
+mod disk;
 mod engine;
 mod error;
 mod gaps;
@@ -17,6 +20,7 @@ mod health;
 mod history;
 mod late;
 mod ledger;
+mod merge;
 mod network;
 mod outbox;
 mod payload;
@@ -30,15 +34,19 @@ mod writer;
 
 pub use access::NewToken;
 pub use audit::AuditEntry;
+pub use backup::{Progress, restore_into};
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
+pub use check::{Checked, check};
 pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
 pub use digest::sha256_hex;
+pub use disk::free_bytes;
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
 pub use late::LateDay;
 pub use ledger::Tally;
+pub use merge::Merged;
 pub use network::{
     Change, ChangeKind, LIBRARY, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_layout, parse_network,
     parse_profile, parse_toml,

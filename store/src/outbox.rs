@@ -184,7 +184,7 @@ fn encode(observations: &[Observation], gaps: &[Gap]) -> Vec<u8> {
     body
 }
 
-fn decode(row: &Row) -> Result<Owed, Error> {
+pub(crate) fn decode(row: &Row) -> Result<Owed, Error> {
     let damaged = || Error::Damaged { what: format!("row {} of the outbox", row.at) };
     let (length, rest) = row.body.split_first_chunk::<4>().ok_or_else(damaged)?;
     let (packed, gaps) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;

@@ -22,6 +22,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod networks;
 use networks::Networks;
+pub(crate) use networks::registry_of;
 
 /// Commits that a slow follower may lag behind before it is told that it missed some.
 const FOLLOW_COMMITS: usize = 1024;
@@ -255,6 +256,21 @@ impl Store {
         self.ask(|answer| Work::Documents(vec![change], answer))?;
         self.inner.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(&token.text, owner, scopes);
         Ok(token)
+    }
+
+    /// Tokens of another store that are not known here.
+    pub(crate) fn take_over_tokens(&self, other: &dyn Engine) -> Result<(), Error> {
+        let ours = self.inner.shared.engine.documents("token")?;
+        let theirs = other.documents("token")?;
+        let new: Vec<_> = theirs.into_iter().filter(|token| !ours.iter().any(|known| known.id == token.id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let changes = new.iter().cloned().map(Change::PutDocument).collect();
+        self.ask(|answer| Work::Documents(changes, answer))?;
+        let all: Vec<_> = ours.into_iter().chain(new).collect();
+        *self.inner.tokens.write().unwrap_or_else(PoisonError::into_inner) = Tokens::restore(&all);
+        Ok(())
     }
 
     /// Who holds this token; `None` if nobody does.

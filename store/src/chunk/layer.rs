@@ -234,9 +234,19 @@ impl Chunks {
         datastream: DatastreamId,
         interval: Interval,
         as_of: Option<Timestamp>,
+        each: impl FnMut(Point) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.visit_of(datastream, interval, &Versions::load(self.engine.as_ref(), datastream, as_of)?, each)
+    }
+
+    /// As [`Chunks::visit`], with the choice among the values of one time made before.
+    pub(crate) fn visit_of(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        versions: &Versions,
         mut each: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let versions = Versions::load(self.engine.as_ref(), datastream, as_of)?;
         let (from, to) = (interval.from.micros(), interval.to.micros());
         let mut each = |point: Point| versions.of(point).map_or(ControlFlow::Continue(()), &mut each);
         // Buffers before chunks: what is sealed in between is seen twice, never missed.

@@ -1,6 +1,7 @@
 use super::{Change, Document, Engine, Key, Order, Row, Span, Table};
 use crate::Error;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 /// Rows in the memory of the process: for tests, gone at its end.
@@ -76,6 +77,11 @@ impl Engine for Memory {
 
     fn settle(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let cause = "what lives in memory has no file".to_owned();
+        Err(Error::Io { action: format!("copying into {}", path.display()), cause })
     }
 }
 

@@ -42,14 +42,7 @@ impl Sqlite {
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         } else {
-            let found: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
-            if found != APPLICATION_ID {
-                return Err(Error::Foreign { path: path.to_owned() });
-            }
-            let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-            if found > FORMAT {
-                return Err(Error::Newer { found, known: FORMAT });
-            }
+            recognise(&connection, path)?;
         }
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
@@ -63,6 +56,42 @@ impl Sqlite {
             writer: Mutex::new(Writer { connection, commits: 0, poisoned: None }),
             readers: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Opens a file to look at it, as it is at this moment: a backup, or the store of an instance that goes on beside. Nothing can
+    /// be committed to it. Also says what SQLite itself finds wrong with the file.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub(crate) fn snapshot(path: &Path) -> Result<(Self, Vec<String>), Error> {
+        if !path.is_file() {
+            return Err(Error::Io { action: format!("opening {}", path.display()), cause: "there is no such file".into() });
+        }
+        let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
+            _ => io(&format!("opening {}", path.display()), &cause),
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || Connection::open_with_flags(path, flags).map_err(failed);
+        let reader = open()?;
+        reader.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+        reader.execute_batch("BEGIN").map_err(failed)?;
+        recognise(&reader, path)?;
+        let mut faults = Vec::new();
+        let checked = (|| {
+            let mut statement = reader.prepare("PRAGMA integrity_check(20)")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                faults.push(row.get::<_, String>(0)?);
+            }
+            Ok(())
+        })();
+        match checked {
+            Ok(()) => faults.retain(|fault| fault != "ok"),
+            Err::<(), rusqlite::Error>(cause) => faults.push(cause.to_string()),
+        }
+        let writer = Writer { connection: open()?, commits: 0, poisoned: Some("it is open to be read only".into()) };
+        Ok((Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(vec![reader]) }, faults))
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
@@ -177,6 +206,31 @@ impl Engine for Sqlite {
         })();
         settled.map_err(|cause| io("settling the database", &cause))
     }
+
+    fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        // A file of its own, compact, of one moment; whoever reads it needs no write-ahead log.
+        let target = path.display().to_string();
+        self.reading(|connection| connection.execute("VACUUM INTO ?1", [&target]))?;
+        let sync = || std::fs::File::open(path)?.sync_all();
+        sync().map_err(|cause| Error::Io { action: format!("syncing {target}"), cause: cause.to_string() })
+    }
+}
+
+/// Whether the file is ours, and of a format that this pescaia knows.
+fn recognise(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
+        _ => io("opening the database", &cause),
+    };
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(Error::Foreign { path: path.to_owned() });
+    }
+    let found = pragma("user_version")?;
+    if found > FORMAT {
+        return Err(Error::Newer { found, known: FORMAT });
+    }
+    Ok(())
 }
 
 /// Fails with the cause as text: the operating system's words reach the person who mends it.

@@ -8,7 +8,8 @@ use crate::registry::{Names, Registry};
 use crate::{Complaint, Error};
 use model::{DatastreamId, Device, DeviceId, Link, Owner};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Every entry that was ever applied, as it was written, by kind and id.
@@ -55,10 +56,33 @@ pub(crate) struct Plan {
 /// Where complaints about an entry go: the file and the byte, while a network is being applied.
 type Places<'a> = HashMap<(&'static str, String), (&'a super::NetworkFile, usize)>;
 
+impl OriginMap {
+    /// Lets entries follow their file to another directory, e.g. with a backup to another machine: where a file of `network` has the
+    /// name of one, and only one, that entries come from and that no longer `exists`, they are its entries.
+    fn follow_moved(&mut self, network: &Network, exists: impl Fn(&str) -> bool) {
+        let known: BTreeSet<String> = self.entries.values().map(|origin| origin.file.clone()).collect();
+        let name = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
+        for file in network.files.iter().filter(|file| !known.contains(&file.name)) {
+            let namesakes: Vec<&String> = known.iter().filter(|other| name(other) == name(&file.name)).collect();
+            if let [gone] = namesakes.as_slice()
+                && !exists(gone)
+            {
+                for origin in self.entries.values_mut().filter(|origin| origin.file == **gone) {
+                    origin.file.clone_from(&file.name);
+                }
+            }
+        }
+    }
+}
+
+/// `exists` says whether a file that entries come from is still there.
+///
 /// # Errors
 /// Every complaint at once.
-pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<Complaint>> {
-    let mut origins = current.clone();
+pub(crate) fn plan(before: &OriginMap, network: &Network, exists: impl Fn(&str) -> bool) -> Result<Plan, Vec<Complaint>> {
+    let mut origins = before.clone();
+    origins.follow_moved(network, exists);
+    let current = &origins.clone();
     let mut places: Places<'_> = HashMap::new();
     let mut complaints = Vec::new();
     // By the file that an entry comes from already: the first such entry, and how many there are.
@@ -116,7 +140,7 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
         let message = match count {
             1 => format!("{what} already comes from {other}"),
             _ => format!(
-                "{what} and {} more entries already come from {other}; apply that file again, or take them out of one of the two",
+                "{what} and {} more entries already come from {other}; apply that file again, take them out of one of the two, or remove that file if this one takes its place",
                 count - 1
             ),
         };
@@ -135,7 +159,7 @@ pub(crate) fn plan(current: &OriginMap, network: &Network) -> Result<Plan, Vec<C
         complaints.dedup();
         return Err(complaints);
     }
-    let (changes, documents) = differences(current, &origins);
+    let (changes, documents) = differences(before, &origins);
     Ok(Plan { registry, origins, changes, documents })
 }
 

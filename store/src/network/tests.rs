@@ -1,4 +1,4 @@
-use super::plan::{OriginMap, Plan, plan, restore};
+use super::plan::{self, OriginMap, Plan, restore};
 use super::{Network, load_embedded, parse_profile};
 
 const PROFILE: &str = r#"
@@ -50,6 +50,10 @@ feeds = [{ channel = "level", datastream = "ponte-level" }]
 fn load(text: &str) -> Result<Network, Vec<String>> {
     let complaints = |found: Vec<crate::Complaint>| found.iter().map(ToString::to_string).collect();
     load_embedded("net.toml", text, &[("radar.toml", PROFILE)]).map_err(complaints)
+}
+
+fn plan(origins: &OriginMap, network: &Network) -> Result<Plan, Vec<crate::Complaint>> {
+    plan::plan(origins, network, |_| true)
 }
 
 fn planned(origins: &OriginMap, network: &Network) -> Plan {
@@ -132,6 +136,20 @@ fn a_network_applied_twice_changes_nothing_and_what_disappears_is_retired() {
     let (registry, origins) = restore(first.documents).expect("kept");
     assert!(registry.device("medio", "radar").is_some());
     assert!(planned(&origins, &network).changes.is_empty());
+}
+
+#[test]
+fn entries_follow_a_file_that_went_to_another_directory() {
+    let named = |name: &str, text: &str| load_embedded(name, text, &[("radar.toml", PROFILE)]).expect("good");
+    let first = planned(&OriginMap::default(), &named("/old/net.toml", GOOD));
+    let elsewhere = named("/new/net.toml", GOOD);
+    let said = plan(&first.origins, &elsewhere).err().expect("two files claim the same");
+    assert!(said[0].message.contains("already come from /old/net.toml"), "{said:?}");
+    let gone = plan::plan(&first.origins, &elsewhere, |_| false).ok().expect("followed");
+    assert!(gone.documents.len() == first.documents.len() && gone.documents.iter().all(|one| one.file == "/new/net.toml"));
+    let device = GOOD.find("[[device]]").expect("there");
+    let without = planned(&gone.origins, &named("/new/net.toml", &GOOD[..device]));
+    assert_eq!(without.changes.len(), 1, "what is no longer in it is retired");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::registry::Registry;
 use crate::writer::Work;
 use crate::{Complaint, Error};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -27,17 +28,30 @@ pub(super) struct Networks {
     origins: Mutex<OriginMap>,
 }
 
+/// The entries that an engine holds.
+fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
+    let mut documents = Vec::new();
+    for kind in KINDS {
+        for kept in engine.documents(kind)? {
+            let damaged = |cause: serde_json::Error| Error::Damaged { what: format!("{kind} {}: {cause}", kept.id) };
+            let Kept { number, file, retired, body } = serde_json::from_str(&kept.body).map_err(damaged)?;
+            documents.push(Document { kind, id: kept.id, number, file, retired, body });
+        }
+    }
+    Ok(documents)
+}
+
+/// The registry that an engine holds.
+///
+/// # Errors
+/// [`Error::Damaged`] names the entry.
+pub(crate) fn registry_of(engine: &dyn Engine) -> Result<Registry, Error> {
+    network::restore(documents(engine)?).map(|(registry, _)| registry)
+}
+
 impl Networks {
     pub(super) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
-        let mut documents = Vec::new();
-        for kind in KINDS {
-            for kept in engine.documents(kind)? {
-                let damaged = |cause: serde_json::Error| Error::Damaged { what: format!("{kind} {}: {cause}", kept.id) };
-                let Kept { number, file, retired, body } = serde_json::from_str(&kept.body).map_err(damaged)?;
-                documents.push(Document { kind, id: kept.id, number, file, retired, body });
-            }
-        }
-        let (registry, origins) = network::restore(documents)?;
+        let (registry, origins) = network::restore(documents(engine)?)?;
         Ok(Self { registry: watch::channel(Arc::new(registry)).0, origins: Mutex::new(origins) })
     }
     pub(super) fn registry(&self) -> Arc<Registry> {
@@ -48,7 +62,44 @@ impl Networks {
     }
 }
 
+fn is_there(file: &str) -> bool {
+    std::path::Path::new(file).exists()
+}
+
 impl Store {
+    /// Adds the entries of another store that are not known here, and says which; what is known stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names an entry that can't be read; otherwise as [`Store::commit`].
+    pub(crate) fn take_over_registry(&self, other: &dyn Engine) -> Result<Vec<String>, Error> {
+        let networks = &self.inner.networks;
+        let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = documents(self.inner.shared.engine.as_ref())?;
+        let known: HashSet<(&'static str, String)> = all.iter().map(|document| (document.kind, document.id.clone())).collect();
+        let mut numbers = 0_u32..;
+        let taken = all.iter().filter_map(|document| document.number).max();
+        let mut next = || numbers.by_ref().find(|number| taken.is_none_or(|taken| *number > taken));
+        let (mut changes, mut added) = (Vec::new(), Vec::new());
+        let mut theirs = documents(other)?;
+        theirs.retain(|document| !known.contains(&(document.kind, document.id.clone())));
+        for mut document in theirs {
+            document.number = document.number.and_then(|_| next());
+            let Document { kind, id, number, file, retired, body } = &document;
+            let kept = Kept { number: *number, file: file.clone(), retired: *retired, body: body.clone() };
+            let body = serde_json::to_string(&kept).map_err(|cause| Error::Damaged { what: format!("{kind} {id}: {cause}") })?;
+            changes.push(engine::Change::PutDocument(engine::Document { kind: (*kind).to_owned(), id: id.clone(), body }));
+            added.push(format!("{kind} {id}"));
+            all.push(document);
+        }
+        if !changes.is_empty() {
+            let (registry, merged) = network::restore(all)?;
+            self.ask(|answer| Work::Documents(changes, answer))?;
+            *origins = merged;
+            networks.registry.send_replace(Arc::new(registry));
+        }
+        Ok(added)
+    }
+
     /// What applying `network` would change; changes nothing.
     ///
     /// # Errors
@@ -56,7 +107,7 @@ impl Store {
     pub fn preview(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
         let networks = &self.inner.networks;
         let origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        network::plan(&origins, network).map(|plan| plan.changes)
+        network::plan(&origins, network, is_there).map(|plan| plan.changes)
     }
 
     /// Makes the registry what `network` says, durably. Twice the same is no change.
@@ -66,7 +117,7 @@ impl Store {
     pub fn apply(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
         let networks = &self.inner.networks;
         let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let plan = network::plan(&origins, network)?;
+        let plan = network::plan(&origins, network, is_there)?;
         if plan.documents.is_empty() {
             return Ok(plan.changes);
         }

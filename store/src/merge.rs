@@ -1,0 +1,181 @@
+//! Taking a backup into a store that lives on: what is missing comes in, what is newer here stays.
+
+use crate::backup::Progress;
+use crate::check::{Checked, check, each_row, parts};
+use crate::chunk::{Chunks, Point, Versions};
+use crate::engine::{Change, Engine, Order, Span, Sqlite, Table};
+use crate::store::registry_of;
+use crate::writer::Work;
+use crate::{AuditEntry, Batch, Error, Store};
+use model::{DatastreamId, Interval, Timestamp};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Points that are compared, and committed, together.
+const WINDOW: usize = 4096;
+
+/// What became of a backup that was taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    pub backup: Checked,
+    /// Entries of the registry that were not known here, e.g. `station empoli`.
+    pub added: Vec<String>,
+    /// Times of which nothing was held here.
+    pub accepted: u64,
+    /// Values that were replaced by later ones of the backup; the old ones are kept.
+    pub revised: u64,
+    pub there_already: u64,
+    /// Times for which a value that came later is held here.
+    pub newer_here: u64,
+    pub gaps: u64,
+    /// Refused messages of the backup, which stay in it.
+    pub quarantined: u64,
+}
+
+impl Store {
+    /// Takes in what a backup holds and this store does not: entries of the registry, tokens, observations with the values that they
+    /// replaced and the times at which they came, gaps. Where both have a value, the one that came later is served. Beside running
+    /// doors; twice is once. It goes into the audit as `who`'s.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the backup is not sound: nothing was taken in then. As [`Store::commit`] otherwise; what was taken in
+    /// before stays, and doing it again goes on.
+    pub fn merge(&self, backup: &Path, who: &str, progress: &mut dyn FnMut(Progress)) -> Result<Merged, Error> {
+        let checked = check(backup, &mut |datastreams, of| progress(Progress::Read { datastreams, of }))?;
+        if let Some(first) = checked.damage.first() {
+            return Err(Error::Damaged { what: format!("the backup {}: {first}", backup.display()) });
+        }
+        let (engine, _) = Sqlite::snapshot(backup)?;
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let theirs = registry_of(engine.as_ref())?;
+        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+        let mut merged = Merged {
+            backup: checked,
+            added: self.take_over_registry(engine.as_ref())?,
+            accepted: 0,
+            revised: 0,
+            there_already: 0,
+            newer_here: 0,
+            gaps: 0,
+            quarantined: engine.range(Table::Quarantine, all, Order::Ascending, usize::MAX)?.len() as u64,
+        };
+        self.take_over_tokens(engine.as_ref())?;
+        let ours = self.registry();
+        let number = |theirs: DatastreamId, key: &str| {
+            let here = ours.datastream_by_key(key).map(|here| here.id);
+            here.ok_or_else(|| Error::Damaged { what: format!("the backup: datastream {key}, number {}", theirs.0) })
+        };
+        let chunks = Chunks::recover(engine.clone())?.chunks;
+        let of = theirs.by_key.len() as u64;
+        for ((key, id), datastreams) in theirs.by_key.iter().zip(1_u64..) {
+            self.merge_one(&chunks, &Versions::replaced(engine.as_ref(), *id)?, (*id, number(*id, key)?), &mut merged)?;
+            progress(Progress::Read { datastreams, of });
+        }
+        for part in parts(engine.as_ref(), Table::Gap)? {
+            let known = u32::try_from(part).ok().and_then(|number| theirs.datastream(DatastreamId(number)));
+            let Some(datastream) = known else { continue };
+            merged.gaps += self.take_over_gaps(engine.as_ref(), part, number(datastream.id, datastream.key.as_str())?)?;
+        }
+        self.commit_blocking(Batch { audit: vec![self.entry(&merged, backup, who)], ..Batch::default() })?;
+        Ok(merged)
+    }
+
+    /// The observations of one datastream, `ids` are theirs and ours.
+    fn merge_one(
+        &self,
+        chunks: &Chunks,
+        replaced: &HashMap<i64, Vec<Point>>,
+        ids: (DatastreamId, DatastreamId),
+        merged: &mut Merged,
+    ) -> Result<(), Error> {
+        let mut window = Vec::with_capacity(WINDOW);
+        let mut outcome = Ok(());
+        chunks.visit_of(ids.0, Interval::ALL, &Versions::Every, |point| {
+            window.push(point);
+            if window.len() == WINDOW {
+                outcome = self.merge_window(&std::mem::take(&mut window), replaced, ids.1, merged);
+            }
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        outcome?;
+        self.merge_window(&window, replaced, ids.1, merged)
+    }
+
+    fn merge_window(
+        &self,
+        window: &[Point],
+        replaced: &HashMap<i64, Vec<Point>>,
+        id: DatastreamId,
+        merged: &mut Merged,
+    ) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(()) };
+        let interval = Interval { from: Timestamp::from_micros(first.at), to: Timestamp::from_micros(last.at.saturating_add(1)) };
+        let mut here = HashMap::new();
+        self.shared().chunks.visit_of(id, interval, &Versions::Every, |point| {
+            here.insert(point.at, point);
+            ControlFlow::Continue(())
+        })?;
+        let mut observations = Vec::new();
+        for point in window {
+            match here.get(&point.at) {
+                Some(ours) if ours == point => merged.there_already += 1,
+                Some(ours) if ours.received_s >= point.received_s => merged.newer_here += 1,
+                Some(_) => {
+                    merged.revised += 1;
+                    observations.push(point.observation(id));
+                }
+                None => {
+                    merged.accepted += 1;
+                    let before = replaced.get(&point.at).map_or(&[][..], Vec::as_slice);
+                    observations.extend(before.iter().chain([point]).map(|version| version.observation(id)));
+                }
+            }
+        }
+        for group in observations.chunks(WINDOW) {
+            self.commit_blocking(Batch { observations: group.to_vec(), ..Batch::default() })?;
+        }
+        Ok(())
+    }
+
+    fn take_over_gaps(&self, engine: &dyn Engine, part: i64, id: DatastreamId) -> Result<u64, Error> {
+        let mut changes = Vec::new();
+        each_row(engine, Table::Gap, part, |row| {
+            let row = crate::engine::Row { part: i64::from(id.0), ..row.clone() };
+            changes.push(Change::Put { table: Table::Gap, row });
+        })?;
+        let ours = &self.shared().engine;
+        let mut missing = Vec::new();
+        for change in changes {
+            let Change::Put { row, .. } = &change else { continue };
+            let here = Span { part: row.part, from: row.at, to: row.at };
+            if ours.range(Table::Gap, here, Order::Ascending, 1)?.is_empty() {
+                missing.push(change);
+            }
+        }
+        let count = missing.len() as u64;
+        if count > 0 {
+            self.ask(|answer| Work::Documents(missing, answer))?;
+        }
+        Ok(count)
+    }
+
+    fn entry(&self, merged: &Merged, backup: &Path, who: &str) -> AuditEntry {
+        AuditEntry {
+            number: 0,
+            commit: 0,
+            at: self.clock().now().to_string(),
+            who: who.to_owned(),
+            what: "restore".into(),
+            datastream: "*".into(),
+            from: String::new(),
+            to: String::new(),
+            change: format!("took in {} up to its commit {}", backup.display(), merged.backup.commit),
+            why: format!("a backup of {} observations, SHA-256 {}", merged.backup.observations, merged.backup.digest),
+            shift_s: 0,
+            count: merged.accepted + merged.revised,
+            undoes: None,
+        }
+    }
+}
