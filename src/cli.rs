@@ -30,10 +30,14 @@ pub(crate) enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Checks configuration, networks, ports and disk, and says what to mend
+    /// Checks configuration, networks, ports, disk and store, and says in plain words what to mend
+    #[command(after_help = "Examples:\n  pescaia doctor --config pescaia.toml\n  pescaia doctor --data /var/lib/pescaia")]
     Doctor {
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Only the disk and the store in this directory
+        #[arg(long, conflicts_with = "config")]
+        data: Option<PathBuf>,
         /// Prints the configuration file with all defaults, to start one from
         #[arg(long)]
         print_config: bool,

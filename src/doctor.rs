@@ -5,17 +5,12 @@ use crate::config::{Config, DEFAULT_FILE};
 use crate::say;
 use ingest::source::mqtt::TlsSettings;
 use model::{Clock, Link, ModbusWire};
-use std::fs::File;
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::{Complaint, Error, Settings, Store, load_network};
-
-/// Writes and syncs that are timed.
-const SYNCS: u32 = 20;
 
 /// What was found so far.
 #[derive(Default)]
@@ -35,6 +30,14 @@ impl Findings {
     fn fail(&mut self, text: &str) {
         self.failed += 1;
         say::line(&format!("FAIL  {text}"));
+    }
+    fn end(&self) -> ExitCode {
+        say::line(&match (self.failed, self.warned) {
+            (0, 0) => "all well".to_owned(),
+            (0, warned) => format!("it will start; {warned} to look at"),
+            (failed, _) => format!("it will not start; {failed} to mend"),
+        });
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
     fn complaints(&mut self, complaints: &[Complaint]) {
         complaints.iter().for_each(|complaint| self.fail(&complaint.to_string()));
@@ -67,13 +70,47 @@ pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<
         certificate(&mut findings, tls);
     }
     disk(&mut findings, &config.data_dir);
+    contents(&mut findings, &config.data_dir);
     networks(&mut findings, &config, running);
-    say::line(&match (findings.failed, findings.warned) {
-        (0, 0) => "all well".to_owned(),
-        (0, warned) => format!("it will start; {warned} to look at"),
-        (failed, _) => format!("it will not start; {failed} to mend"),
-    });
-    Ok(if findings.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(findings.end())
+}
+
+/// `pescaia doctor --data`: the disk and the store.
+pub(crate) fn of_store(dir: &Path) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(dir.join("store.db").exists(), "there is no store in {}", dir.display());
+    let mut findings = Findings::default();
+    if std::os::unix::net::UnixStream::connect(dir.join("control.sock")).is_ok() {
+        findings.ok("a pescaia runs on it");
+    }
+    disk(&mut findings, dir);
+    contents(&mut findings, dir);
+    Ok(findings.end())
+}
+
+/// Reads all of the store that is there, beside a running instance or without one.
+fn contents(findings: &mut Findings, dir: &Path) {
+    let path = dir.join("store.db");
+    if !path.exists() {
+        return findings.ok(&format!("{} holds no store yet; the first start makes it", dir.display()));
+    }
+    match store::check(&path, &mut |_, _| ()) {
+        Err(cause) => findings.fail(&format!("the store can't be read: {cause}")),
+        Ok(found) => {
+            let held = format!(
+                "the store holds {} observations of {} datastreams and {} replaced values, up to commit {}",
+                found.observations, found.datastreams, found.replaced, found.commit
+            );
+            if found.is_sound() {
+                findings.ok(&format!("{held}; every byte of it was read and is as it was written"));
+            } else {
+                findings.ok(&held);
+                found.damage.iter().for_each(|what| findings.warn(what));
+                let more = if found.more_damage > 0 { format!(" ({} more than told)", found.more_damage) } else { String::new() };
+                findings
+                    .warn(&format!("what is damaged is not served{more}, the rest is; take in a sound backup with: pescaia restore FILE"));
+            }
+        }
+    }
 }
 
 fn port(findings: &mut Findings, what: &str, addr: SocketAddr, running: bool) {
@@ -101,32 +138,34 @@ fn certificate(findings: &mut Findings, tls: &TlsSettings) {
 }
 
 fn disk(findings: &mut Findings, dir: &Path) {
-    let tried = (|| {
-        std::fs::create_dir_all(dir)?;
-        let path = dir.join("doctor.tmp");
-        let mut file = File::create(&path)?;
-        let start = Instant::now();
-        for _ in 0..SYNCS {
-            file.write_all(&[0; 4096])?;
-            file.sync_data()?;
-        }
-        let each = start.elapsed() / SYNCS;
-        std::fs::remove_file(&path)?;
-        Ok::<Duration, std::io::Error>(each)
-    })();
+    let tried = std::fs::create_dir_all(dir).and_then(|()| store::time_of_sync(dir));
     match tried {
         Err(cause) => findings.fail(&format!("{} can't be written: {cause}; choose another data_dir or mend its rights", dir.display())),
         Ok(each) => {
-            let millis = each.as_secs_f64() * 1e3;
-            let found = format!("{} can be written; a synced write takes {millis:.2} ms", dir.display());
-            if millis < 0.02 {
-                findings.warn(&format!("{found}: too fast to be true; the disk may acknowledge what a power cut would lose"));
-            } else if millis > 50.0 {
-                findings.warn(&format!("{found}: slow; set linger_ms = 1000 under [store]"));
-            } else {
-                findings.ok(&found);
+            let found = format!("{} can be written; a synced write takes {:.2} ms", dir.display(), each * 1e3);
+            match doubt_of_sync(each) {
+                Some(doubt) => findings.warn(&format!("{found}: {doubt}")),
+                None => findings.ok(&found),
             }
         }
+    }
+    match store::Room::at(dir) {
+        Ok(room) if room.is_short() => findings.fail(&format!(
+            "the disk is full: {} MB free, and {} MB stay in reserve; nothing would be taken in",
+            room.free_bytes / 1_000_000,
+            room.reserve_bytes / 1_000_000
+        )),
+        Ok(room) => findings.ok(&format!("{} MB are free", room.free_bytes / 1_000_000)),
+        Err(cause) => findings.warn(&format!("the room on the disk can't be asked for: {cause}")),
+    }
+}
+
+/// What is odd about a disk that takes so many seconds for a small synced write.
+pub(crate) fn doubt_of_sync(seconds: f64) -> Option<&'static str> {
+    match seconds * 1e3 {
+        millis if millis < 0.02 => Some("too fast to be true; the disk may acknowledge what a power cut would lose"),
+        millis if millis > 50.0 => Some("slow; set linger_ms = 1000 under [store]"),
+        _ => None,
     }
 }
 
@@ -143,14 +182,6 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         Err(cause @ Error::Locked { .. }) => return findings.warn(&cause.to_string()),
         Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),
     };
-    let health = store.health();
-    findings.ok(&format!(
-        "the store opens: {} observations, {} datastreams, {} bytes",
-        health.observations, health.datastreams, health.disk_bytes
-    ));
-    if health.damaged_chunks > 0 {
-        findings.warn(&format!("{} damaged records were found; they are not served; restore them from a backup", health.damaged_chunks));
-    }
     match store.preview(&network) {
         Ok(changes) if changes.is_empty() => findings.ok("the networks hold nothing new"),
         Ok(changes) => findings.ok(&format!("the networks would make {} changes", changes.len())),

@@ -51,7 +51,8 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(options) => async_main(demo::demo(options))?,
         Command::Run { config } => async_main(run::run(&config))?,
-        Command::Doctor { config, print_config } => return doctor::doctor(config.as_deref(), print_config),
+        Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
+        Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, all, at } } => apply::apply(&files, dry_run, all, &at)?,
         Command::Import { file, pattern, datastream, dry_run, refused, at } => {
             let (pattern, datastream) = (pattern.as_deref(), datastream.as_deref());

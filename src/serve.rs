@@ -43,6 +43,17 @@ impl From<SocketAddr> for MqttSettings {
     }
 }
 
+/// The promise of an acknowledgement rests on this disk: how fast it syncs, and how much room there is.
+fn say_disk(store: &Store) {
+    let health = store.health();
+    let (Some(sync_s), Some(room)) = (health.sync_s, health.room) else { return };
+    let (sync_ms, free_mb) = (format!("{:.2}", sync_s * 1e3), room.free_bytes / 1_000_000);
+    match crate::doctor::doubt_of_sync(sync_s) {
+        Some(doubt) => tracing::warn!(event = "disk", sync_ms, free_mb, "a synced write on this disk was measured: {doubt}"),
+        None => tracing::info!(event = "disk", sync_ms, free_mb, "a synced write on this disk was measured"),
+    }
+}
+
 /// What is opened, and where.
 pub(crate) struct Opening<'a> {
     /// For the control socket.
@@ -72,6 +83,7 @@ impl Doors {
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
         let Opening { dir, http, mqtt, limits, role, brokers } = opening;
+        say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);

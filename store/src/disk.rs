@@ -1,5 +1,6 @@
 //! What the operating system says of the disk.
 
+use std::io::Write;
 use std::path::Path;
 
 /// Bytes that are free for this process on the disk that holds `path`.
@@ -7,8 +8,72 @@ use std::path::Path;
 /// # Errors
 /// The operating system's.
 pub fn free_bytes(path: &Path) -> std::io::Result<u64> {
-    let found = rustix::fs::statvfs(path)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    Room::at(path).map(|room| room.free_bytes)
+}
+
+/// What stays free on a disk, so that there is room to free room: 2 % of it, at most 64 MiB.
+pub(crate) const MOST_RESERVED: u64 = 64 << 20;
+
+/// The room on the disk of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    pub free_bytes: u64,
+    /// Below this nothing is taken in.
+    pub reserve_bytes: u64,
+}
+
+impl Room {
+    /// # Errors
+    /// The operating system's.
+    pub fn at(path: &Path) -> std::io::Result<Self> {
+        let found = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Self { free_bytes: bytes(found.f_bavail), reserve_bytes: (bytes(found.f_blocks) / 50).min(MOST_RESERVED) })
+    }
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.free_bytes < self.reserve_bytes
+    }
+}
+
+/// Bytes kept in a file of their own: what opening a store takes on a disk that others have filled to the last byte.
+const BALLAST: usize = 1 << 20;
+const BALLAST_NAME: &str = "store.reserve";
+
+/// Puts the ballast into `dir`, if it is not there and there is room. Without it a store still works.
+pub(crate) fn keep_ballast(dir: &Path) {
+    let path = dir.join(BALLAST_NAME);
+    if path.exists() || Room::at(dir).map_or(true, |room| room.is_short()) {
+        return;
+    }
+    if std::fs::write(&path, vec![0; BALLAST]).is_err() {
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
+/// Throws the ballast out; whether there was any.
+pub(crate) fn drop_ballast(dir: &Path) -> bool {
+    std::fs::remove_file(dir.join(BALLAST_NAME)).is_ok()
+}
+
+/// Synced writes that are timed.
+const SYNCS: u32 = 10;
+
+/// How long a small synced write takes in `dir`, on average of ten, in seconds.
+///
+/// # Errors
+/// The operating system's, when `dir` can't be written.
+pub fn time_of_sync(dir: &Path) -> std::io::Result<f64> {
+    let path = dir.join("sync.tmp");
+    let mut file = std::fs::File::create(&path)?;
+    let start = std::time::Instant::now();
+    let timed = (0..SYNCS).try_for_each(|_| {
+        file.write_all(&[0; 4096])?;
+        file.sync_data()
+    });
+    let each = start.elapsed().as_secs_f64() / f64::from(SYNCS);
+    std::fs::remove_file(&path)?;
+    timed.map(|()| each)
 }
 
 /// Gives a file that is synced its name, so that a loss of power leaves it whole under that name or not there at all.

@@ -7,6 +7,7 @@ pub(crate) use memory::Memory;
 pub(crate) use sqlite::Sqlite;
 
 use crate::Error;
+use crate::disk::Room;
 use std::path::Path;
 
 /// The tables of rows with two whole numbers as key.
@@ -155,6 +156,8 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error>;
     /// Bytes that it takes on disk, write-ahead log included.
     fn disk_bytes(&self) -> u64;
+    /// Room on its disk; `None` where there is none.
+    fn room(&self) -> Option<Room>;
     /// Gives freed space back and empties the write-ahead log; for backups, benches and a quiet end.
     fn settle(&self) -> Result<(), Error>;
     /// Writes all that is committed at one moment into a new file, beside a writer that goes on. Synced when it returns `Ok`.

@@ -40,7 +40,7 @@ pub use check::{Checked, check};
 pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
 pub use digest::sha256_hex;
-pub use disk::free_bytes;
+pub use disk::{Room, free_bytes, time_of_sync};
 pub use error::Error;
 pub use health::Health;
 pub use history::History;

@@ -68,8 +68,16 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
             Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
         }
-        let engine = Arc::new(Sqlite::open(&dir.join("store.db"))?);
-        Self::on(engine, settings, clock, Some(lock), abort)
+        let engine = match Sqlite::open(&dir.join("store.db")) {
+            // On a full disk not even the index of the write-ahead log has room.
+            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&dir.join("store.db"))?,
+            opened => opened?,
+        };
+        let engine = Arc::new(engine);
+        crate::disk::keep_ballast(dir);
+        let store = Self::on(engine, settings, clock, Some(lock), abort)?;
+        store.inner.shared.health.lock().unwrap_or_else(PoisonError::into_inner).sync_s = crate::disk::time_of_sync(dir).ok();
+        Ok(store)
     }
 
     /// A store that lives as long as the process, for tests.
@@ -294,8 +302,18 @@ impl Store {
             datastreams: self.registry().datastreams().filter(|datastream| !datastream.retired).count() as u64,
             disk_bytes: shared.engine.disk_bytes(),
             waiting: shared.waiting.load(Ordering::Relaxed),
+            room: shared.engine.room(),
             ..kept
         }
+    }
+
+    /// Makes a commit that changes nothing of what is kept: whether the disk takes one, now.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn try_disk(&self) -> Result<(), Error> {
+        let change = Change::PutDocument(crate::engine::Document { kind: "probe".into(), id: "probe".into(), body: String::new() });
+        self.ask(|answer| Work::Documents(vec![change], answer))
     }
 
     /// Waits for the writer to finish what was submitted, then stops it. Later submissions answer [`Error::Closed`].

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Batch, Store};
+use store::{Batch, Health, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -38,23 +38,78 @@ pub(crate) async fn alive(State(api): State<Api>) -> Response {
 pub(crate) struct Ready {
     #[schema(example = true)]
     ready: bool,
+    /// Something is wrong, but readings are taken and kept.
+    #[schema(example = false)]
+    degraded: bool,
+    parts: Vec<Part>,
     commits: u64,
     waiting: u64,
 }
 
-/// Readings can be taken: not poisoned, the disk is not full.
-#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Ready), (status = 503, description = "Names the failing part", body = Problem, content_type = "application/problem+json")))]
+/// One thing that readings need on their way to the disk.
+#[derive(Debug, Serialize, ToSchema)]
+struct Part {
+    #[schema(example = "disk")]
+    part: &'static str,
+    /// `ok`, `degraded` (readings are taken) or `failing` (they are not).
+    #[schema(example = "ok")]
+    state: &'static str,
+    /// In words, with the cure when there is something to mend.
+    detail: String,
+}
+
+/// Readings can be taken: the writer answers, the disk takes a commit, there is room. A degraded part is named too, with 200.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Ready), (status = 503, description = "`detail` names the failing part and the cure", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ready(State(api): State<Api>) -> Response {
-    let health = api.store.health();
-    let failing = match (&health.poisoned, health.full) {
-        (Some(cause), _) => Some(format!("store: {cause}; restart to recover")),
-        (None, true) => Some("disk: full; free some space, it goes on by itself".to_owned()),
-        (None, false) => None,
-    };
-    match failing {
-        Some(detail) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response(),
-        None => Json(Ready { ready: true, commits: health.commits, waiting: health.waiting }).into_response(),
+    let writer = tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await;
+    let store = api.store.clone();
+    // What failed before may work again; only trying tells.
+    if store.health().full {
+        let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
+    let health = api.store.health();
+    let parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    if let Some(failing) = parts.iter().find(|part| part.state == "failing") {
+        let detail = format!("{}: {}", failing.part, failing.detail);
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response();
+    }
+    let degraded = parts.iter().any(|part| part.state != "ok");
+    Json(Ready { ready: true, degraded, parts, commits: health.commits, waiting: health.waiting }).into_response()
+}
+
+/// Where the disk gets short: this many times the reserve.
+const GETTING_SHORT: u64 = 10;
+
+fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
+    let part = |part, state, detail: String| Part { part, state, detail };
+    let store = match &health.poisoned {
+        Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
+        None if health.damaged_chunks > 0 => {
+            let detail = format!(
+                "{} damaged records are not served, the rest is; look with pescaia verify, mend with pescaia restore",
+                health.damaged_chunks
+            );
+            part("store", "degraded", detail)
+        }
+        None => part("store", "ok", "no damage was found".into()),
+    };
+    let writer = match writer_answers {
+        true => part("writer", "ok", format!("the last commit took {:.1} ms", health.last_commit_s * 1e3)),
+        false => part("writer", "failing", "commits hang; look at the disk, then restart the process".into()),
+    };
+    let free = health.room.map_or_else(String::new, |room| format!("{} MB free", room.free_bytes / 1_000_000));
+    let disk = match health.room {
+        Some(room) if room.is_short() => {
+            let reserve = room.reserve_bytes / 1_000_000;
+            part("disk", "failing", format!("full: {free}, of which {reserve} MB stay in reserve; free some space, it goes on by itself"))
+        }
+        _ if health.full => part("disk", "failing", format!("full ({free}); free some space, it goes on by itself")),
+        Some(room) if room.free_bytes < GETTING_SHORT * room.reserve_bytes => {
+            part("disk", "degraded", format!("{free}: it will be full; free some space"))
+        }
+        _ => part("disk", "ok", free),
+    };
+    vec![writer, store, disk]
 }
 
 /// As ModI wants it: a problem document that says there is none, with figures beside.
@@ -135,7 +190,10 @@ impl Collector for StoreMeters {
             ("pescaia_journal_commit_seconds", "The last commit with its sync, seconds", health.last_commit_s),
             ("pescaia_ready", "1 when readings can be taken", f64::from(u8::from(health.poisoned.is_none() && !health.full))),
         ];
-        for (name, help, value) in meters {
+        let room = health.room.map(|room| ("pescaia_disk_free_bytes", "Free on the disk of the store, bytes", room.free_bytes as f64));
+        let sync =
+            health.sync_s.map(|sync_s| ("pescaia_disk_sync_seconds", "A small synced write, measured at the start, seconds", sync_s));
+        for (name, help, value) in meters.into_iter().chain(room).chain(sync) {
             let gauge = ConstGauge::new(value);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;

@@ -75,6 +75,10 @@ impl Engine for Memory {
         0
     }
 
+    fn room(&self) -> Option<crate::Room> {
+        None
+    }
+
     fn settle(&self) -> Result<(), Error> {
         Ok(())
     }

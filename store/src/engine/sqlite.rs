@@ -1,5 +1,6 @@
 use super::{Change, Document, Engine, Key, Order, Row, Span, Table};
 use crate::Error;
+use crate::disk::Room;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -136,6 +137,11 @@ impl Engine for Sqlite {
         if let Some(cause) = &writer.poisoned {
             return Err(Error::Poisoned { commit, cause: cause.clone() });
         }
+        // Found before the write: what frees room still has some to work with.
+        let adds = changes.iter().any(|change| matches!(change, Change::Put { .. } | Change::PutDocument(_)));
+        if adds && self.room().is_some_and(|room| room.is_short()) {
+            return Err(Error::Full);
+        }
         let outcome = write(&mut writer.connection, changes).and_then(|()| {
             let pages: i64 = if commit % 16 == 15 { wal_pages(&self.path) } else { 0 };
             if pages > CHECKPOINT_PAGES { checkpoint(&writer.connection, "PASSIVE") } else { Ok(()) }
@@ -193,6 +199,10 @@ impl Engine for Sqlite {
             std::fs::metadata(path).map_or(0, |found| found.len())
         };
         length("") + length("-wal")
+    }
+
+    fn room(&self) -> Option<Room> {
+        Room::at(self.path.parent()?).ok()
     }
 
     fn settle(&self) -> Result<(), Error> {

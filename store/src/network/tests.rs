@@ -145,7 +145,7 @@ fn entries_follow_a_file_that_went_to_another_directory() {
     let elsewhere = named("/new/net.toml", GOOD);
     let said = plan(&first.origins, &elsewhere).err().expect("two files claim the same");
     assert!(said[0].message.contains("already come from /old/net.toml"), "{said:?}");
-    let gone = plan::plan(&first.origins, &elsewhere, |_| false).ok().expect("followed");
+    let gone = plan::plan(&first.origins, &elsewhere, |_| false).unwrap_or_else(|said| panic!("{said:?}"));
     assert!(gone.documents.len() == first.documents.len() && gone.documents.iter().all(|one| one.file == "/new/net.toml"));
     let device = GOOD.find("[[device]]").expect("there");
     let without = planned(&gone.origins, &named("/new/net.toml", &GOOD[..device]));
