@@ -19,6 +19,8 @@ pub enum GapReason {
     BrokenWire,
     /// It was measured, and went from a full edge that was told to drop the oldest.
     Dropped,
+    /// It was measured and kept, and its bytes on the disk are no longer what was written.
+    Damaged,
 }
 
 impl GapReason {
@@ -34,6 +36,7 @@ impl GapReason {
             Self::Frozen => "frozen".into(),
             Self::BrokenWire => "broken-wire".into(),
             Self::Dropped => "dropped".into(),
+            Self::Damaged => "damaged".into(),
         }
     }
     #[must_use]
@@ -46,6 +49,7 @@ impl GapReason {
             "frozen" => Self::Frozen,
             "broken-wire" => Self::BrokenWire,
             "dropped" => Self::Dropped,
+            "damaged" => Self::Damaged,
             other => Self::Exception(other.strip_prefix("exception-")?.parse().ok()?),
         })
     }

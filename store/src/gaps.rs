@@ -34,11 +34,7 @@ impl OpenGaps {
             }
             _ => gap.clone(),
         };
-        let mut body = merged.to.micros().to_le_bytes().to_vec();
-        body.extend_from_slice(merged.reason.code().as_bytes());
-        let weight = i64::try_from(merged.count).unwrap_or(i64::MAX);
-        let row = Row { part: i64::from(merged.datastream.0), at: merged.from.micros(), weight, body };
-        changes.push(Change::Put { table: Table::Gap, row });
+        changes.push(Change::Put { table: Table::Gap, row: row_of(&merged) });
         *last = Some(merged);
         Ok(())
     }
@@ -46,6 +42,14 @@ impl OpenGaps {
     pub(crate) fn forget(&mut self) {
         self.last.clear();
     }
+}
+
+/// As a row of [`Table::Gap`].
+pub(crate) fn row_of(gap: &Gap) -> Row {
+    let mut body = gap.to.micros().to_le_bytes().to_vec();
+    body.extend_from_slice(gap.reason.code().as_bytes());
+    let weight = i64::try_from(gap.count).unwrap_or(i64::MAX);
+    Row { part: i64::from(gap.datastream.0), at: gap.from.micros(), weight, body }
 }
 
 /// Back from a row of [`Table::Gap`].

@@ -303,6 +303,7 @@ impl Store {
             disk_bytes: shared.engine.disk_bytes(),
             waiting: shared.waiting.load(Ordering::Relaxed),
             room: shared.engine.room(),
+            damaged_chunks: kept.damaged_chunks.max(shared.chunks.fences.len() as u64),
             ..kept
         }
     }

@@ -158,7 +158,10 @@ impl View {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let span = Span { part: i64::from(id.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
         let rows = self.store.shared().engine.covering(Table::Gap, span, usize::MAX)?;
-        let gaps = rows.iter().filter_map(gap_of).filter(|gap| gap.to >= interval.from && gap.from <= self.now());
+        let mut found: Vec<Gap> = rows.iter().filter_map(gap_of).collect();
+        found.extend(self.store.shared().chunks.fences.gaps(id, interval));
+        found.sort_by_key(|gap| gap.from);
+        let gaps = found.into_iter().filter(|gap| gap.to >= interval.from && gap.from <= self.now());
         Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())
     }
     /// Count of observations and the extent of their phenomenon times, both ends included.

@@ -132,6 +132,8 @@ pub(crate) struct Seal {
     pub(crate) chunks: Vec<(i64, usize, usize)>,
     /// Time of the last sealed point.
     pub(crate) end: i64,
+    /// Observations of damaged chunks that are replaced: counted before, and gone.
+    pub(crate) lost: u64,
 }
 
 /// Merges points of two ascending lists; of the same time, the second list's is kept.

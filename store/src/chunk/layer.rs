@@ -1,6 +1,7 @@
 use super::cache::Cache;
+use super::fence::Fences;
 use super::head::{Head, Heads, merge};
-use super::stage::{Group, Staged, Stager, existing, put_log, seal};
+use super::stage::{Group, Staged, Stager, existing, put_log, seal, undamaged};
 use super::versions::Versions;
 use super::{Point, codec, log};
 use crate::Error;
@@ -22,6 +23,7 @@ const FETCH: usize = 32;
 pub(crate) struct Chunks {
     engine: Arc<dyn Engine>,
     heads: RwLock<Heads>,
+    pub(crate) fences: Fences,
 }
 
 /// What was found when a store was opened.
@@ -62,15 +64,19 @@ impl Chunks {
             head.last_chunk_points = usize::try_from(key.weight).unwrap_or(0);
         }
         for (id, head) in (0_u32..).zip(&mut heads) {
-            let Some(start) = head.starts.last().copied() else { continue };
-            match cache.chunk(engine.as_ref(), id, start) {
-                Ok(points) => {
-                    head.last = points.last().copied();
-                    head.sealed_end = head.last.map_or(start, |last| last.at);
-                }
-                Err(cause) => {
-                    head.sealed_end = start;
-                    damage.push(cause);
+            // The last chunk that can be read has the last point; where a damaged one ended nobody knows.
+            for (place, start) in head.starts.iter().enumerate().rev() {
+                match cache.chunk(engine.as_ref(), id, *start) {
+                    Ok(points) => {
+                        head.last = points.last().copied();
+                        let is_last = place + 1 == head.starts.len();
+                        head.sealed_end = head.last.filter(|_| is_last).map_or(head.sealed_end.max(*start), |last| last.at);
+                        break;
+                    }
+                    Err(cause) => {
+                        head.sealed_end = head.sealed_end.max(*start);
+                        damage.push(cause);
+                    }
                 }
             }
         }
@@ -102,7 +108,7 @@ impl Chunks {
                 }
             }
         }
-        Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads) }, writer, damage, entries })
+        Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads), fences: Fences::default() }, writer, damage, entries })
     }
 
     fn heads(&self) -> RwLockReadGuard<'_, Heads> {
@@ -161,7 +167,10 @@ impl Chunks {
         writer.log_bytes += staged.log_bytes;
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         for seal in &staged.seals {
-            head_mut(&mut heads, seal.datastream).sealed(seal);
+            let head = head_mut(&mut heads, seal.datastream);
+            head.sealed(seal);
+            head.count = head.count.saturating_sub(seal.lost);
+            seal.gone.iter().for_each(|start| self.fences.remove(seal.datastream, *start));
         }
         let kept = staged.outcomes.iter().filter(|outcome| **outcome != crate::Outcome::Duplicate);
         for ((id, point), outcome) in staged.points.iter().zip(kept) {
@@ -267,7 +276,7 @@ impl Chunks {
             let done = rows.len() < FETCH;
             for row in rows {
                 next = row.at.saturating_add(1);
-                let points = codec::decode(&row.body)?;
+                let points = self.fences.decode(datastream.0, &row, self.end_of_chunk(datastream, row.at));
                 for point in points {
                     if point.at < from || emitted.is_some_and(|emitted| point.at <= emitted) {
                         continue;
@@ -354,7 +363,7 @@ impl Chunks {
             let span = Span { part: i64::from(datastream.0), from: i64::MIN, to: upto.saturating_sub(1) };
             let rows = self.engine.range(Table::Chunk, span, Order::Descending, 1)?;
             let Some(row) = rows.first() else { break };
-            let points = codec::decode(&row.body)?;
+            let points = self.fences.decode(datastream.0, row, self.end_of_chunk(datastream, row.at));
             let inside = points.partition_point(|point| point.at < to);
             found = merge(points.get(..inside).unwrap_or(&[]), &found);
             upto = row.at;
@@ -365,6 +374,14 @@ impl Chunks {
         }
         let mut found: Vec<Point> = found.into_iter().filter_map(|point| versions.of(point)).collect();
         Ok(found.split_off(found.len().saturating_sub(limit)))
+    }
+
+    /// Where the chunk after the one from `start` begins; what is sealed ends there after the last.
+    fn end_of_chunk(&self, datastream: DatastreamId, start: i64) -> i64 {
+        let heads = self.heads();
+        let Some(head) = heads.get(datastream.index()) else { return start };
+        let after = head.starts.partition_point(|other| *other <= start);
+        head.starts.get(after).copied().unwrap_or(head.sealed_end).max(start)
     }
 
     fn buffered(&self, datastream: DatastreamId, from: i64, to: i64) -> Vec<Point> {
@@ -437,7 +454,7 @@ fn replay(record: log::Record, commit: u64, heads: &mut Heads, engine: &dyn Engi
     for (id, point) in record.points {
         let head = head_mut(heads, id);
         let may_be_known = head.last.is_some_and(|last| point.at <= last.at);
-        let before = if may_be_known { existing(head, id, point.at, engine, cache)? } else { None };
+        let before = if may_be_known { undamaged(existing(head, id, point.at, engine, cache), id)? } else { None };
         let was_served = before.is_some_and(|before| !before.is_withdrawn());
         head.insert(point, commit);
         head.count = head.count.saturating_add_signed(i64::from(!point.is_withdrawn()) - i64::from(was_served));

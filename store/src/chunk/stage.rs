@@ -5,9 +5,10 @@ use super::head::{Head, Heads, SHORT_CHUNK, Seal, merge};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
-use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};
+use crate::gaps::row_of;
 use crate::ledger;
-use model::Observation;
+use model::{DatastreamId, Gap, GapReason, Observation, Timestamp};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -134,7 +135,12 @@ impl Replaced {
                 let span = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
                 let mut values = HashSet::new();
                 for row in engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
-                    values.extend(codec::decode(&row.body)?.iter().map(|point| (point.at, point.value.to_bits())));
+                    match codec::decode(&row.body) {
+                        Ok(points) => values.extend(points.iter().map(|point| (point.at, point.value.to_bits()))),
+                        Err(cause) => {
+                            tracing::error!(event = "damaged", datastream = id, commit = row.at, %cause, "what a commit replaced can't be read");
+                        }
+                    }
                 }
                 vacant.insert(values)
             }
@@ -150,7 +156,7 @@ fn changes_nothing(before: &Point, point: &Point, is_correction: bool) -> bool {
 }
 
 /// What can't be read can't be compared with: the point counts as new, and nothing else waits for the repair.
-fn undamaged(found: Result<Option<Point>, Error>, id: u32) -> Result<Option<Point>, Error> {
+pub(crate) fn undamaged(found: Result<Option<Point>, Error>, id: u32) -> Result<Option<Point>, Error> {
     match found {
         Err(cause @ Error::Damaged { .. }) => {
             tracing::error!(event = "damaged", datastream = id, %cause, "a late point could not be compared with what is kept");
@@ -191,7 +197,7 @@ pub(crate) fn put_log(staged: &mut Staged, entries: &[ledger::Entry], changes: &
 
 /// Turns the buffers of one datastream into chunks: fresh points after the last chunk, late ones into those they touch.
 pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache, changes: &mut Vec<Change>) -> Result<Seal, Error> {
-    let mut seal = Seal { datastream: id, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN };
+    let mut seal = Seal { datastream: id, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN, lost: 0 };
     let mut late = head.late.as_slice();
     // The last chunk is rewritten when it is short and there is more to add to it, or when late points fall into it.
     let last_start = head.starts.last().copied();
@@ -209,7 +215,17 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
         if mine.is_empty() && !is_short_last {
             continue;
         }
-        let merged = merge(&cache.chunk(engine, id, *start)?, mine);
+        let merged = match cache.chunk(engine, id, *start) {
+            Ok(points) => merge(&points, mine),
+            // What is damaged stays fenced until something comes in its place.
+            Err(Error::Damaged { .. }) if mine.is_empty() => continue,
+            Err(cause @ Error::Damaged { .. }) => {
+                tracing::warn!(event = "damaged", datastream = id, start, %cause, "a damaged chunk gives way to what was taken in; its bytes are kept as a document");
+                seal.lost += put_aside((id, *start), next, mine, engine, changes)?;
+                mine.to_vec()
+            }
+            Err(cause) => return Err(cause),
+        };
         seal.gone.push(*start);
         if is_short_last {
             tail = merged;
@@ -235,6 +251,29 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
         changes.push(Change::Put { table: Table::Chunk, row: Row { part: i64::from(id), at: first.at, weight, body } });
     }
     Ok(seal)
+}
+
+/// Keeps the bytes of a damaged chunk that `mine` comes in the place of, to look at, and a gap unless as much came as was lost; how many
+/// observations its key counted. The next chunk begins at `next`.
+fn put_aside(
+    (id, start): (u32, i64),
+    next: Option<i64>,
+    mine: &[Point],
+    engine: &dyn Engine,
+    changes: &mut Vec<Change>,
+) -> Result<u64, Error> {
+    let span = Span { part: i64::from(id), from: start, to: start };
+    let Some(row) = engine.range(Table::Chunk, span, Order::Ascending, 1)?.pop() else { return Ok(0) };
+    let lost = row.weight.cast_unsigned();
+    if lost > mine.len() as u64 {
+        let to = Timestamp::from_micros(next.or(mine.last().map(|last| last.at)).unwrap_or(start));
+        let from = Timestamp::from_micros(start);
+        let gap = Gap { datastream: DatastreamId(id), from, to, reason: GapReason::Damaged, count: lost - mine.len() as u64 };
+        changes.push(Change::Put { table: Table::Gap, row: row_of(&gap) });
+    }
+    let document = Document { kind: "damaged".into(), id: format!("{id}-{start}"), body: crate::digest::hex(&row.body) };
+    changes.push(Change::PutDocument(document));
+    Ok(lost)
 }
 
 /// Cuts points into pieces of even size, none much over `most`.

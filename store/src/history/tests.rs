@@ -201,9 +201,70 @@ fn damage_is_named_never_served_and_holds_nothing_else_up() {
     assert_eq!(hit.expect("update"), 1);
     drop(raw);
     let store = dir.open();
-    assert!(matches!(store.scan(DatastreamId(0), Interval::ALL, 10), Err(Error::Damaged { .. })));
+    let left = store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("the rest");
+    let lost = many.len() - left.len();
+    assert!((500..2600).contains(&lost) && left == many[lost..], "{lost} are fenced off, the rest is as it was");
+    assert_eq!(store.health().damaged_chunks, 1);
     let end = Timestamp::from_seconds(START + 2990 * 60);
     assert_eq!(store.scan(DatastreamId(0), Interval::new(end, Timestamp::MAX), 99).expect("another chunk").len(), 10);
     let mixed = [observation(0, 5, 1, 1), observation(1, 1, 1, 1)];
     assert_eq!(store.append(&mixed).expect("goes on"), [Outcome::Accepted, Outcome::Accepted]);
+}
+
+const NETWORK: &str = "[[owner]]\nid = \"o\"\nname = \"o\"\n[[station]]\nid = \"s\"\nowner = \"o\"\nname = \"s\"\nwhere = [43.9, 11.1]\n\
+    [[datastream]]\nid = \"d\"\nstation = \"s\"\nproperty = \"water_level\"\nperiod_s = 60\nvisibility = \"public\"\n";
+
+/// Flips a bit of the chunk at `place`, counted from the earliest.
+fn flip(dir: &Dir, place: usize) {
+    let raw = rusqlite::Connection::open(dir.0.join("store.db")).expect("raw");
+    let (at, mut body): (i64, Vec<u8>) = raw
+        .query_row("SELECT at, body FROM chunk ORDER BY at LIMIT 1 OFFSET ?1", [i64::try_from(place).expect("small")], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("a chunk");
+    let middle = body.len() / 2;
+    body[middle] ^= 4;
+    assert_eq!(raw.execute("UPDATE chunk SET body = ?1 WHERE at = ?2", rusqlite::params![body, at]).expect("update"), 1);
+}
+
+#[test]
+fn what_is_damaged_is_a_gap_until_a_backup_brings_it_back() {
+    for place in 0..3 {
+        let dir = Dir::new(&format!("heal-{place}"));
+        let store = dir.open();
+        store.apply(&crate::load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+        // In three goes, so that there are three chunks or more.
+        let many: Vec<Observation> = (0..6000).map(|minute| observation(0, minute, minute * minute % 7919, minute)).collect();
+        for third in many.chunks(2000) {
+            store.append(third).expect("append");
+            store.seal_all().expect("seal");
+        }
+        let backup = dir.0.join("backup.db");
+        let sound = store.backup(&backup, &mut |_| ()).expect("a backup");
+        store.close_blocking();
+        drop(store);
+        flip(&dir, place);
+        let store = dir.open();
+        let view = store.seen_by(&model::Viewer::Public);
+        let datastream = view.datastream("d").expect("there");
+        let left = view.observations(&datastream, Interval::ALL, usize::MAX).expect("the rest");
+        assert!(left.len() < 6000 && left.iter().all(|one| many.contains(one)), "no wrong value");
+        assert!(store.latest(DatastreamId(0)).is_some_and(|last| many.contains(&last)), "the last that can be read");
+        let gaps = view.gaps(&datastream, Interval::ALL).expect("gaps");
+        assert_eq!(
+            gaps.iter().map(|gap| (gap.reason.code(), gap.count)).collect::<Vec<_>>(),
+            [("damaged".to_owned(), 6000 - left.len() as u64)]
+        );
+        assert!(!crate::check(&dir.0.join("store.db"), &mut |_, _| ()).expect("checked").is_sound());
+        let merged = store.merge(&backup, "test", &mut |_| ()).expect("taken in");
+        assert_eq!(merged.accepted, 6000 - left.len() as u64);
+        store.seal_all().expect("seal");
+        assert_eq!(view.observations(&datastream, Interval::ALL, usize::MAX).expect("all"), many);
+        assert!(view.gaps(&datastream, Interval::ALL).expect("gaps").is_empty());
+        assert_eq!((store.count(DatastreamId(0)), store.latest(DatastreamId(0))), (6000, many.last().copied()));
+        store.close_blocking();
+        drop((view, store));
+        let mended = crate::check(&dir.0.join("store.db"), &mut |_, _| ()).expect("checked");
+        assert_eq!((mended.digest, mended.damage), (sound.digest, Vec::new()));
+    }
 }

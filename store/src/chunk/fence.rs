@@ -1,0 +1,67 @@
+//! Damaged chunks that reading came upon: fenced off, so that what stands around them is served, and named.
+
+use super::Point;
+use super::codec;
+use crate::Error;
+use crate::engine::Row;
+use model::{DatastreamId, Gap, GapReason, Interval, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Where damage begins, by datastream and first time, and where the next sound chunk may begin.
+#[derive(Default)]
+pub(crate) struct Fences {
+    known: Mutex<BTreeMap<(u32, i64), Fence>>,
+}
+
+struct Fence {
+    to: i64,
+    /// Observations that its key counts.
+    count: u64,
+}
+
+impl Fences {
+    /// The points of a chunk; none of them, and a fence around it, when it is damaged. `to` is where the next chunk begins.
+    pub(crate) fn decode(&self, datastream: u32, row: &Row, to: i64) -> Vec<Point> {
+        match codec::decode(&row.body) {
+            Ok(points) => points,
+            Err(cause) => {
+                self.put(datastream, row, to, &cause);
+                Vec::new()
+            }
+        }
+    }
+
+    fn put(&self, datastream: u32, row: &Row, to: i64, cause: &Error) {
+        let fence = Fence { to, count: row.weight.cast_unsigned() };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.insert((datastream, row.at), fence).is_none() {
+            let from = Timestamp::from_micros(row.at);
+            tracing::error!(event = "damaged", datastream, %from, observations = row.weight, %cause, "a chunk is damaged and fenced off; it is not served, the rest is; take in a backup with: pescaia restore FILE");
+        }
+    }
+
+    /// It was replaced by what is sound.
+    pub(crate) fn remove(&self, datastream: u32, start: i64) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&(datastream, start));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// As gaps, those that touch the interval.
+    pub(crate) fn gaps(&self, id: DatastreamId, interval: Interval) -> Vec<Gap> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = known.range((id.0, i64::MIN)..=(id.0, i64::MAX));
+        let touches = |from: i64, to: i64| from < interval.to.micros() && to >= interval.from.micros();
+        let gap = |((_, from), fence): (&(u32, i64), &Fence)| Gap {
+            datastream: id,
+            from: Timestamp::from_micros(*from),
+            to: Timestamp::from_micros(fence.to),
+            reason: GapReason::Damaged,
+            count: fence.count,
+        };
+        of_it.filter(|((_, from), fence)| touches(*from, fence.to)).map(gap).collect()
+    }
+}
