@@ -40,6 +40,11 @@ pub(crate) fn restore_command(file: &Path, at: &At) -> anyhow::Result<()> {
         let checked = restored.with_context(|| format!("nothing was restored into {}", dir.display()))?;
         let mut lines = vec![format!("restored {} into {}", file.display(), dir.display())];
         lines.extend(words(&checked));
+        let deleted = crate::delete::read_beside(&file)?;
+        if !deleted.is_empty() {
+            let again = control::on_store(&dir, |store| Ok(store.delete_again(&deleted)?))?;
+            lines.push(format!("{again} observations that were deleted since the backup are deleted again"));
+        }
         lines.push("start it with: pescaia run --config FILE, whose data_dir is this directory".into());
         Answer::Lines(lines)
     };
@@ -75,6 +80,9 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
     match request {
         Request::Backup { file } => match store.backup(file, &mut progress) {
             Ok(checked) => {
+                if let Err(cause) = crate::delete::keep_beside(store, file) {
+                    return Answer::Wrong(vec![format!("the backup {} is whole, but {cause:#}", file.display())]);
+                }
                 let mut lines = vec![format!("backed up into {}", file.display())];
                 lines.extend(words(&checked));
                 let s = started.elapsed().as_secs_f64();
@@ -90,10 +98,15 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
             Ok(merged) => {
                 let mut lines = vec![format!("took in {}", file.display())];
                 lines.extend(words(&merged.backup));
+                match crate::delete::read_beside(file).and_then(|deleted| Ok(store.delete_again(&deleted)?)) {
+                    Ok(0) => {}
+                    Ok(again) => lines.push(format!("{again} observations that were deleted since the backup are deleted again")),
+                    Err(cause) => return Answer::Wrong(vec![format!("{cause:#}")]),
+                }
                 lines.extend(merged.added.iter().map(|entry| format!("+ {entry}")));
                 lines.push(format!(
-                    "{} observations taken in, {} revised by later values of the backup, {} there already, {} with a later value here that stays; {} gaps",
-                    merged.accepted, merged.revised, merged.there_already, merged.newer_here, merged.gaps
+                    "{} observations taken in, {} revised by later values of the backup, {} there already, {} with a later value here that stays, {} deleted here since; {} gaps",
+                    merged.accepted, merged.revised, merged.there_already, merged.newer_here, merged.deleted, merged.gaps
                 ));
                 if merged.quarantined > 0 {
                     lines.push(format!(

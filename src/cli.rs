@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::correct::CorrectOrder;
+use crate::delete::DeleteOrder;
 use crate::probe::ModbusOptions;
 use crate::proposals::AdoptOrder;
 use crate::quarantine::{Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
@@ -144,6 +145,18 @@ pub(crate) enum Command {
     Correct {
         #[command(flatten)]
         order: CorrectOrder,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Deletes observations for good; shows what would go until --yes is added
+    #[command(
+        after_help = "Examples:\n  pescaia delete empoli-level --from 2026-11-01T00:00:00+01:00 --to 2026-11-02T00:00:00+01:00 --why \"sensor on the bench\" --config pescaia.toml\n  \
+                            pescaia delete --device contatore-17 --owner acque --why \"erasure asked for by its customer\" --yes --config pescaia.toml\n\n\
+                            A wrong value is better corrected (pescaia correct), which keeps what it was. What was deleted stays deleted after a restore."
+    )]
+    Delete {
+        #[command(flatten)]
+        order: DeleteOrder,
         #[command(flatten)]
         at: At,
     },

@@ -2,6 +2,7 @@
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
 use crate::correct::{self, CorrectOrder};
+use crate::delete::DeleteOrder;
 use crate::history::{self, ExportOrder, ImportOrder, Line};
 use crate::proposals::{self, AdoptOrder};
 use crate::quarantine::{self, Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
@@ -48,6 +49,7 @@ pub(crate) enum Request {
     Ledger(LedgerOrder),
     Redecode(RedecodeOrder),
     Correct(CorrectOrder),
+    Delete(DeleteOrder),
     Audit,
     Proposals,
     Adopt(AdoptOrder),
@@ -115,6 +117,7 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Ledger(order) => quarantine::ledger(store, order),
         Request::Redecode(order) => quarantine::redecode(intake, order),
         Request::Correct(order) => correct::correct(intake, order),
+        Request::Delete(order) => crate::delete::delete(intake, order),
         Request::Audit => correct::audit(intake),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
@@ -191,7 +194,7 @@ pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> any
     })
 }
 
-fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock))
         .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
     let outcome = work(&store);

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod control;
 mod correct;
+mod delete;
 mod demo;
 mod doctor;
 mod history;
@@ -74,6 +75,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
         Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
         Command::Correct { order, at } => quarantine::command(&Request::Correct(order.signed()), &at)?,
+        Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,

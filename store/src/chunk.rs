@@ -5,6 +5,7 @@
 mod cache;
 mod codec;
 mod column;
+mod cut;
 mod fence;
 mod head;
 mod layer;

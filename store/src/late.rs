@@ -34,6 +34,15 @@ impl LateMarks {
                 days.insert((observation.datastream.0, day.from.micros()));
             }
         }
+        Self::put_days(commit, &days, changes)
+    }
+
+    /// Adds the mark of a commit that took something out of these days, by their first instant in µs.
+    pub(crate) fn mark(&self, commit: u64, datastream: DatastreamId, days: &BTreeSet<i64>, changes: &mut Vec<Change>) -> bool {
+        Self::put_days(commit, &days.iter().map(|day| (datastream.0, *day)).collect(), changes)
+    }
+
+    fn put_days(commit: u64, days: &BTreeSet<(u32, i64)>, changes: &mut Vec<Change>) -> bool {
         if days.is_empty() {
             return false;
         }

@@ -6,7 +6,7 @@ use crate::chunk::{Chunks, Point, Versions};
 use crate::engine::{Change, Engine, Order, Span, Sqlite, Table};
 use crate::store::registry_of;
 use crate::writer::Work;
-use crate::{AuditEntry, Batch, Error, Store};
+use crate::{AuditEntry, Batch, Error, Store, Tombstone};
 use model::{DatastreamId, Interval, Timestamp};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -29,9 +29,26 @@ pub struct Merged {
     pub there_already: u64,
     /// Times for which a value that came later is held here.
     pub newer_here: u64,
+    /// Times of the backup that were deleted here since, and stay so.
+    pub deleted: u64,
     pub gaps: u64,
     /// Refused messages of the backup, which stay in it.
     pub quarantined: u64,
+}
+
+/// A datastream of the backup.
+struct Theirs<'a> {
+    chunks: &'a Chunks,
+    id: DatastreamId,
+    replaced: HashMap<i64, Vec<Point>>,
+    /// What was deleted of it here.
+    deleted: Vec<Tombstone>,
+}
+
+impl Theirs<'_> {
+    fn is_deleted(&self, point: &Point) -> bool {
+        self.deleted.iter().any(|tombstone| tombstone.hides(point.at, i64::from(point.received_s)))
+    }
 }
 
 impl Store {
@@ -58,6 +75,7 @@ impl Store {
             revised: 0,
             there_already: 0,
             newer_here: 0,
+            deleted: 0,
             gaps: 0,
             quarantined: engine.range(Table::Quarantine, all, Order::Ascending, usize::MAX)?.len() as u64,
         };
@@ -68,9 +86,12 @@ impl Store {
             here.ok_or_else(|| Error::Damaged { what: format!("the backup: datastream {key}, number {}", theirs.0) })
         };
         let chunks = Chunks::recover(engine.clone())?.chunks;
+        let deleted = crate::delete::tombstones(self.shared().engine.as_ref())?;
         let of = theirs.by_key.len() as u64;
         for ((key, id), datastreams) in theirs.by_key.iter().zip(1_u64..) {
-            self.merge_one(&chunks, &Versions::replaced(engine.as_ref(), *id)?, (*id, number(*id, key)?), &mut merged)?;
+            let deleted = deleted.iter().filter(|one| one.datastream == **key).cloned().collect();
+            let theirs = Theirs { chunks: &chunks, id: *id, replaced: Versions::replaced(engine.as_ref(), *id)?, deleted };
+            self.merge_one(&theirs, number(*id, key)?, &mut merged)?;
             progress(Progress::Read { datastreams, of });
         }
         for part in parts(engine.as_ref(), Table::Gap)? {
@@ -82,34 +103,22 @@ impl Store {
         Ok(merged)
     }
 
-    /// The observations of one datastream, `ids` are theirs and ours.
-    fn merge_one(
-        &self,
-        chunks: &Chunks,
-        replaced: &HashMap<i64, Vec<Point>>,
-        ids: (DatastreamId, DatastreamId),
-        merged: &mut Merged,
-    ) -> Result<(), Error> {
+    /// The observations of one datastream.
+    fn merge_one(&self, theirs: &Theirs<'_>, id: DatastreamId, merged: &mut Merged) -> Result<(), Error> {
         let mut window = Vec::with_capacity(WINDOW);
         let mut outcome = Ok(());
-        chunks.visit_of(ids.0, Interval::ALL, &Versions::Every, |point| {
+        theirs.chunks.visit_of(theirs.id, Interval::ALL, &Versions::Every, |point| {
             window.push(point);
             if window.len() == WINDOW {
-                outcome = self.merge_window(&std::mem::take(&mut window), replaced, ids.1, merged);
+                outcome = self.merge_window(&std::mem::take(&mut window), theirs, id, merged);
             }
             if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         outcome?;
-        self.merge_window(&window, replaced, ids.1, merged)
+        self.merge_window(&window, theirs, id, merged)
     }
 
-    fn merge_window(
-        &self,
-        window: &[Point],
-        replaced: &HashMap<i64, Vec<Point>>,
-        id: DatastreamId,
-        merged: &mut Merged,
-    ) -> Result<(), Error> {
+    fn merge_window(&self, window: &[Point], theirs: &Theirs<'_>, id: DatastreamId, merged: &mut Merged) -> Result<(), Error> {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(()) };
         let interval = Interval { from: Timestamp::from_micros(first.at), to: Timestamp::from_micros(last.at.saturating_add(1)) };
         let mut here = HashMap::new();
@@ -119,6 +128,10 @@ impl Store {
         })?;
         let mut observations = Vec::new();
         for point in window {
+            if theirs.is_deleted(point) {
+                merged.deleted += 1;
+                continue;
+            }
             match here.get(&point.at) {
                 Some(ours) if ours == point => merged.there_already += 1,
                 Some(ours) if ours.received_s >= point.received_s => merged.newer_here += 1,
@@ -128,8 +141,9 @@ impl Store {
                 }
                 None => {
                     merged.accepted += 1;
-                    let before = replaced.get(&point.at).map_or(&[][..], Vec::as_slice);
-                    observations.extend(before.iter().chain([point]).map(|version| version.observation(id)));
+                    let before = theirs.replaced.get(&point.at).map_or(&[][..], Vec::as_slice);
+                    let versions = before.iter().filter(|version| !theirs.is_deleted(version)).chain([point]);
+                    observations.extend(versions.map(|version| version.observation(id)));
                 }
             }
         }

@@ -76,6 +76,8 @@ impl Store {
         let engine = Arc::new(engine);
         crate::disk::keep_ballast(dir);
         let store = Self::on(engine, settings, clock, Some(lock), abort)?;
+        // What a kill left half deleted.
+        store.delete_again(&[])?;
         store.inner.shared.health.lock().unwrap_or_else(PoisonError::into_inner).sync_s = crate::disk::time_of_sync(dir).ok();
         Ok(store)
     }
@@ -160,6 +162,7 @@ impl Store {
         if let Err(mpsc::error::SendError(unsent)) = self.inner.work.send(work) {
             match unsent {
                 Work::Batch(_, answer) => drop(answer.send(Err(Error::Closed))),
+                Work::Cut(.., answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Documents(_, answer) | Work::SealAll(answer) | Work::Stop(answer) => drop(answer.send(Err(Error::Closed))),
             }
         }
@@ -201,6 +204,13 @@ impl Store {
     /// As [`Store::commit`].
     pub fn seal_all(&self) -> Result<(), Error> {
         self.ask(Work::SealAll)
+    }
+
+    /// Takes what had come by a time of an interval out of a datastream, physically.
+    pub(crate) fn cut(&self, datastream: DatastreamId, interval: Interval, came_by: Timestamp) -> Result<u64, Error> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(Work::Cut(datastream, interval, came_by, answer));
+        receiver.blocking_recv().unwrap_or(Err(Error::Closed))
     }
 
     /// What is known of owners, stations, datastreams and devices, as of now.

@@ -4,7 +4,7 @@ use crate::audit::Chain;
 use crate::batch::{Batch, Outcome, Receipt};
 use crate::chunk::{ChunkWriter, Chunks, Group, Staged};
 use crate::cursor::{self, Edges};
-use crate::engine::{Change, Document, Engine};
+use crate::engine::{Change, Document, Engine, Order, Span, Table};
 use crate::gaps::OpenGaps;
 use crate::late::LateMarks;
 use crate::ledger::{Book, Bookkeeper, Entry, Kept};
@@ -13,7 +13,7 @@ use crate::payload;
 use crate::quarantine::{Plan, Shelf};
 use crate::silence::{self, Silenced};
 use crate::{Error, Health};
-use model::{Clock, Observation, Quality};
+use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -33,6 +33,8 @@ pub(crate) enum Work {
     Documents(Vec<Change>, Answer<()>),
     /// Seals every buffer and gives freed space back.
     SealAll(Answer<()>),
+    /// Takes what had come by a time of an interval out of a datastream, for good; how many observations went.
+    Cut(DatastreamId, Interval, Timestamp, Answer<u64>),
     Stop(Answer<()>),
 }
 
@@ -112,6 +114,10 @@ impl Writer {
                 }
                 Work::SealAll(answer) => {
                     let outcome = self.seal_all();
+                    self.answer_one(answer, outcome);
+                }
+                Work::Cut(datastream, interval, came_by, answer) => {
+                    let outcome = self.cut(datastream, interval, came_by);
                     self.answer_one(answer, outcome);
                 }
                 Work::Stop(answer) => {
@@ -301,7 +307,46 @@ impl Writer {
         }
     }
 
+    /// The buffers are sealed first, so that no record of the log holds anything of it any more.
+    fn cut(&mut self, datastream: DatastreamId, interval: Interval, came_by: Timestamp) -> Result<u64, Error> {
+        self.seal_buffers()?;
+        let mut removed = 0;
+        let mut drops_log = true;
+        while let Some(mut cut) = self.shared.chunks.stage_cut(&self.chunks, datastream, interval, came_by)? {
+            let is_late = self.late.mark(cut.commit, datastream, &cut.days, &mut cut.changes);
+            let span = Span { part: i64::from(datastream.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
+            for gap in self.shared.engine.range(Table::Gap, span, Order::Ascending, usize::MAX)? {
+                cut.changes.push(Change::Delete { table: Table::Gap, part: gap.part, at: gap.at });
+            }
+            // Every record of the log is in chunks by now, and may hold what goes.
+            if drops_log {
+                let book = self.shared.book.read().unwrap_or_else(PoisonError::into_inner);
+                Bookkeeper::put_rows(&book, self.shared.engine.as_ref(), &[], cut.commit, &mut cut.changes)?;
+                cut.changes.push(Change::DropThrough { table: Table::Log, part: 0, at: cut.commit.cast_signed() - 1 });
+            }
+            self.commit(&cut.changes)?;
+            if std::mem::take(&mut drops_log) {
+                self.publish_entries(&[], Kept::InRows)?;
+                self.chunks.forget_all_records();
+            }
+            self.shared.chunks.publish_cut(&mut self.chunks, &cut);
+            self.shared.last_commit.send_replace(cut.commit);
+            if is_late {
+                self.shared.late.send_replace(cut.commit);
+            }
+            removed += cut.removed;
+        }
+        self.gaps.forget();
+        self.shared.engine.settle()?;
+        Ok(removed)
+    }
+
     fn seal_all(&mut self) -> Result<(), Error> {
+        self.seal_buffers()?;
+        self.shared.engine.settle()
+    }
+
+    fn seal_buffers(&mut self) -> Result<(), Error> {
         // Once for what was fresh, once more for what the first made short.
         let mut changes = Vec::new();
         let mut staged = self.shared.chunks.stage_seal_all(&mut self.chunks, &mut changes)?;
@@ -311,7 +356,7 @@ impl Writer {
             self.shared.chunks.publish(&mut self.chunks, &staged);
             self.publish_entries(&[], kept)?;
         }
-        self.shared.engine.settle()
+        Ok(())
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), Error> {
@@ -330,7 +375,7 @@ impl Writer {
         outcome
     }
 
-    fn answer_one(&mut self, answer: Answer<()>, outcome: Result<(), Error>) {
+    fn answer_one<T>(&mut self, answer: Answer<T>, outcome: Result<T, Error>) {
         let failure = outcome.as_ref().err().cloned();
         let _ = answer.send(outcome);
         if let Some(cause) = failure {

@@ -6,6 +6,7 @@ mod browser;
 mod commands;
 mod datasets;
 mod dead_link;
+mod delete;
 mod demo;
 mod edge;
 mod gateways;

@@ -10,7 +10,7 @@ use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
 const LOG_LIMIT: usize = 48 << 20;
@@ -109,6 +109,23 @@ impl Chunks {
             }
         }
         Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads), fences: Fences::default() }, writer, damage, entries })
+    }
+
+    pub(super) fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    pub(super) fn heads_mut(&self) -> RwLockWriteGuard<'_, Heads> {
+        self.heads.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// First times of the chunks that may hold something of `[from, to)`, each with that of the next.
+    pub(super) fn starts(&self, datastream: DatastreamId, from: i64, to: i64) -> Vec<(i64, Option<i64>)> {
+        let heads = self.heads();
+        let Some(head) = heads.get(datastream.index()) else { return Vec::new() };
+        let first = head.starts.partition_point(|start| *start <= from).saturating_sub(1);
+        let nexts = head.starts.iter().skip(first + 1).copied().map(Some).chain([None]);
+        head.starts.iter().skip(first).copied().zip(nexts).take_while(|(start, _)| *start < to).collect()
     }
 
     fn heads(&self) -> RwLockReadGuard<'_, Heads> {
@@ -399,6 +416,23 @@ impl Chunks {
 }
 
 impl ChunkWriter {
+    /// A commit that put a record of `bytes` into the log by itself.
+    pub(super) fn take_record(&mut self, commit: u64, bytes: usize) {
+        self.next_commit = commit + 1;
+        self.log.push_back((commit, bytes));
+        self.log_bytes += bytes;
+    }
+    /// The log was dropped whole.
+    pub(crate) fn forget_all_records(&mut self) {
+        self.log.clear();
+        (self.log_bytes, self.look_at) = (0, self.log_limit / LOG_STEPS);
+    }
+    pub(super) fn forget_chunk(&mut self, datastream: u32, start: i64) {
+        self.cache.forget(datastream, start);
+    }
+    pub(super) fn chunk(&mut self, engine: &dyn Engine, datastream: u32, start: i64) -> Result<Arc<[Point]>, Error> {
+        self.cache.chunk(engine, datastream, start)
+    }
     /// The commit up to which buffers are sealed so that half the log is freed.
     fn log_cutoff(&self) -> u64 {
         let mut left = self.log_bytes;

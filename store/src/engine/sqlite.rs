@@ -48,6 +48,8 @@ impl Sqlite {
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
+        // What is deleted is overwritten within its page; whole free pages are given back by `settle`.
+        connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(&schema()).map_err(failed)?;

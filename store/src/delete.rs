@@ -1,0 +1,167 @@
+//! Deleting for good: with a preview, a reason in the audit, and a tombstone, so that no backup brings back what was deleted.
+
+use crate::engine::{Change, Document, Engine, Table};
+use crate::writer::Work;
+use crate::{AuditEntry, Batch, Error, Replayed, Store, Wanted};
+use model::{DatastreamId, DeviceId, Interval, OwnerId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+const KIND: &str = "deleted";
+
+/// That something was deleted: what had come by then stays deleted, whatever a backup says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The datastream's id, as in the network file.
+    pub datastream: String,
+    /// `[from, to)`, µs.
+    pub from_us: i64,
+    pub to_us: i64,
+    /// When, seconds since 1970.
+    pub at_s: i64,
+    /// All of it is gone; else the next start goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+}
+
+impl Tombstone {
+    fn id(&self) -> String {
+        format!("{} {} {} {}", self.datastream, self.from_us, self.to_us, self.at_s)
+    }
+    fn change(&self) -> Result<Change, Error> {
+        let body = serde_json::to_string(self).map_err(|cause| Error::Damaged { what: cause.to_string() })?;
+        Ok(Change::PutDocument(Document { kind: KIND.into(), id: self.id(), body }))
+    }
+    /// Whether it hides a value of `at` µs that had come in second `received_s`.
+    pub(crate) fn hides(&self, at: i64, received_s: i64) -> bool {
+        (self.from_us..self.to_us).contains(&at) && received_s <= self.at_s
+    }
+}
+
+/// Everything that one device said, as far as it is not in its datastreams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    pub owner: OwnerId,
+    pub device: DeviceId,
+}
+
+/// Every deletion that was ever made.
+pub(crate) fn tombstones(engine: &dyn Engine) -> Result<Vec<Tombstone>, Error> {
+    let read = |document: Document| {
+        serde_json::from_str(&document.body).map_err(|cause| Error::Damaged { what: format!("the deletion {}: {cause}", document.id) })
+    };
+    engine.documents(KIND)?.into_iter().map(read).collect()
+}
+
+impl Store {
+    /// Deletes what a datastream holds of an interval, with the values that were replaced, physically; what is derived from it is made
+    /// again. The audit says who, why and how many. Observations that went, when all of it is on disk.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]; what was begun then is ended by the next start.
+    pub fn delete(&self, datastream: DatastreamId, interval: Interval, who: &str, why: &str) -> Result<u64, Error> {
+        let registry = self.registry();
+        let known = registry.datastream(datastream).ok_or_else(|| Error::Damaged { what: "no such datastream".into() })?;
+        let now = self.clock().now();
+        let tombstone = Tombstone {
+            datastream: known.key.to_string(),
+            from_us: interval.from.micros(),
+            to_us: interval.to.micros(),
+            at_s: now.seconds(),
+            pending: true,
+        };
+        let count = self.count_in(datastream, interval)?;
+        let entry = AuditEntry {
+            number: 0,
+            commit: 0,
+            at: now.to_string(),
+            who: who.into(),
+            what: "delete".into(),
+            datastream: known.key.to_string(),
+            from: interval.from.to_string(),
+            to: interval.to.to_string(),
+            change: "deleted for good".into(),
+            why: why.into(),
+            shift_s: 0,
+            count,
+            undoes: None,
+        };
+        self.commit_blocking(Batch { audit: vec![entry], ..Batch::default() })?;
+        self.bury(&tombstone)
+    }
+
+    /// How many observations a deletion would take.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn count_in(&self, datastream: DatastreamId, interval: Interval) -> Result<u64, Error> {
+        let mut count = 0;
+        self.shared().chunks.visit(datastream, interval, None, |_| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+
+    /// Does what a tombstone says, and keeps it.
+    fn bury(&self, tombstone: &Tombstone) -> Result<u64, Error> {
+        let interval = Interval { from: Timestamp::from_micros(tombstone.from_us), to: Timestamp::from_micros(tombstone.to_us) };
+        self.ask(|answer| match tombstone.change() {
+            Ok(change) => Work::Documents(vec![change], answer),
+            Err(_) => Work::Documents(Vec::new(), answer),
+        })?;
+        let mut removed = 0;
+        if let Some(known) = self.registry().datastream_by_key(&tombstone.datastream) {
+            removed = self.cut(known.id, interval, Timestamp::from_seconds(tombstone.at_s))?;
+        }
+        let done = Tombstone { pending: false, ..tombstone.clone() }.change()?;
+        self.ask(|answer| Work::Documents(vec![done], answer))?;
+        Ok(removed)
+    }
+
+    /// Deletes what a device said that is in no datastream: raw payloads, and messages in the quarantine. How many of each.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn delete_subject(&self, subject: &Subject) -> Result<(u64, u64), Error> {
+        let Subject { owner, device } = subject;
+        let payloads = self.payloads(owner, device, Interval::ALL, usize::MAX)?.len() as u64;
+        let number = self.shared().book.read().unwrap_or_else(std::sync::PoisonError::into_inner).number(owner, device);
+        if let Some(number) = number.filter(|_| payloads > 0) {
+            let change = Change::DropThrough { table: Table::Payload, part: i64::from(number), at: i64::MAX };
+            self.ask(|answer| Work::Documents(vec![change], answer))?;
+        }
+        let view = self.seen_by(&model::Viewer::Token { owner: owner.clone(), scopes: model::Scope::ALL.to_vec() });
+        let wanted = Wanted { device: Some(device.clone()), ..Wanted::default() };
+        let entries = view.quarantine(&wanted, usize::MAX)?;
+        let replayed: Vec<Replayed> = entries.iter().map(|entry| Replayed { number: entry.number, left: Vec::new() }).collect();
+        let quarantined = replayed.len() as u64;
+        if quarantined > 0 {
+            self.commit_blocking(Batch { replayed, ..Batch::default() })?;
+        }
+        Ok((payloads, quarantined))
+    }
+
+    /// Every deletion, to be kept with the backups.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn tombstones(&self) -> Result<Vec<Tombstone>, Error> {
+        tombstones(self.shared().engine.as_ref())
+    }
+
+    /// Does again those deletions that this store does not know of, or has not ended: after a restore, and after a kill. Observations that
+    /// went.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn delete_again(&self, others: &[Tombstone]) -> Result<u64, Error> {
+        let known = self.tombstones()?;
+        let ended: Vec<String> = known.iter().filter(|one| !one.pending).map(Tombstone::id).collect();
+        let mut removed = 0;
+        for tombstone in known.iter().chain(others).filter(|one| !ended.contains(&one.id())) {
+            removed += self.bury(tombstone)?;
+            tracing::info!(event = "deleted", datastream = tombstone.datastream, "a deletion was done again");
+        }
+        Ok(removed)
+    }
+}
