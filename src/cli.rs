@@ -165,6 +165,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// How the way to an InfluxDB is ([influx] in the configuration), and what it refused
+    Influx {
+        /// Writes everything there once more, e.g. into an emptied bucket
+        #[arg(long)]
+        again: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// Unknown channels of known owners, with what can be guessed of them
     Proposals {
         #[command(subcommand)]

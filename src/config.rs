@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{Complaint, OutboxRoom, WhenFull};
+use store::{Complaint, InfluxSettings, OutboxRoom, WhenFull};
 use toml::Spanned;
 
 /// The defaults, as a file to copy; equal to [`Config::default`] by a test.
@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) networks: Vec<PathBuf>,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) edge: Option<Edge>,
+    pub(crate) influx: Option<InfluxSettings>,
     pub(crate) linger_ms: u64,
     pub(crate) future_min: i64,
     pub(crate) earliest: Timestamp,
@@ -47,6 +48,7 @@ impl Default for Config {
             networks: Vec::new(),
             brokers: Vec::new(),
             edge: None,
+            influx: None,
             linger_ms: 0,
             future_min: 10,
             earliest: Timestamp::from_seconds(946_684_800),
@@ -66,6 +68,7 @@ struct File {
     limits: Option<Limits>,
     broker: Option<Vec<Spanned<BrokerEntry>>>,
     edge: Option<Spanned<EdgeEntry>>,
+    influx: Option<Spanned<InfluxEntry>>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +124,16 @@ struct EdgeEntry {
     gather_ms: Option<u64>,
     max_mb: Option<u64>,
     when_full: Option<String>,
+    allow_plaintext: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InfluxEntry {
+    url: String,
+    org: String,
+    bucket: String,
+    token_file: String,
     allow_plaintext: Option<bool>,
 }
 
@@ -244,6 +257,19 @@ impl Config {
                 Err(wrong) => wrong.into_iter().for_each(|message| complain(at, message)),
             }
         }
+        if let Some(entry) = file.influx {
+            let at = entry.span().start;
+            match influx(entry.into_inner(), beside) {
+                Ok(_) if config.edge.is_some() => {
+                    complain(
+                        at,
+                        "an edge hands on to its centre only; let the centre write to InfluxDB, and take [influx] out here".into(),
+                    );
+                }
+                Ok(influx) => config.influx = Some(influx),
+                Err(wrong) => wrong.into_iter().for_each(|message| complain(at, message)),
+            }
+        }
         if let Some(dir) = file.data_dir {
             config.data_dir = beside.join(dir);
         }
@@ -336,6 +362,32 @@ fn edge(entry: EdgeEntry, beside: &Path) -> Result<Edge, Vec<String>> {
     if wrong.is_empty() { Ok(Edge { settings, room: OutboxRoom { bytes: max_bytes, when_full } }) } else { Err(wrong) }
 }
 
+/// # Errors
+/// Everything that is wrong with it.
+fn influx(entry: InfluxEntry, beside: &Path) -> Result<InfluxSettings, Vec<String>> {
+    let mut wrong = Vec::new();
+    let InfluxEntry { url, org, bucket, token_file, allow_plaintext } = entry;
+    let is_local = |host: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
+    match url.split_once("://") {
+        Some(("http", host)) if allow_plaintext == Some(true) || is_local(host) => {}
+        Some(("http", _)) => wrong.push(format!(
+            "{url} would send the token unencrypted over the network; put a proxy with TLS before it on this machine, or accept it with allow_plaintext = true under [influx]"
+        )),
+        Some(("https", _)) => wrong.push(format!(
+            "{url}: the way to InfluxDB speaks no TLS; let a proxy on this machine do it, and write its http://127.0.0.1:port here"
+        )),
+        _ => wrong.push(format!("\"{url}\" is no address of an InfluxDB; write e.g. \"http://127.0.0.1:8086\"")),
+    }
+    if org.is_empty() || bucket.is_empty() {
+        wrong.push("org and bucket can't be empty".into());
+    }
+    let token = std::fs::read_to_string(beside.join(&token_file)).map(|text| text.trim().to_owned()).unwrap_or_else(|cause| {
+        wrong.push(format!("the token file \"{token_file}\" can't be read: {cause}; put a token into it that may write to the bucket"));
+        String::new()
+    });
+    if wrong.is_empty() { Ok(InfluxSettings { url, org, bucket, token }) } else { Err(wrong) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +426,10 @@ mod tests {
             "c.toml:2:18  \"8883\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"",
         );
         check("[quota]\nmessages_per_s = 0", "c.toml:2:18  messages_per_s = 0 can't be; it may be 1 to 10000000");
+        check(
+            "[influx]\nurl = \"http://10.0.0.9:8086\"\norg = \"o\"\nbucket = \"b\"\ntoken_file = \"/dev/null\"",
+            "c.toml:1:1  http://10.0.0.9:8086 would send the token unencrypted over the network; put a proxy with TLS before it on this machine, or accept it with allow_plaintext = true under [influx]",
+        );
         check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
     }
 }

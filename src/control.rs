@@ -51,6 +51,9 @@ pub(crate) enum Request {
     Correct(CorrectOrder),
     Delete(DeleteOrder),
     Audit,
+    Influx {
+        again: bool,
+    },
     Proposals,
     Adopt(AdoptOrder),
     Adopted,
@@ -118,6 +121,7 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Redecode(order) => quarantine::redecode(intake, order),
         Request::Correct(order) => correct::correct(intake, order),
         Request::Delete(order) => crate::delete::delete(intake, order),
+        Request::Influx { again } => crate::influx::influx(store, *again),
         Request::Audit => correct::audit(intake),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),

@@ -68,6 +68,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         limits: Limits::default(),
         role: Role::Centre,
         brokers: Vec::new(),
+        influx: None,
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

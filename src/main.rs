@@ -13,6 +13,7 @@ mod doctor;
 mod history;
 mod http;
 mod import;
+mod influx;
 mod logs;
 mod probe;
 mod proposals;
@@ -76,6 +77,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
         Command::Correct { order, at } => quarantine::command(&Request::Correct(order.signed()), &at)?,
         Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
+        Command::Influx { again, at } => quarantine::command(&Request::Influx { again }, &at)?,
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,

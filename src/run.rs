@@ -10,7 +10,7 @@ use ingest::source::mqtt::DoorSettings;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Settings, Store, load_network};
+use store::{InfluxSettings, Settings, Store, load_network};
 
 /// Changes of the network that are told one by one: ten thousand meters would fill the log.
 const MOST_TOLD: usize = 20;
@@ -18,9 +18,13 @@ const MOST_TOLD: usize = 20;
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(Complaints::from)?;
     let network = load_network(&config.networks).map_err(Complaints::from)?;
-    let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: config.edge.as_ref().map(|edge| edge.room) };
+    let room = config.edge.as_ref().map(|edge| edge.room).or_else(|| config.influx.as_ref().map(|_| InfluxSettings::room()));
+    let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: room };
     let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
+    if config.influx.is_none() && config.edge.is_none() {
+        store.forget_influx()?;
+    }
     if !config.networks.is_empty() {
         let changes = store.apply(&network).map_err(Complaints::from)?;
         for change in changes.iter().take(MOST_TOLD) {
@@ -34,7 +38,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings { messages_per_s: config.messages_per_s, ..DoorSettings::default() };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
-    let opening = Opening { dir: &config.data_dir, http: config.http, mqtt, limits, role, brokers: config.brokers };
+    let opening = Opening { dir: &config.data_dir, http: config.http, mqtt, limits, role, brokers: config.brokers, influx: config.influx };
     let doors = Doors::open(store, opening).await?;
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
     say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));

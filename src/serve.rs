@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-use store::Store;
+use store::{InfluxForwarder, InfluxSettings, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -63,6 +63,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) limits: Limits,
     pub(crate) role: Role,
     pub(crate) brokers: Vec<BrokerSettings>,
+    pub(crate) influx: Option<InfluxSettings>,
 }
 
 /// Open doors.
@@ -82,7 +83,7 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers } = opening;
+        let Opening { dir, http, mqtt, limits, role, brokers, influx } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -113,6 +114,9 @@ impl Doors {
             }
         }
         running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
+        if let Some(settings) = influx {
+            running.spawn(InfluxForwarder::new(store.clone(), settings).run(stopping.clone()));
+        }
         for settings in brokers {
             if store.registry().owner(settings.owner.as_str()).is_none() {
                 tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");

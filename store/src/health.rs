@@ -19,4 +19,6 @@ pub struct Health {
     pub room: Option<crate::Room>,
     /// Seconds that a small synced write took when the store was opened; `None` where it could not be measured.
     pub sync_s: Option<f64>,
+    /// The way to an InfluxDB, where there is one.
+    pub influx: Option<crate::InfluxHealth>,
 }

@@ -17,6 +17,7 @@ const WALLS: [(&str, &[&str]); 7] = [
 /// Crate, the rooms where it may live.
 const HOMES: [(&str, &[&str]); 12] = [
     ("rusqlite", &["store"]),
+    ("influxdb2", &["store"]),
     ("pco", &["store"]),
     ("influxdb2", &["store"]),
     ("polars", &["analytics"]),

@@ -11,6 +11,7 @@ mod demo;
 mod edge;
 mod gateways;
 mod history;
+mod influx;
 mod lorawan;
 mod lost_link;
 mod modbus;

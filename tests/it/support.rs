@@ -1,5 +1,6 @@
 //! A pescaia of one's own in a directory of its own, and clients for it.
 
+pub(crate) mod influx;
 pub(crate) mod link;
 pub(crate) mod mosquitto;
 pub(crate) mod mqtt;

@@ -109,7 +109,12 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
         }
         _ => part("disk", "ok", free),
     };
-    vec![writer, store, disk]
+    let influx = health.influx.as_ref().map(|influx| match &influx.trouble {
+        // Nothing waits for it: readings are taken and kept.
+        Some(cause) => part("influxdb", "degraded", format!("{cause}; {} bytes wait and go there later", influx.waiting_bytes)),
+        None => part("influxdb", "ok", format!("{} s behind", influx.lag_s)),
+    });
+    [writer, store, disk].into_iter().chain(influx).collect()
 }
 
 /// As ModI wants it: a problem document that says there is none, with figures beside.
@@ -193,7 +198,15 @@ impl Collector for StoreMeters {
         let room = health.room.map(|room| ("pescaia_disk_free_bytes", "Free on the disk of the store, bytes", room.free_bytes as f64));
         let sync =
             health.sync_s.map(|sync_s| ("pescaia_disk_sync_seconds", "A small synced write, measured at the start, seconds", sync_s));
-        for (name, help, value) in meters.into_iter().chain(room).chain(sync) {
+        let influx = health.influx.iter().flat_map(|influx| {
+            [
+                ("pescaia_forward_lag_seconds", "How long the oldest that waits for InfluxDB has waited", influx.lag_s as f64),
+                ("pescaia_influx_waiting_bytes", "What waits for InfluxDB", influx.waiting_bytes as f64),
+                ("pescaia_influx_points", "Points that InfluxDB took since the start", influx.points_written as f64),
+                ("pescaia_influx_refused_lines", "Lines that InfluxDB refused since the start", influx.lines_refused as f64),
+            ]
+        });
+        for (name, help, value) in meters.into_iter().chain(room).chain(sync).chain(influx) {
             let gauge = ConstGauge::new(value);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;

@@ -1,0 +1,59 @@
+//! Line protocol as Grafana's users expect it: the property as measurement, where and what as tags, value and quality as fields.
+
+use crate::registry::Registry;
+use model::Observation;
+use std::fmt::Write;
+
+/// Adds one observation; nothing when its datastream is unknown. Precision: microseconds.
+pub(super) fn put(text: &mut String, registry: &Registry, observation: &Observation) {
+    let Some(datastream) = registry.datastream(observation.datastream) else { return };
+    escape(text, datastream.property.word(), MEASUREMENT);
+    let tags = [
+        ("datastream", datastream.key.as_str()),
+        ("owner", datastream.owner.as_str()),
+        ("station", datastream.station.as_str()),
+        ("unit", datastream.property.unit().symbol()),
+    ];
+    for (name, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = write!(text, ",{name}=");
+        escape(text, value, TAG);
+    }
+    let number = observation.quality.flag() as u8;
+    let _ = writeln!(text, " value={},quality={number}i {}", observation.result, observation.phenomenon_time.micros());
+}
+
+/// What must not stand bare in a measurement, and in a tag.
+const MEASUREMENT: &[char] = &[',', ' '];
+const TAG: &[char] = &[',', ' ', '='];
+
+/// A newline would begin another line, and a backslash at the end of a value swallow what follows it: both become `_`.
+fn escape(text: &mut String, plain: &str, special: &[char]) {
+    for char in plain.chars() {
+        if char.is_control() || char == '\\' {
+            text.push('_');
+            continue;
+        }
+        if special.contains(&char) {
+            text.push('\\');
+        }
+        text.push(char);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_name_holds_ends_a_line_or_a_tag() {
+        let check = |plain: &str, expected: &str| {
+            let mut text = String::new();
+            escape(&mut text, plain, TAG);
+            assert_eq!(text, expected);
+        };
+        check("ponte-a-elsa", "ponte-a-elsa");
+        check("a b,c=d", "a\\ b\\,c\\=d");
+        check("a\nb\\", "a_b_");
+        check("m³/s", "m³/s");
+    }
+}
