@@ -15,7 +15,7 @@ const WALLS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crate, the rooms where it may live.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("rusqlite", &["store"]),
     ("influxdb2", &["store"]),
     ("pco", &["store"]),
