@@ -5,4 +5,5 @@ mod contracts;
 mod faults;
 mod house;
 mod journeys;
+mod on_disk;
 mod support;
