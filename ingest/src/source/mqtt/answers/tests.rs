@@ -13,6 +13,9 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// What is never said is missed so soon.
+const SOON: Duration = Duration::from_secs(10);
+
 struct World {
     answers: Answers,
     in_flight: Arc<InFlight>,
@@ -70,12 +73,12 @@ impl World {
     }
     async fn hears(&mut self, expected: &[u8]) {
         let mut bytes = vec![0; expected.len()];
-        self.client.read_exact(&mut bytes).await.expect("bytes");
+        tokio::time::timeout(SOON, self.client.read_exact(&mut bytes)).await.expect("soon").expect("bytes");
         assert_eq!(bytes, expected);
     }
     async fn hears_the_end(mut self, expected: &[u8], how: Ended) {
         let mut bytes = Vec::new();
-        self.client.read_to_end(&mut bytes).await.expect("the end");
+        tokio::time::timeout(SOON, self.client.read_to_end(&mut bytes)).await.expect("soon").expect("the end");
         assert_eq!((bytes.as_slice(), self.answering.await.expect("ended")), (expected, how));
     }
 }
