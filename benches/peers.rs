@@ -31,13 +31,16 @@ struct Seen {
     month_ms: f64,
 }
 
+/// Writes so many points in a directory; `None` when the server is not there.
+type Run = fn(&Path, usize) -> Option<Seen>;
+
 fn main() {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     let points: usize = words.next().map_or(2_000_000, |word| word.parse().expect("points"));
     let rounds: usize = words.next().map_or(3, |word| word.parse().expect("rounds"));
     println!("{points} points, {GAUGES} series, {COMMIT} a batch, {rounds} rounds, interleaved");
     println!("{:<18} {:>10} {:>10} {:>10} {:>12} {:>12}", "", "kpoints/s", "CPU µs/pt", "disk B/pt", "resident MB", "30 d p50 ms");
-    let peers: Vec<(&str, fn(&Path, usize) -> Option<Seen>)> = vec![
+    let peers: [(&str, Run); 5] = [
         ("floor", floor),
         ("store, in process", store),
         ("InfluxDB 2.7.12", influx),
