@@ -4,10 +4,11 @@ use crate::cli::{At, VerifyOptions};
 use crate::control::{self, Answer, Request};
 use crate::history::Line;
 use crate::say;
+use analytics::archive::Archive;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use store::{Checked, Progress, Store};
 
@@ -40,6 +41,7 @@ pub(crate) fn restore_command(file: &Path, at: &At) -> anyhow::Result<()> {
         let checked = restored.with_context(|| format!("nothing was restored into {}", dir.display()))?;
         let mut lines = vec![format!("restored {} into {}", file.display(), dir.display())];
         lines.extend(words(&checked));
+        lines.extend(control::on_store(&dir, |store| months_back(store, &file))?);
         let deleted = crate::delete::read_beside(&file)?;
         if !deleted.is_empty() {
             let again = control::on_store(&dir, |store| Ok(store.delete_again(&deleted)?))?;
@@ -85,6 +87,16 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
                 }
                 let mut lines = vec![format!("backed up into {}", file.display())];
                 lines.extend(words(&checked));
+                match copy_months(store, file) {
+                    Ok(None) => {}
+                    Ok(Some(line)) => lines.push(line),
+                    Err(cause) => {
+                        return Answer::Wrong(vec![format!(
+                            "the backup {} is whole, but a month that was put away is not with it: {cause}",
+                            file.display()
+                        )]);
+                    }
+                }
                 let s = started.elapsed().as_secs_f64();
                 lines.push(format!(
                     "written, synced and read back in {s:.1} s; all that was acknowledged up to commit {} is in it",
@@ -103,6 +115,18 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
                     Ok(again) => lines.push(format!("{again} observations that were deleted since the backup are deleted again")),
                     Err(cause) => return Answer::Wrong(vec![format!("{cause:#}")]),
                 }
+                match months_back(store, file) {
+                    Ok(line) => lines.extend(line),
+                    Err(cause) => return Answer::Wrong(vec![format!("{cause:#}")]),
+                }
+                let beside = months_beside(file);
+                if beside.is_dir() {
+                    let example = beside.join("month=YYYY-MM/observations.parquet");
+                    lines.push(format!(
+                        "what the backup held only in months that were put away comes in with: pescaia import {}",
+                        example.display()
+                    ));
+                }
                 lines.extend(merged.added.iter().map(|entry| format!("+ {entry}")));
                 lines.push(format!(
                     "{} observations taken in, {} revised by later values of the backup, {} there already, {} with a later value here that stays, {} deleted here since; {} gaps",
@@ -120,6 +144,40 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
         },
         _ => Answer::Wrong(vec!["this is not a long command".into()]),
     }
+}
+
+/// Months that were put away lie beside the backups, once for all of them.
+fn months_beside(file: &Path) -> PathBuf {
+    file.with_file_name("pescaia-parquet")
+}
+
+fn copy_months(store: &Store, file: &Path) -> Result<Option<String>, analytics::Error> {
+    let (Some(archive), all) = (Archive::of(store)?, store.archived()?.len()) else { return Ok(None) };
+    if all == 0 {
+        return Ok(None);
+    }
+    let beside = months_beside(file);
+    let copied = archive.copy_to(&beside)?;
+    Ok(Some(format!("  {all} months that were put away lie in {}, {copied} of them copied now", beside.display())))
+}
+
+/// Gives a store that was restored the months that lie beside the backup.
+fn months_back(store: &Store, file: &Path) -> anyhow::Result<Option<String>> {
+    let Some(archive) = Archive::of(store)? else { return Ok(None) };
+    if store.archived()?.is_empty() {
+        return Ok(None);
+    }
+    let beside = months_beside(file);
+    anyhow::ensure!(
+        beside.is_dir() || store.trimmed_months().is_empty(),
+        "some months lie only in Parquet files, and {} is not there; put the directory that lay beside the backup beside it, and restore again",
+        beside.display()
+    );
+    if !beside.is_dir() {
+        return Ok(None);
+    }
+    let copied = archive.copy_from(&beside)?;
+    Ok(Some(format!("{copied} months that were put away are back from {}", beside.display())))
 }
 
 fn words(checked: &Checked) -> Vec<String> {

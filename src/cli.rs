@@ -48,15 +48,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: NetworkCommand,
     },
-    /// History from a CSV file; what can't be taken is listed with its line, the rest goes in
+    /// History from a CSV file, or a month that was put away; what can't be taken is listed with its line, the rest goes in
     #[command(after_help = "Examples:\n  pescaia import 2014.csv --pattern 2014.toml --config pescaia.toml --dry-run\n  \
                             pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n\n\
                             A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.")]
     Import {
-        /// The CSV file
+        /// The CSV file, a month's .parquet, or the directory of pescaia export --all
         file: PathBuf,
-        /// What the file looks like
-        #[arg(long, required_unless_present = "datastream", conflicts_with = "datastream")]
+        /// What the CSV file looks like
+        #[arg(long, conflicts_with = "datastream")]
         pattern: Option<PathBuf>,
         /// The file is one that pescaia export wrote, of this datastream
         #[arg(long)]
@@ -64,19 +64,27 @@ pub(crate) enum Command {
         /// Shows what it understood, and writes nothing
         #[arg(long)]
         dry_run: bool,
+        /// For how many days a month that is brought back stays, whatever keep_months says
+        #[arg(long, default_value_t = 30)]
+        keep_days: u32,
         /// Where refused rows are kept with their reasons; beside the file when left out
         #[arg(long)]
         refused: Option<PathBuf>,
         #[command(flatten)]
         at: At,
     },
-    /// Observations of a datastream as CSV
+    /// Observations of a datastream as CSV; or everything, as Parquet and JSON
     #[command(
-        after_help = "Example:\n  pescaia export empoli-level --from 2014-01-01T00:00:00+01:00 --out empoli.csv --config pescaia.toml"
+        after_help = "Examples:\n  pescaia export empoli-level --from 2014-01-01T00:00:00+01:00 --out empoli.csv --config pescaia.toml\n  \
+                      pescaia export --all /mnt/tutto --config pescaia.toml, and back: pescaia import /mnt/tutto --data DIR"
     )]
     Export {
         /// Its id, as in the network file
-        datastream: String,
+        #[arg(required_unless_present = "all")]
+        datastream: Option<String>,
+        /// Everything into a new directory: a Parquet file for each month, and pescaia.json; the latter holds hashes of passwords
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["datastream", "from", "to", "italian", "out"])]
+        all: Option<PathBuf>,
         /// RFC 3339 with an offset, included; from the first one when left out
         #[arg(long)]
         from: Option<String>,
@@ -170,6 +178,22 @@ pub(crate) enum Command {
         /// Writes everything there once more, e.g. into an emptied bucket
         #[arg(long)]
         again: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// The months that are over, as Parquet files that any program reads: which there are, and what lies only in them
+    #[command(
+        after_help = "They lie in the data directory, parquet/month=YYYY-MM/observations.parquet. keep_months in the network file says how\n\
+                            many months an owner, or a datastream, wants in the store; what is older stays in its file and comes back with:\n  \
+                            pescaia import …/month=2024-03/observations.parquet --config pescaia.toml"
+    )]
+    Archive {
+        /// Writes what is missing and makes room at once, instead of within the hour
+        #[arg(long)]
+        now: bool,
+        /// Reads every byte of the months' files
+        #[arg(long)]
+        check: bool,
         #[command(flatten)]
         at: At,
     },

@@ -54,6 +54,22 @@ pub(crate) enum Request {
     Influx {
         again: bool,
     },
+    Archive {
+        now: bool,
+        check: bool,
+    },
+    /// A month's file into the store.
+    BringBack {
+        file: PathBuf,
+        days: u32,
+    },
+    ExportAll {
+        dir: PathBuf,
+    },
+    ImportAll {
+        dir: PathBuf,
+        days: u32,
+    },
     Proposals,
     Adopt(AdoptOrder),
     Adopted,
@@ -66,6 +82,13 @@ pub(crate) enum Request {
         file: PathBuf,
         who: String,
     },
+}
+
+impl Request {
+    fn takes_long(&self) -> bool {
+        use Request::{Archive, Backup, BringBack, ExportAll, ImportAll, Restore};
+        matches!(self, Backup { .. } | Restore { .. } | Archive { .. } | BringBack { .. } | ExportAll { .. } | ImportAll { .. })
+    }
 }
 
 /// Lines for the terminal, or what is wrong.
@@ -126,8 +149,20 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
         Request::Adopted => proposals::adopted(intake),
-        Request::Backup { .. } | Request::Restore { .. } => crate::backup::carry_out(store, request, &mut |_| ()),
-        Request::Import(_) | Request::Export(_) => Answer::Wrong(vec!["this command carries a file".into()]),
+        long if long.takes_long() => carry_out_long(store, request, &mut |_| ()),
+        // Those that take long stand above.
+        _ => Answer::Wrong(vec!["this command carries a file".into()]),
+    }
+}
+
+/// What takes its time: `line` hears how far it is.
+fn carry_out_long(store: &Store, request: &Request, line: &mut dyn FnMut(Line)) -> Answer {
+    match request {
+        Request::Archive { now, check } => crate::archive::archive(store, (*now, *check), line),
+        Request::BringBack { file, days } => crate::archive::bring_back(store, file, *days, line),
+        Request::ExportAll { dir } => crate::archive::export_all(store, dir, line),
+        Request::ImportAll { dir, days } => crate::archive::import_all(store, dir, *days, line),
+        _ => crate::backup::carry_out(store, request, line),
     }
 }
 
@@ -153,7 +188,7 @@ pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
 /// As [`ask`], for what takes its time: `line` hears how far it is.
 pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
-        return on_store(dir, |store| Ok(crate::backup::carry_out(store, request, line)));
+        return on_store(dir, |store| Ok(carry_out_long(store, request, line)));
     };
     send(&stream, request)?;
     replies(stream, &mut |said| {
@@ -288,9 +323,7 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
-        Ok(request @ (Request::Backup { .. } | Request::Restore { .. })) => {
-            crate::backup::carry_out(store, &request, &mut |line| drop(say(&Reply::Goes(line))))
-        }
+        Ok(request) if request.takes_long() => carry_out_long(store, &request, &mut |line| drop(say(&Reply::Goes(line)))),
         Ok(request) => carry_out(intake, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };

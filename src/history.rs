@@ -23,6 +23,10 @@ pub(crate) enum Line {
         bytes: u64,
         of: u64,
     },
+    /// A month is being written.
+    Month {
+        month: String,
+    },
     /// Of a backup: datastreams read.
     Read {
         datastreams: u64,

@@ -31,7 +31,13 @@ impl Import<'_> {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let name = self.file.display().to_string();
         let (pattern_name, pattern) = match self.pattern {
-            None => (String::new(), String::new()),
+            None => {
+                anyhow::ensure!(
+                    self.datastream.is_some(),
+                    "say what {name} looks like with --pattern FILE, or name the datastream that pescaia export wrote it of with --datastream; see docs/guida/storico.md"
+                );
+                (String::new(), String::new())
+            }
             Some(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("the pattern {} can't be read", path.display()))?;
                 (path.display().to_string(), text)
@@ -82,7 +88,7 @@ impl Telling {
                 }
                 None => {}
             },
-            Line::Copied { .. } | Line::Read { .. } => {}
+            Line::Copied { .. } | Line::Read { .. } | Line::Month { .. } => {}
             Line::Refused { cells, complaint } if complaint.is_empty() => self.header = cells,
             Line::Refused { cells, complaint } => {
                 self.complaints += 1;

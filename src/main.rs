@@ -1,6 +1,7 @@
 //! `pescaia`: one binary from field hardware to a durable store, an API and pages. Roles are subcommands.
 
 mod apply;
+mod archive;
 mod backup;
 mod cli;
 mod clock;
@@ -56,11 +57,21 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
         Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, all, at } } => apply::apply(&files, dry_run, all, &at)?,
-        Command::Import { file, pattern, datastream, dry_run, refused, at } => {
+        Command::Import { file, pattern, datastream, dry_run, keep_days, refused, at } => {
+            if file.is_dir() {
+                archive::import_all_command(&file, keep_days, &at)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            if file.extension().is_some_and(|ending| ending == "parquet") {
+                archive::bring_back_command(&file, keep_days, &at)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let (pattern, datastream) = (pattern.as_deref(), datastream.as_deref());
             import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run()?;
         }
-        Command::Export { datastream, from, to, italian, out, at } => {
+        Command::Export { all: Some(dir), at, .. } => archive::export_all_command(&dir, &at)?,
+        Command::Export { datastream, from, to, italian, out, at, all: None } => {
+            let datastream = datastream.unwrap_or_default();
             import::export_command(history::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
         }
         Command::Backup { file, at } => backup::backup_command(&file, &at)?,
@@ -77,6 +88,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
         Command::Correct { order, at } => quarantine::command(&Request::Correct(order.signed()), &at)?,
         Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
+        Command::Archive { now, check, at } => archive::archive_command(now, check, &at)?,
         Command::Influx { again, at } => quarantine::command(&Request::Influx { again }, &at)?,
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,

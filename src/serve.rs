@@ -1,5 +1,6 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use analytics::archive::Archive;
 use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;
@@ -107,6 +108,9 @@ impl Doors {
         running.spawn(door.run(intake.clone(), stopping.clone()));
         match role {
             Role::Centre => {
+                if let Some(archive) = Archive::of(&store)? {
+                    running.spawn(archive.run(stopping.clone()));
+                }
                 running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
             }
             Role::Edge(settings) => {

@@ -7,4 +7,7 @@ pub enum Error {
     Polars(#[from] polars::error::PolarsError),
     #[error("writing a dataset's file: {0}")]
     Write(String),
+    /// A file that can't be read as what it should be: what is wrong, and the cure.
+    #[error("{path}: {what}")]
+    File { path: String, what: String },
 }

@@ -4,6 +4,7 @@ mod cells;
 mod csv;
 mod geojson;
 mod parquet;
+pub(crate) use parquet::writer;
 
 use crate::Error;
 use crate::frames::Frames;

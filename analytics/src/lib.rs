@@ -3,6 +3,7 @@
 
 mod error;
 
+pub mod archive;
 pub mod dataset;
 pub mod file;
 pub mod frames;

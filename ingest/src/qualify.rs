@@ -30,6 +30,7 @@ mod tests {
             visibility: Visibility::Public,
             thresholds: Vec::new(),
             counter: model::Counter::default(),
+            keep_months: None,
             retired: false,
         };
         let (phenomenon_time, received_at) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));

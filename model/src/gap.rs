@@ -21,6 +21,8 @@ pub enum GapReason {
     Dropped,
     /// It was measured and kept, and its bytes on the disk are no longer what was written.
     Damaged,
+    /// It was measured and kept, and now lies in a month that was put away.
+    Archived,
 }
 
 impl GapReason {
@@ -37,6 +39,7 @@ impl GapReason {
             Self::BrokenWire => "broken-wire".into(),
             Self::Dropped => "dropped".into(),
             Self::Damaged => "damaged".into(),
+            Self::Archived => "archived".into(),
         }
     }
     #[must_use]
@@ -50,6 +53,7 @@ impl GapReason {
             "broken-wire" => Self::BrokenWire,
             "dropped" => Self::Dropped,
             "damaged" => Self::Damaged,
+            "archived" => Self::Archived,
             other => Self::Exception(other.strip_prefix("exception-")?.parse().ok()?),
         })
     }

@@ -7,6 +7,7 @@ mod dataset;
 mod gap;
 mod id;
 mod layout;
+mod month;
 mod network;
 mod observation;
 mod profile;
@@ -26,6 +27,7 @@ pub use dataset::{Column, ColumnKind, Dataset};
 pub use gap::{Gap, GapReason};
 pub use id::{ChannelName, DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use layout::{Endian, Field, FieldKind, Layout, Meaning, Repeat};
+pub use month::UtcMonth;
 pub use network::{
     Channel, Credential, Datastream, Device, Feed, GaugeZero, Link, ModbusWire, Owner, PAYLOAD_FORMATS, Parity, Place, Station, Threshold,
     Validity, Visibility, is_inside, own_topics,

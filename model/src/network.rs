@@ -112,6 +112,9 @@ pub struct Datastream {
     pub thresholds: Vec<Threshold>,
     /// How its readings are counted, where its class is a counter.
     pub counter: Counter,
+    /// Whole months of UTC before the current one that stay in the store; what is older stays only in the files of the months that
+    /// were put away. All of it stays when this is not given.
+    pub keep_months: Option<u32>,
     pub retired: bool,
 }
 

@@ -81,6 +81,11 @@ impl Timestamp {
     pub fn http_date(self) -> String {
         self.jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
+    /// The calendar of UTC at this instant.
+    #[must_use]
+    pub fn in_utc(self) -> jiff::Zoned {
+        self.jiff().to_zoned(TimeZone::UTC)
+    }
     /// The wall clock of Europe/Rome at this instant.
     #[must_use]
     pub fn in_rome(self) -> jiff::Zoned {

@@ -1,7 +1,7 @@
 //! Deleting for good: with a preview, a reason in the audit, and a tombstone, so that no backup brings back what was deleted.
 
 use crate::engine::{Change, Document, Engine, Table};
-use crate::writer::Work;
+use crate::writer::{Cut, Purpose, Work};
 use crate::{AuditEntry, Batch, Error, Replayed, Store, Wanted};
 use model::{DatastreamId, DeviceId, Interval, OwnerId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,9 @@ impl Store {
         })?;
         let mut removed = 0;
         if let Some(known) = self.registry().datastream_by_key(&tombstone.datastream) {
-            removed = self.cut(known.id, interval, Timestamp::from_seconds(tombstone.at_s))?;
+            let came_by = Timestamp::from_seconds(tombstone.at_s);
+            let cut = Cut { datastreams: vec![known.id], interval, came_by, purpose: Purpose::Erase };
+            removed = self.cut(cut)?.into_iter().sum();
         }
         let done = Tombstone { pending: false, ..tombstone.clone() }.change()?;
         self.ask(|answer| Work::Documents(vec![done], answer))?;

@@ -77,7 +77,7 @@ pub fn time_of_sync(dir: &Path) -> std::io::Result<f64> {
 }
 
 /// Gives a file that is synced its name, so that a loss of power leaves it whole under that name or not there at all.
-pub(crate) fn put_in_place(part: &Path, target: &Path) -> std::io::Result<()> {
+pub fn put_in_place(part: &Path, target: &Path) -> std::io::Result<()> {
     std::fs::rename(part, target)?;
     let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(dir)?.sync_all()

@@ -24,11 +24,19 @@ pub(crate) struct LateMarks {
 }
 
 impl LateMarks {
-    /// Adds the mark of a commit, if anything in it is of a day that was over when it was received. True when it is.
-    pub(crate) fn put(&mut self, commit: u64, observations: &[Observation], outcomes: &[Outcome], changes: &mut Vec<Change>) -> bool {
+    /// Adds the mark of a commit, if anything in it is of a day that was over by then. True when it is.
+    pub(crate) fn put(
+        &mut self,
+        commit: u64,
+        now: Timestamp,
+        observations: &[Observation],
+        outcomes: &[Outcome],
+        changes: &mut Vec<Change>,
+    ) -> bool {
         let mut days: BTreeSet<(u32, i64)> = BTreeSet::new();
         for (observation, outcome) in observations.iter().zip(outcomes) {
-            let today = around(&mut self.received, observation.received_at);
+            // What was heard elsewhere before, and comes here now, is late here.
+            let today = around(&mut self.received, observation.received_at.max(now));
             if observation.phenomenon_time < today.from && *outcome != Outcome::Duplicate {
                 let day = around(&mut self.phenomenon, observation.phenomenon_time);
                 days.insert((observation.datastream.0, day.from.micros()));

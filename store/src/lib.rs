@@ -4,6 +4,7 @@
 //! What a commit means: when [`Store::commit`] returns `Ok`, everything in the batch is on disk and synced.
 
 mod access;
+mod archive;
 mod audit;
 mod backup;
 mod batch;
@@ -26,6 +27,7 @@ mod merge;
 mod network;
 mod outbox;
 mod payload;
+mod portable;
 mod published;
 mod quarantine;
 mod registry;
@@ -35,6 +37,7 @@ mod view;
 mod writer;
 
 pub use access::NewToken;
+pub use archive::{Archived, Replaced};
 pub use audit::AuditEntry;
 pub use backup::{Progress, restore_into};
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
@@ -43,7 +46,7 @@ pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
 pub use delete::{Subject, Tombstone};
 pub use digest::sha256_hex;
-pub use disk::{Room, free_bytes, time_of_sync};
+pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
@@ -57,6 +60,7 @@ pub use network::{
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
 pub use payload::Payload;
+pub use portable::{Described, Entry, GapEntry};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;

@@ -10,11 +10,11 @@ use crate::outbox::{Outbox, OutboxRoom};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
-use crate::writer::{Shared, Work, Writer};
+use crate::writer::{Cut, Shared, Work, Writer};
 use crate::{Batch, Error, Health, Outcome, Receipt, View};
 use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod networks;
 use networks::Networks;
-pub(crate) use networks::registry_of;
+pub(crate) use networks::{KINDS, registry_of};
 
 /// Commits that a slow follower may lag behind before it is told that it missed some.
 const FOLLOW_COMMITS: usize = 1024;
@@ -50,8 +50,13 @@ struct Inner {
     networks: Networks,
     shelf: Shelf,
     tokens: RwLock<Tokens>,
-    /// Held as long as the store is open.
-    _lock: Option<File>,
+    /// Where it lies, and its lock, held as long as the store is open; nothing in memory.
+    place: Option<Place>,
+}
+
+struct Place {
+    dir: PathBuf,
+    _lock: File,
 }
 
 impl Store {
@@ -75,7 +80,7 @@ impl Store {
         };
         let engine = Arc::new(engine);
         crate::disk::keep_ballast(dir);
-        let store = Self::on(engine, settings, clock, Some(lock), abort)?;
+        let store = Self::on(engine, settings, clock, Some(Place { dir: dir.to_owned(), _lock: lock }), abort)?;
         // What a kill left half deleted.
         store.delete_again(&[])?;
         store.inner.shared.health.lock().unwrap_or_else(PoisonError::into_inner).sync_s = crate::disk::time_of_sync(dir).ok();
@@ -94,7 +99,7 @@ impl Store {
         engine: Arc<dyn Engine>,
         settings: Settings,
         clock: Arc<dyn Clock>,
-        lock: Option<File>,
+        place: Option<Place>,
         on_poison: fn(&Error),
     ) -> Result<Self, Error> {
         let networks = Networks::restore(engine.as_ref())?;
@@ -108,6 +113,7 @@ impl Store {
         }
         let edges = crate::cursor::restore(engine.as_ref())?;
         let silenced = crate::silence::restore(engine.as_ref())?;
+        let trimmed = RwLock::new(crate::archive::restore_trimmed(engine.as_ref())?);
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
@@ -120,10 +126,11 @@ impl Store {
             silenced: RwLock::new(silenced),
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
+            trimmed,
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
-            last_commit: watch::channel(0).0,
+            last_commit: watch::channel(writer_chunks.next_commit - 1).0,
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
@@ -139,9 +146,15 @@ impl Store {
                 networks,
                 shelf,
                 tokens: RwLock::new(tokens),
-                _lock: lock,
+                place,
             }),
         })
+    }
+
+    /// The directory in which it lies; `None` when it is in memory only.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.inner.place.as_ref().map(|place| place.dir.as_path())
     }
 
     #[must_use]
@@ -162,7 +175,7 @@ impl Store {
         if let Err(mpsc::error::SendError(unsent)) = self.inner.work.send(work) {
             match unsent {
                 Work::Batch(_, answer) => drop(answer.send(Err(Error::Closed))),
-                Work::Cut(.., answer) => drop(answer.send(Err(Error::Closed))),
+                Work::Cut(_, answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Documents(_, answer) | Work::SealAll(answer) | Work::Stop(answer) => drop(answer.send(Err(Error::Closed))),
             }
         }
@@ -206,10 +219,10 @@ impl Store {
         self.ask(Work::SealAll)
     }
 
-    /// Takes what had come by a time of an interval out of a datastream, physically.
-    pub(crate) fn cut(&self, datastream: DatastreamId, interval: Interval, came_by: Timestamp) -> Result<u64, Error> {
+    /// Takes observations out, physically; how many of each datastream.
+    pub(crate) fn cut(&self, cut: Cut) -> Result<Vec<u64>, Error> {
         let (answer, receiver) = oneshot::channel();
-        self.send(Work::Cut(datastream, interval, came_by, answer));
+        self.send(Work::Cut(cut, answer));
         receiver.blocking_recv().unwrap_or(Err(Error::Closed))
     }
 
@@ -256,13 +269,15 @@ impl Store {
         self.inner.shared.late.subscribe()
     }
 
-    /// Strikes off the marks up to and with a commit: all that is derived from them is on disk.
+    /// Strikes off the marks up to and with a commit: all datasets that are derived from them are on disk. Which months they were of is
+    /// remembered for [`Store::changed_months`].
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub fn forget_late(&self, through: u64) -> Result<(), Error> {
-        let change = Change::DropThrough { table: Table::Late, part: 0, at: through.cast_signed() };
-        self.ask(|answer| Work::Documents(vec![change], answer))
+        let mut changes = crate::archive::changed_by(self.inner.shared.engine.as_ref(), through)?;
+        changes.push(Change::DropThrough { table: Table::Late, part: 0, at: through.cast_signed() });
+        self.ask(|answer| Work::Documents(changes, answer))
     }
 
     /// Makes a token, durably; its text is shown this once and only its SHA-256 is kept.

@@ -160,6 +160,7 @@ impl View {
         let rows = self.store.shared().engine.covering(Table::Gap, span, usize::MAX)?;
         let mut found: Vec<Gap> = rows.iter().filter_map(gap_of).collect();
         found.extend(self.store.shared().chunks.fences.gaps(id, interval));
+        found.extend(self.store.trimmed_gaps(id, interval));
         found.sort_by_key(|gap| gap.from);
         let gaps = found.into_iter().filter(|gap| gap.to >= interval.from && gap.from <= self.now());
         Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())

@@ -1,5 +1,6 @@
 //! The one writer: takes what waits, makes one commit of it, answers. Nothing else ever writes.
 
+use crate::archive::{self, Trimmed};
 use crate::audit::Chain;
 use crate::batch::{Batch, Outcome, Receipt};
 use crate::chunk::{ChunkWriter, Chunks, Group, Staged};
@@ -13,7 +14,7 @@ use crate::payload;
 use crate::quarantine::{Plan, Shelf};
 use crate::silence::{self, Silenced};
 use crate::{Error, Health};
-use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp};
+use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp, UtcMonth};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -33,9 +34,27 @@ pub(crate) enum Work {
     Documents(Vec<Change>, Answer<()>),
     /// Seals every buffer and gives freed space back.
     SealAll(Answer<()>),
-    /// Takes what had come by a time of an interval out of a datastream, for good; how many observations went.
-    Cut(DatastreamId, Interval, Timestamp, Answer<u64>),
+    /// How many observations went of each datastream.
+    Cut(Cut, Answer<Vec<u64>>),
     Stop(Answer<()>),
+}
+
+/// Takes what had come by a time of an interval out of some datastreams.
+pub(crate) struct Cut {
+    pub(crate) datastreams: Vec<DatastreamId>,
+    pub(crate) interval: Interval,
+    pub(crate) came_by: Timestamp,
+    pub(crate) purpose: Purpose,
+}
+
+/// What observations are taken out for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// They are deleted for good: gaps go with them, and what is derived is made again.
+    Erase,
+    /// They lie in a file of the month too, with all that was committed by then: only room is made. Nothing goes when the month has
+    /// changed since.
+    Trim { month: UtcMonth, commit: u64 },
 }
 
 /// What the writer shares with everybody else.
@@ -51,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) silenced: RwLock<Silenced>,
     pub(crate) sessions: RwLock<HashSet<String>>,
     pub(crate) health: Mutex<Health>,
+    /// Months of datastreams that lie only in files.
+    pub(crate) trimmed: RwLock<Trimmed>,
     pub(crate) waiting: AtomicU64,
     pub(crate) committed: broadcast::Sender<Arc<[Observation]>>,
     /// The last commit with something of a day that was over.
@@ -116,8 +137,8 @@ impl Writer {
                     let outcome = self.seal_all();
                     self.answer_one(answer, outcome);
                 }
-                Work::Cut(datastream, interval, came_by, answer) => {
-                    let outcome = self.cut(datastream, interval, came_by);
+                Work::Cut(cut, answer) => {
+                    let outcome = self.cut(&cut);
                     self.answer_one(answer, outcome);
                 }
                 Work::Stop(answer) => {
@@ -210,7 +231,7 @@ impl Writer {
         shelf.end(&mut plan, engine, &mut changes)?;
         drop(shelf);
         let chain = self.audit.put(group.iter().flat_map(|(batch, _)| &batch.audit), staged.commit, &mut changes);
-        let has_late = self.late.put(staged.commit, observations, &staged.outcomes, &mut changes);
+        let has_late = self.late.put(staged.commit, self.clock.now(), observations, &staged.outcomes, &mut changes);
         let edges = {
             let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner);
             cursor::put(&known, group.iter().flat_map(|(batch, _)| &batch.cursors), self.clock.now(), &mut changes)
@@ -308,24 +329,40 @@ impl Writer {
     }
 
     /// The buffers are sealed first, so that no record of the log holds anything of it any more.
-    fn cut(&mut self, datastream: DatastreamId, interval: Interval, came_by: Timestamp) -> Result<u64, Error> {
+    fn cut(&mut self, cut: &Cut) -> Result<Vec<u64>, Error> {
+        if let Purpose::Trim { month, commit } = cut.purpose
+            && archive::changed_months(self.shared.engine.as_ref())?.get(&month).is_some_and(|last| *last > commit)
+        {
+            return Ok(vec![0; cut.datastreams.len()]);
+        }
         self.seal_buffers()?;
-        let mut removed = 0;
         let mut drops_log = true;
-        while let Some(mut cut) = self.shared.chunks.stage_cut(&self.chunks, datastream, interval, came_by)? {
-            let is_late = self.late.mark(cut.commit, datastream, &cut.days, &mut cut.changes);
-            let span = Span { part: i64::from(datastream.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
-            for gap in self.shared.engine.range(Table::Gap, span, Order::Ascending, usize::MAX)? {
-                cut.changes.push(Change::Delete { table: Table::Gap, part: gap.part, at: gap.at });
+        let removed = cut.datastreams.iter().map(|datastream| self.cut_one(cut, *datastream, &mut drops_log)).collect::<Result<_, _>>()?;
+        self.gaps.forget();
+        self.shared.engine.settle()?;
+        Ok(removed)
+    }
+
+    fn cut_one(&mut self, of: &Cut, datastream: DatastreamId, drops_log: &mut bool) -> Result<u64, Error> {
+        let Cut { interval, came_by, purpose, .. } = of;
+        let mut removed = 0;
+        while let Some(mut cut) = self.shared.chunks.stage_cut(&self.chunks, datastream, *interval, *came_by)? {
+            let mut is_late = false;
+            if *purpose == Purpose::Erase {
+                is_late = self.late.mark(cut.commit, datastream, &cut.days, &mut cut.changes);
+                let span = Span { part: i64::from(datastream.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
+                for gap in self.shared.engine.range(Table::Gap, span, Order::Ascending, usize::MAX)? {
+                    cut.changes.push(Change::Delete { table: Table::Gap, part: gap.part, at: gap.at });
+                }
             }
             // Every record of the log is in chunks by now, and may hold what goes.
-            if drops_log {
+            if *drops_log {
                 let book = self.shared.book.read().unwrap_or_else(PoisonError::into_inner);
                 Bookkeeper::put_rows(&book, self.shared.engine.as_ref(), &[], cut.commit, &mut cut.changes)?;
                 cut.changes.push(Change::DropThrough { table: Table::Log, part: 0, at: cut.commit.cast_signed() - 1 });
             }
             self.commit(&cut.changes)?;
-            if std::mem::take(&mut drops_log) {
+            if std::mem::take(drops_log) {
                 self.publish_entries(&[], Kept::InRows)?;
                 self.chunks.forget_all_records();
             }
@@ -336,8 +373,6 @@ impl Writer {
             }
             removed += cut.removed;
         }
-        self.gaps.forget();
-        self.shared.engine.settle()?;
         Ok(removed)
     }
 

@@ -1,5 +1,6 @@
 //! What users do, with their own tools.
 
+mod archive;
 mod backup;
 mod brokers;
 mod browser;

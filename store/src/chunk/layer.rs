@@ -119,6 +119,18 @@ impl Chunks {
         self.heads.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives the times between which something lies of each chunk and buffer.
+    pub(crate) fn each_span(&self, mut each: impl FnMut(Timestamp, Timestamp)) {
+        let mut each = |from: i64, to: i64| each(Timestamp::from_micros(from), Timestamp::from_micros(to));
+        for head in self.heads().iter() {
+            let ends = head.starts.iter().skip(1).copied().chain([head.sealed_end]);
+            head.starts.iter().zip(ends).for_each(|(start, end)| each(*start, end.max(*start)));
+            for buffer in [&head.fresh, &head.late] {
+                buffer.iter().for_each(|point| each(point.at, point.at));
+            }
+        }
+    }
+
     /// First times of the chunks that may hold something of `[from, to)`, each with that of the next.
     pub(super) fn starts(&self, datastream: DatastreamId, from: i64, to: i64) -> Vec<(i64, Option<i64>)> {
         let heads = self.heads();

@@ -196,6 +196,7 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         }
     });
     let thresholds = thresholds.collect();
+    keep_months(entry.keep_months, wrong);
     Datastream {
         id,
         key: entry.id.as_str().into(),
@@ -207,7 +208,14 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         visibility,
         thresholds,
         counter: counter(entry, class, wrong),
+        keep_months: entry.keep_months,
         retired,
+    }
+}
+
+pub(super) fn keep_months(months: Option<u32>, wrong: &mut Vec<Wrong>) {
+    if months.is_some_and(|months| !(1..=1200).contains(&months)) {
+        wrong.push(("keep_months", "write the months that stay in the store, 1 to 1200, or leave it out to keep all of them".into()));
     }
 }
 

@@ -191,10 +191,13 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
         }
     };
     let missing = |what: &str, id: &str| format!("there is no {what} \"{id}\"; add a [[{what}]] with this id or correct it");
+    let mut keep_months = BTreeMap::new();
     for ((_, id), origin) in &origins.entries {
         if let Entry::Owner(entry) = &origin.entry {
             let mut wrong = Vec::new();
             check::slug(id, &mut wrong);
+            check::keep_months(entry.keep_months, &mut wrong);
+            keep_months.insert(id.as_str(), entry.keep_months);
             registry.owners.insert(id.clone(), Arc::new(Owner { id: id.as_str().into(), name: check::words(&entry.name) }));
             complain("owner", id, wrong);
         }
@@ -222,7 +225,8 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                 wrong.push(("station", missing("station", &entry.station)));
             }
             let number = DatastreamId(origin.number.unwrap_or(0));
-            let datastream = check::datastream(entry, number, owner.unwrap_or_else(|| "".into()), origin.retired, &mut wrong);
+            let mut datastream = check::datastream(entry, number, owner.unwrap_or_else(|| "".into()), origin.retired, &mut wrong);
+            datastream.keep_months = datastream.keep_months.or_else(|| keep_months.get(datastream.owner.as_str()).copied().flatten());
             if let model::Visibility::Shared(with) = &datastream.visibility {
                 let unknown = with.iter().filter(|owner| !registry.owners.contains_key(owner.as_str()));
                 wrong.extend(unknown.map(|owner| ("visibility", missing("owner", owner.as_str()))));

@@ -123,6 +123,7 @@ impl Row {
                 threshold: Vec::new(),
                 counter,
                 meter: Vec::new(),
+                keep_months: None,
             },
         })
     }

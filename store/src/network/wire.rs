@@ -15,6 +15,9 @@ pub(super) enum Words {
 pub(super) struct OwnerEntry {
     pub(super) id: String,
     pub(super) name: Words,
+    /// Of all its datastreams that do not say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) keep_months: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,9 @@ pub(super) struct DatastreamEntry {
     pub(super) counter: Option<CounterEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) meter: Vec<MeterEntry>,
+    /// Months that stay in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) keep_months: Option<u32>,
 }
 
 /// One of the three.

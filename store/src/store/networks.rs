@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-const KINDS: [&str; 5] = ["owner", "station", "datastream", "device", "feed"];
+pub(crate) const KINDS: [&str; 5] = ["owner", "station", "datastream", "device", "feed"];
 
 /// As a document of the registry lies on disk, around its body.
 #[derive(Serialize, Deserialize)]

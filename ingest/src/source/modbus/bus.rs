@@ -111,7 +111,14 @@ fn result(outcome: &Result<(), Failure>) -> &'static str {
         Err(GapReason::Unreachable) => "unreachable",
         Err(GapReason::Exception(_)) => "exception",
         Err(GapReason::Frozen) => "frozen",
-        Err(GapReason::BadAnswer | GapReason::NoNumber | GapReason::BrokenWire | GapReason::Dropped | GapReason::Damaged) => "bad-answer",
+        Err(
+            GapReason::BadAnswer
+            | GapReason::NoNumber
+            | GapReason::BrokenWire
+            | GapReason::Dropped
+            | GapReason::Damaged
+            | GapReason::Archived,
+        ) => "bad-answer",
     }
 }
 
