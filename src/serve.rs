@@ -119,6 +119,7 @@ impl Doors {
         }
         running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
         if let Some(settings) = influx {
+            store.read_beyond(&settings)?;
             running.spawn(InfluxForwarder::new(store.clone(), settings).run(stopping.clone()));
         }
         for settings in brokers {

@@ -45,7 +45,14 @@ impl Problem {
 
 impl From<store::Error> for Problem {
     fn from(cause: store::Error) -> Self {
-        tracing::error!(event = "read_failed", %cause, "the store could not answer");
+        match cause {
+            store::Error::Elsewhere { .. } => {
+                tracing::warn!(event = "beyond_failed", %cause, "what only InfluxDB has could not be read");
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not all of it can be read now", cause.to_string());
+            }
+            store::Error::Forgotten { .. } => return Self::bad(cause.to_string()),
+            _ => tracing::error!(event = "read_failed", %cause, "the store could not answer"),
+        }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The store could not answer", cause.to_string())
     }
 }
@@ -57,6 +64,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

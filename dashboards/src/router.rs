@@ -168,6 +168,10 @@ async fn made(asked: Asked, render: impl FnOnce(&View, &Frame<'_>) -> Result<Opt
             let cache = if found { "public, max-age=5" } else { "no-store" };
             (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page.to_string()).into_response()
         }
+        Ok(Err(cause @ store::Error::Elsewhere { .. })) => {
+            tracing::warn!(event = "beyond_failed", %cause, "what only InfluxDB has could not be read");
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")], cause.to_string()).into_response()
+        }
         Ok(Err(cause)) => {
             tracing::error!(event = "page_failed", %cause, "a page could not be made");
             (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response()

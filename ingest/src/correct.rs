@@ -65,6 +65,9 @@ impl Intake {
         if correction.why.trim().is_empty() {
             return Err(Uncorrected::Wrong("say why: it stands in the audit for those who come later".into()));
         }
+        if let Some(at) = self.store().local_from(datastream.id).filter(|at| correction.interval.from < *at) {
+            return Err(Uncorrected::Wrong(format!("what is older than {at} is no longer in this store; correct from there on")));
+        }
         let view = self.store().seen_by(&Viewer::Token { owner: datastream.owner.clone(), scopes: vec![Scope::Read] });
         let found = view.observations(datastream, correction.interval, MOST + 1)?;
         if found.len() > MOST {

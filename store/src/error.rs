@@ -24,6 +24,16 @@ pub enum Error {
     /// Opening, reading or preparing failed; the operating system's words are in `cause`.
     #[error("{action}: {cause}")]
     Io { action: String, cause: String },
+    /// Try again later, or ask for what is here only: InfluxDB, which alone holds what is older, did not give all of it.
+    #[error(
+        "what is older than {before} is in InfluxDB, which does not give it: {cause}; start or mend it, or ask for less, or from {before} on"
+    )]
+    Elsewhere { before: model::Timestamp, cause: String },
+    /// Ask without `as_of`, or from there on.
+    #[error(
+        "what was served at an earlier moment is not kept of anything older than {before}: InfluxDB holds the last value of each time; leave as_of out, or ask from {before} on"
+    )]
+    Forgotten { before: model::Timestamp },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

@@ -1,11 +1,13 @@
 //! InfluxDB 2 as a second place for the history. Acknowledgement never depends on it: what is committed here is owed to it by the
 //! commit that holds it, and is written there when it can be. Layout and guarantees: docs/influxdb.md, why so: docs/decisions/0013.
 
+mod beyond;
 mod client;
 mod forward;
 mod line;
 mod refused;
 
+pub(crate) use beyond::Beyond;
 pub use forward::InfluxForwarder;
 pub use refused::RefusedLine;
 
@@ -92,6 +94,16 @@ impl Store {
     /// As [`Store::commit`].
     pub fn write_influx_again(&self) -> Result<(), Error> {
         self.ask(|answer| Work::Documents(vec![Change::DeleteDocument { kind: KIND, id: "history".into() }], answer))
+    }
+
+    /// Whether an InfluxDB has everything that is here: all of the history went there, and nothing waits. Only then may anything go here
+    /// that is to be read there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn influx_has_all(&self) -> Result<bool, Error> {
+        let went = self.influx_mark("history")?.is_some_and(|mark| mark.ends_with("\ndone"));
+        Ok(went && self.waiting_for_centre().is_some_and(|waiting| waiting.commits == 0) && self.influx_refused()?.is_empty())
     }
 
     fn influx_mark(&self, id: &str) -> Result<Option<String>, Error> {

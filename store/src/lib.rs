@@ -23,6 +23,7 @@ mod history;
 mod influx;
 mod late;
 mod ledger;
+mod local;
 mod merge;
 mod network;
 mod outbox;

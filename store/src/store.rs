@@ -6,6 +6,7 @@ use crate::engine::{Change, Engine, Memory, Sqlite, Table};
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
+use crate::local::Local;
 use crate::outbox::{Outbox, OutboxRoom};
 use crate::published::Shelf;
 use crate::quarantine;
@@ -49,6 +50,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     networks: Networks,
     shelf: Shelf,
+    local: Local,
     tokens: RwLock<Tokens>,
     /// Where it lies, and its lock, held as long as the store is open; nothing in memory.
     place: Option<Place>,
@@ -104,6 +106,7 @@ impl Store {
     ) -> Result<Self, Error> {
         let networks = Networks::restore(engine.as_ref())?;
         let shelf = Shelf::restore(engine.as_ref())?;
+        let local = Local::restore(engine.as_ref())?;
         let tokens = Tokens::restore(&engine.documents("token")?);
         let sessions = engine.documents("session")?.into_iter().map(|document| document.id).collect();
         let Recovered { chunks, writer: writer_chunks, damage, entries } = Chunks::recover(engine.clone())?;
@@ -145,6 +148,7 @@ impl Store {
                 clock,
                 networks,
                 shelf,
+                local,
                 tokens: RwLock::new(tokens),
                 place,
             }),
@@ -358,6 +362,10 @@ impl Store {
 
     pub(crate) fn shelf(&self) -> &Shelf {
         &self.inner.shelf
+    }
+
+    pub(crate) fn local(&self) -> &Local {
+        &self.inner.local
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -1,5 +1,6 @@
 //! Reading: everything that a viewer may see, and nothing else.
 
+mod beyond;
 mod bucket;
 mod increments;
 mod latest;
@@ -55,13 +56,32 @@ impl View {
     fn silent_since(&self, id: DatastreamId) -> Option<Timestamp> {
         self.store.silent_since(id).filter(|since| *since <= self.now())
     }
-    fn visit(&self, id: DatastreamId, interval: Interval, each: impl FnMut(Point) -> ControlFlow<()>) -> Result<(), Error> {
-        self.store.shared().chunks.visit(id, interval, self.as_of, each)
+    fn visit(&self, id: DatastreamId, interval: Interval, mut each: impl FnMut(Point) -> ControlFlow<()>) -> Result<(), Error> {
+        let (here, flow) = self.visit_beyond(id, interval, usize::MAX, &mut each)?;
+        if flow.is_break() {
+            return Ok(());
+        }
+        self.store.shared().chunks.visit(id, here, self.as_of, each)
+    }
+    fn scan(&self, id: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+        let mut found = Vec::new();
+        if interval.is_empty() || limit == 0 {
+            return Ok(found);
+        }
+        let (here, flow) = self.visit_beyond(id, interval, limit, &mut |point| {
+            found.push(point.observation(id));
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        if flow.is_continue() {
+            found.extend(self.store.shared().chunks.scan(id, here, limit - found.len(), self.as_of)?);
+        }
+        Ok(found)
     }
     fn last_before(&self, id: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
         let to = self.as_of.map_or(to, |as_of| to.min(as_of.plus_seconds(AHEAD_S)));
         let points = self.store.shared().chunks.last_before(id, to.micros(), limit, self.as_of)?;
-        Ok(points.into_iter().map(|point| point.observation(id)).collect())
+        let here = points.into_iter().map(|point| point.observation(id)).collect();
+        self.last_beyond(id, to, limit, here)
     }
     /// The last of each, in their order.
     fn last_of(&self, ids: &[DatastreamId]) -> Result<Vec<Option<Observation>>, Error> {
@@ -124,10 +144,10 @@ impl View {
     /// Observations of `interval`, ascending in phenomenon time, at most `limit` from the earliest.
     ///
     /// # Errors
-    /// [`Error::Damaged`] rather than a wrong value.
+    /// [`Error::Damaged`] rather than a wrong value; [`Error::Elsewhere`] rather than a part of the answer.
     pub fn observations(&self, datastream: &Datastream, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
         match self.gate(datastream) {
-            Some(id) => self.store.shared().chunks.scan(id, interval, limit, self.as_of),
+            Some(id) => self.scan(id, interval, limit),
             None => Ok(Vec::new()),
         }
     }

@@ -1,6 +1,8 @@
+mod influx;
+
 use super::History;
 use crate::{Error, Outcome, Settings, Store};
-use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp};
+use model::{Clock, DatastreamId, Flag, Interval, Observation, Quality, QualityTest, Timestamp};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -126,7 +128,14 @@ fn same(one: &dyn History, other: &dyn History, when: &str) {
     for datastream in (0..4).map(DatastreamId) {
         assert_eq!(one.latest(datastream), other.latest(datastream), "latest {when}");
         assert_eq!(one.count(datastream), other.count(datastream), "count {when}");
-        for (from, to, limit) in [(-100, 100_000, usize::MAX), (0, 1, 9), (5, 5, 9), (777, 2345, 40), (1500, 9000, usize::MAX)] {
+        for (from, to, limit) in [
+            (-100, 100_000, usize::MAX),
+            (-100_000_000, 100_000, usize::MAX),
+            (0, 1, 9),
+            (5, 5, 9),
+            (777, 2345, 40),
+            (1500, 9000, usize::MAX),
+        ] {
             let interval = Interval::new(at(from), at(to));
             let (mine, theirs) = (one.scan(datastream, interval, limit), other.scan(datastream, interval, limit));
             assert_eq!(mine.expect("scan"), theirs.expect("scan"), "scan {from}..{to} {when}");
@@ -136,33 +145,72 @@ fn same(one: &dyn History, other: &dyn History, when: &str) {
     }
 }
 
+/// Values and times that a careless way there and back would change.
+fn odd() -> Vec<Observation> {
+    let values = [0.1 + 0.2, -0.0, 5e-324, f64::MIN_POSITIVE, f64::MAX, -1.0 / 3.0, 1e21, 123_456_789.123_456_79, 1e-7];
+    let one = |(place, result): (i64, f64)| {
+        let phenomenon_time = Timestamp::from_seconds(START - 90_000).plus_micros(place * 1_000_003 + 1);
+        let quality = match place % 3 {
+            0 => Quality::GOOD,
+            1 => Quality::NOT_EVALUATED,
+            _ => Quality::GOOD.with(QualityTest::GrossRange, Flag::Fail).with(QualityTest::DeviceStatus, Flag::Suspect),
+        };
+        Observation { phenomenon_time, result, quality, ..observation(0, 0, 0, place) }
+    };
+    let in_1851 = Observation { phenomenon_time: Timestamp::from_seconds(-3_755_000_000).plus_micros(7), ..observation(1, 0, 1851, 0) };
+    (0..).zip(values).map(one).chain([in_1851]).collect()
+}
+
+/// The suite: every history does as the plain one, group by group, and has the same wherever it is looked at. `after` is told the number of
+/// each group.
+fn conforms<H: History>(history: &mut H, groups: Vec<Vec<Observation>>, mut after: impl FnMut(usize, &mut H, &Plain)) {
+    let plain = Plain::default();
+    for (number, group) in groups.into_iter().enumerate() {
+        assert_eq!(history.append(&group).expect("kept"), plain.append(&group).expect("plain"), "group {number}");
+        after(number, history, &plain);
+    }
+    same(history, &plain, "at the end");
+}
+
 #[test]
-fn every_history_does_as_the_plain_one_also_after_reopening() {
+fn the_chunk_layer_does_as_the_plain_one_on_disk_and_in_memory_also_after_reopening() {
     let dir = Dir::new("history");
     for seed in [1, 2] {
         eprintln!("seed {seed}");
-        let plain = Plain::default();
-        let memory = Store::in_memory(Arc::new(Fixed)).expect("memory");
+        let groups: Vec<_> = std::iter::once(odd()).chain(groups(seed, 60, 200)).collect();
+        conforms(&mut Store::in_memory(Arc::new(Fixed)).expect("memory"), groups.clone(), |_, _, _| ());
         let sub = Dir(dir.0.join(seed.to_string()));
         std::fs::create_dir_all(&sub.0).expect("a directory");
-        let mut disk = sub.open();
-        for (number, group) in groups(seed, 60, 200).into_iter().enumerate() {
-            let expected = plain.append(&group).expect("plain");
-            assert_eq!(memory.append(&group).expect("memory"), expected, "group {number}");
-            assert_eq!(disk.append(&group).expect("disk"), expected, "group {number}");
+        conforms(&mut Some(sub.open()), groups, |number, disk, plain| {
             if number % 20 == 13 {
-                disk.close_blocking();
-                drop(disk);
-                disk = sub.open();
-                same(&disk, &plain, "just after reopening");
+                disk.take().expect("open").close_blocking();
+                *disk = Some(sub.open());
+                same(disk, plain, "just after reopening");
             }
             if number % 25 == 24 {
-                disk.seal_all().expect("seal");
-                same(&disk, &plain, "just after sealing all");
+                disk.as_ref().expect("open").seal_all().expect("seal");
+                same(disk, plain, "just after sealing all");
             }
-        }
-        same(&memory, &plain, "in memory");
-        same(&disk, &plain, "on disk");
+        });
+    }
+}
+
+/// A store that is closed and opened again.
+impl History for Option<Store> {
+    fn append(&self, group: &[Observation]) -> Result<Vec<Outcome>, Error> {
+        self.as_ref().expect("open").append(group)
+    }
+    fn scan(&self, datastream: DatastreamId, interval: Interval, limit: usize) -> Result<Vec<Observation>, Error> {
+        self.as_ref().expect("open").scan(datastream, interval, limit)
+    }
+    fn scan_back(&self, datastream: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
+        self.as_ref().expect("open").scan_back(datastream, to, limit)
+    }
+    fn latest(&self, datastream: DatastreamId) -> Option<Observation> {
+        self.as_ref().expect("open").latest(datastream)
+    }
+    fn count(&self, datastream: DatastreamId) -> u64 {
+        self.as_ref().expect("open").count(datastream)
     }
 }
 

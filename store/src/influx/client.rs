@@ -1,9 +1,13 @@
 //! The fence around the client library: its only use, with timeouts, and its errors in our words.
 
+mod read;
+
+pub(super) use read::{Page, Which};
+
 use super::InfluxSettings;
 use influxdb2::api::write::TimestampPrecision;
 use influxdb2::{ClientBuilder, RequestError};
-use model::Interval;
+use model::{Interval, Timestamp};
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -34,7 +38,15 @@ impl Client {
     /// # Errors
     /// In words, when the address is none.
     pub(super) fn new(settings: &InfluxSettings) -> Result<Self, String> {
-        let builder = || reqwest::Client::builder().connect_timeout(CONNECT).timeout(WHOLE);
+        Self::with_patience(settings, WHOLE)
+    }
+
+    /// With so much time for each answer.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub(super) fn with_patience(settings: &InfluxSettings, whole: Duration) -> Result<Self, String> {
+        let builder = || reqwest::Client::builder().connect_timeout(CONNECT.min(whole)).timeout(whole);
         let url = &settings.url;
         reqwest::Url::parse(url).map_err(|cause| format!("{url} is no address: {cause}"))?;
         let influx =
@@ -71,22 +83,35 @@ impl Client {
         Some(Duration::from_secs(seconds.min(600)))
     }
 
-    /// Deletes what a datastream has of an interval there; the library counts in whole seconds, so the whole seconds that it touches.
+    /// Deletes what a datastream has of `[from, to)` there, to the microsecond. Not by the library, which writes whole seconds: what
+    /// stands in them beside it may be nowhere but there.
     ///
     /// # Errors
     /// In words.
     pub(super) async fn delete(&self, measurement: &str, datastream: &str, interval: Interval) -> Result<(), String> {
-        let second = |seconds: i64| {
-            // As far as InfluxDB's times reach.
-            let within = seconds.clamp(-9_223_372_036, 9_223_372_036);
-            chrono::DateTime::from_timestamp(within, 0).map(|at| at.naive_utc()).ok_or("no such time")
-        };
-        let (from, to) = (second(interval.from.seconds())?, second(interval.to.seconds().saturating_add(1))?);
+        // Its interval holds both ends.
+        let (from, to) = (interval.from.max(EARLIEST), interval.to.min(LATEST).plus_micros(-1));
+        if from > to {
+            return Ok(());
+        }
+        let InfluxSettings { url, org, bucket, token } = &self.settings;
         let predicate = format!("_measurement=\"{measurement}\" AND datastream=\"{datastream}\"");
-        let deleted = self.influx.delete(&self.settings.bucket, from, to, Some(predicate)).await;
-        deleted.map_err(|cause| words(&cause.to_string()))
+        let body = serde_json::json!({ "start": from.to_string(), "stop": to.to_string(), "predicate": predicate });
+        let request = self.plain.post(format!("{}/api/v2/delete", url.trim_end_matches('/')));
+        let request = request.query(&[("org", org), ("bucket", bucket)]).header("authorization", format!("Token {token}"));
+        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await;
+        let answer = answer.map_err(|cause| words(&cause.to_string()))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(format!("{status}: {}", words(&answer.text().await.unwrap_or_default())))
     }
 }
+
+/// As far as InfluxDB's times reach.
+const EARLIEST: Timestamp = Timestamp::from_seconds(-9_223_372_036);
+const LATEST: Timestamp = Timestamp::from_seconds(9_223_372_036);
 
 fn words(text: &str) -> String {
     let plain: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MOST_WORDS).collect();

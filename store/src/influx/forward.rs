@@ -178,9 +178,7 @@ impl InfluxForwarder {
         let Some(datastream) = registry.datastream(id) else { return Ok(()) };
         let deleted = client.delete(datastream.property.word(), datastream.key.as_str(), interval).await;
         deleted.map_err(|cause| Later(cause, None))?;
-        // Whole seconds went.
-        let around = Interval::new(Timestamp::from_seconds(interval.from.seconds()), interval.to.plus_seconds(2));
-        self.rewrite(client, id, around).await
+        self.rewrite(client, id, interval).await
     }
 
     /// Writes what stands here of an interval.

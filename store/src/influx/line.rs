@@ -18,21 +18,27 @@ pub(super) fn put(text: &mut String, registry: &Registry, observation: &Observat
         let _ = write!(text, ",{name}=");
         escape(text, value, TAG);
     }
-    let number = observation.quality.flag() as u8;
-    let _ = writeln!(text, " value={},quality={number}i {}", observation.result, observation.phenomenon_time.micros());
+    let [flag, tests] = observation.quality.to_bits().to_le_bytes();
+    let (received, at) = (observation.received_at.seconds(), observation.phenomenon_time.micros());
+    let _ = writeln!(text, " value={},quality={flag}i,tests={tests}i,received={received}i {at}", observation.result);
 }
 
 /// What must not stand bare in a measurement, and in a tag.
 const MEASUREMENT: &[char] = &[',', ' '];
 const TAG: &[char] = &[',', ' ', '='];
 
+/// A name as it stands there.
+pub(super) fn shown(plain: &str) -> String {
+    plain.chars().map(plain_char).collect()
+}
+
+fn plain_char(char: char) -> char {
+    if char.is_control() || char == '\\' { '_' } else { char }
+}
+
 /// A newline would begin another line, and a backslash at the end of a value swallow what follows it: both become `_`.
 fn escape(text: &mut String, plain: &str, special: &[char]) {
-    for char in plain.chars() {
-        if char.is_control() || char == '\\' {
-            text.push('_');
-            continue;
-        }
+    for char in plain.chars().map(plain_char) {
         if special.contains(&char) {
             text.push('\\');
         }
