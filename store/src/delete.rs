@@ -117,6 +117,8 @@ impl Store {
         }
         let done = Tombstone { pending: false, ..tombstone.clone() }.change()?;
         self.ask(|answer| Work::Documents(vec![done], answer))?;
+        // Nothing may have gone here, and something there.
+        self.shared().last_commit.send_modify(|_| ());
         Ok(removed)
     }
 

@@ -12,7 +12,7 @@ use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
 use crate::writer::{Cut, Shared, Work, Writer};
-use crate::{Batch, Error, Health, Outcome, Receipt, View};
+use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View};
 use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -333,6 +333,10 @@ impl Store {
             waiting: shared.waiting.load(Ordering::Relaxed),
             room: shared.engine.room(),
             damaged_chunks: kept.damaged_chunks.max(shared.chunks.fences.len() as u64),
+            // As it is, also while the forwarder waits for an answer.
+            influx: kept
+                .influx
+                .map(|influx| InfluxHealth { waiting_bytes: self.waiting_for_centre().map_or(0, |waiting| waiting.bytes), ..influx }),
             ..kept
         }
     }

@@ -3,6 +3,7 @@
 mod bombs;
 mod disk_full;
 mod flood;
+mod influx_down;
 mod kill;
 mod lying_slaves;
 mod poison;

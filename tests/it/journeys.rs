@@ -2,6 +2,7 @@
 
 mod archive;
 mod backup;
+mod beyond;
 mod brokers;
 mod browser;
 mod commands;

@@ -31,6 +31,10 @@ impl Influx {
         assert_eq!(influx.post("/api/v2/setup", "application/json", &body).0, 201);
         influx
     }
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -56,7 +60,14 @@ impl Influx {
     }
     /// What a datastream has there: times in µs, and values.
     pub(crate) fn points(&self, datastream: &str) -> Vec<(i64, f64)> {
-        let query = format!("q=SELECT value FROM /.*/ WHERE datastream='{datastream}'&db=b&epoch=u");
+        self.points_where(&format!("datastream='{datastream}'"))
+    }
+    /// As [`Influx::points`], of `[from, to)` µs.
+    pub(crate) fn points_between(&self, datastream: &str, from: i64, to: i64) -> Vec<(i64, f64)> {
+        self.points_where(&format!("datastream='{datastream}' AND time >= {from}u AND time < {to}u"))
+    }
+    fn points_where(&self, filter: &str) -> Vec<(i64, f64)> {
+        let query = format!("q=SELECT value FROM /.*/ WHERE {filter}&db=b&epoch=u");
         let (status, text) = self.post("/query", "application/x-www-form-urlencoded", &query);
         assert_eq!(status, 200, "{text}");
         let answer: Value = serde_json::from_str(&text).unwrap();
