@@ -2,7 +2,7 @@
 
 use crate::engine::{Change, Document, Engine};
 use crate::influx::Beyond;
-use crate::writer::Work;
+use crate::writer::{Cut, Purpose, Work};
 use crate::{Error, InfluxSettings, Store};
 use model::{DatastreamId, Interval, Timestamp};
 use std::collections::HashMap;
@@ -44,12 +44,25 @@ impl Store {
     /// # Errors
     /// As [`Store::commit`].
     pub fn keep_from(&self, datastream: DatastreamId, at: Timestamp) -> Result<u64, Error> {
-        let at = self.local_from(datastream).map_or(at, |before| before.max(at));
         // First, so that a kill in between leaves nothing that nobody looks for.
+        let at = self.reaches_from(datastream, at)?;
+        let interval = Interval::new(Timestamp::MIN, at);
+        let cut = Cut { datastreams: vec![datastream], interval, came_by: Timestamp::MAX, purpose: Purpose::Erase };
+        Ok(self.cut(cut)?.into_iter().sum())
+    }
+
+    /// What is older is asked of InfluxDB from now on.
+    pub(crate) fn reaches_from(&self, datastream: DatastreamId, at: Timestamp) -> Result<Timestamp, Error> {
+        let at = self.local_from(datastream).map_or(at, |before| before.max(at));
         let mark = Document { kind: KIND.into(), id: datastream.0.to_string(), body: at.micros().to_string() };
         self.ask(|answer| Work::Documents(vec![Change::PutDocument(mark)], answer))?;
         self.local().from.write().unwrap_or_else(PoisonError::into_inner).insert(datastream, at);
-        self.cut(datastream, Interval::new(Timestamp::MIN, at), Timestamp::MAX)
+        Ok(at)
+    }
+
+    /// Whether what lies before an instant is served from InfluxDB.
+    pub(crate) fn is_beyond(&self, datastream: DatastreamId, at: Timestamp) -> bool {
+        self.local().beyond.get().is_some() && self.local_from(datastream).is_some_and(|from| at < from)
     }
 
     /// What is no longer here is read from this InfluxDB from now on.

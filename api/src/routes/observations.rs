@@ -43,7 +43,8 @@ struct Question {
         ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, description = "Observations; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
-        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+        (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv", "as_of"])?;
     let datastream =

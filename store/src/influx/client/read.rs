@@ -46,14 +46,21 @@ impl Client {
         let request = self.plain.post(format!("{}/api/v2/query", url.trim_end_matches('/'))).query(&[("org", org)]);
         let request = request.header("authorization", format!("Token {token}")).header("content-type", "application/vnd.flux");
         let answer = request.header("accept", "application/csv").body(question(bucket, datastream, interval, which)).send().await;
-        let answer = answer.map_err(|cause| words(&cause.to_string()))?;
+        let answer = answer.map_err(failed)?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|cause| words(&cause.to_string()))?;
+        let text = answer.text().await.map_err(failed)?;
         if !status.is_success() {
             return Err(format!("{status}: {}", words(&text)));
         }
         page(&text, datastream, which)
     }
+}
+
+/// Without the address: whoever reads is told.
+fn failed(cause: reqwest::Error) -> String {
+    let cause = cause.without_url();
+    let deepest = std::iter::successors(std::error::Error::source(&cause), |cause| cause.source()).last();
+    words(&deepest.map_or_else(|| cause.to_string(), ToString::to_string))
 }
 
 fn question(bucket: &str, datastream: &Datastream, interval: Interval, which: Which) -> String {
