@@ -8,7 +8,7 @@
 use super::{Dir, Fixed, History, conforms, groups, odd};
 use crate::influx::Beyond;
 use crate::{Error, InfluxForwarder, InfluxSettings, Outcome, Settings, Store, load_embedded};
-use model::{Datastream, DatastreamId, Interval, Observation, Timestamp};
+use model::{Datastream, DatastreamId, Interval, Observation, Quality, Timestamp};
 use std::ops::ControlFlow;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -113,7 +113,7 @@ fn influxdb_does_as_the_plain_one() {
     let outbox = Settings { outbox: Some(InfluxSettings::room()), ..Settings::default() };
     let journal = Store::open(&dir.0.join("journal"), outbox, Arc::new(Fixed)).expect("a journal");
     journal.apply(&load_embedded("n", &network(), &[]).expect("a network")).expect("applied");
-    let (_stop, stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(false);
     runtime.spawn(InfluxForwarder::new(journal.clone(), settings.clone()).run(stopping));
     let mut there = InInflux { journal, beyond: Beyond::new(&settings).expect("an address") };
     let groups: Vec<_> = std::iter::once(odd()).chain(groups(3, 12, 200)).collect();
@@ -128,4 +128,31 @@ fn influxdb_does_as_the_plain_one() {
     assert_eq!(there.scan(DatastreamId(3), Interval::ALL, usize::MAX).expect("read"), many);
     assert_eq!(there.scan_back(DatastreamId(3), Timestamp::MAX, 11_000).expect("read"), many[1000..]);
     assert_eq!(there.scan(DatastreamId(3), Interval::ALL, 7000).expect("read"), many[..7000]);
+
+    // Half of it goes from here; what comes since for a time that old is the newer word, before InfluxDB has it.
+    stop.send_replace(true);
+    let (store, id) = (&there.journal, DatastreamId(3));
+    store.read_beyond(&settings).expect("an address");
+    assert_eq!(store.keep_from(id, many[6000].phenomenon_time).expect("gone"), 6000);
+    let since = [super::observation(3, 10, 7, 20), super::observation(3, 11, 7, 20), super::observation(3, -5, 7, 20)];
+    store.append(&since).expect("kept");
+    store.append(&[Observation { quality: Quality::WITHDRAWN, ..super::observation(3, 11, 8, 21) }]).expect("kept");
+    let mut expected = many.clone();
+    expected[10] = since[0];
+    expected.remove(11);
+    expected.insert(0, since[2]);
+    let owner = model::Viewer::Token { owner: there.datastream(id).owner.clone(), scopes: vec![model::Scope::Read] };
+    let (view, datastream) = (store.seen_by(&owner), there.datastream(id));
+    let read = |from: i64, to: i64, limit| {
+        let at = |minute: i64| Timestamp::from_seconds(super::START + minute * 60);
+        view.observations(&datastream, Interval::new(at(from), at(to)), limit).expect("read")
+    };
+    assert_eq!(read(-100, 20_000, usize::MAX), expected);
+    assert_eq!(read(-100, 20_000, 6005), expected[..6005]);
+    assert_eq!(read(5900, 6100, usize::MAX), many[5900..6100]);
+    assert_eq!(view.observations_before(&datastream, Timestamp::MAX, 6500).expect("read"), expected[expected.len() - 6500..]);
+    assert_eq!(view.observations_before(&datastream, Timestamp::MAX, 99_999).expect("read"), expected);
+    assert!(store.seen_by(&model::Viewer::Public).observations(&datastream, Interval::ALL, 9).expect("read").is_empty());
+    let back = view.as_of(Timestamp::from_seconds(super::START));
+    assert!(matches!(back.observations(&datastream, Interval::ALL, 9), Err(Error::Forgotten { .. })));
 }
