@@ -213,6 +213,15 @@ impl Store {
         trimmed.get(&datastream).is_some_and(|months| months.contains_key(&month))
     }
 
+    /// Where an InfluxDB has all that ever was here, it serves what went.
+    fn ask_influx_before(&self, datastream: DatastreamId, at: Timestamp) -> Result<(), Error> {
+        let is_there = self.health().influx.is_some() && self.influx_has_all()?;
+        if is_there && self.count_in(datastream, Interval::new(Timestamp::MIN, at))? == 0 {
+            self.reaches_from(datastream, at)?;
+        }
+        Ok(())
+    }
+
     /// Months of which something lies only in files.
     #[must_use]
     pub fn trimmed_months(&self) -> BTreeSet<UtcMonth> {
@@ -245,6 +254,9 @@ impl Store {
             let removed = self.cut(cut)?;
             self.mark_trimmed(month, some.iter().copied().zip(removed.iter().copied()))?;
             went += removed.iter().sum::<u64>();
+            for datastream in some {
+                self.ask_influx_before(*datastream, month.interval().to)?;
+            }
         }
         Ok(went)
     }
@@ -306,7 +318,7 @@ impl Store {
                 _ => gaps.push(Gap { datastream, from, to, reason: GapReason::Archived, count: *count }),
             }
         }
-        gaps.retain(|gap| gap.from < interval.to && gap.to >= interval.from);
+        gaps.retain(|gap| gap.from < interval.to && gap.to >= interval.from && !self.is_beyond(datastream, gap.to));
         gaps
     }
 
