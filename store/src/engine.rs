@@ -1,9 +1,12 @@
 //! Where opaque rows are kept: rows in, rows out, one durable commit. Knows nothing of observations.
+//!
+//! Public so that the torture harness can put a disk of its own making under the whole store ([`crate::Store::open_on`]): one that loses
+//! power, tears, flips bits and fills up as its seed says. The product itself only ever uses SQLite, and tests memory.
 
 mod memory;
 mod sqlite;
 
-pub(crate) use memory::Memory;
+pub use memory::Memory;
 pub(crate) use sqlite::Sqlite;
 
 use crate::Error;
@@ -12,7 +15,7 @@ use std::path::Path;
 
 /// The tables of rows with two whole numbers as key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Table {
+pub enum Table {
     /// Commits that are not yet wholly in chunks; part 0, at = commit.
     Log,
     /// Sealed observations; part = datastream, at = first time in µs.
@@ -39,7 +42,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub const ALL: [Self; 11] = [
         Self::Log,
         Self::Chunk,
         Self::Superseded,
@@ -53,7 +56,7 @@ impl Table {
         Self::Outbox,
     ];
 
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Chunk => "chunk",
@@ -69,40 +72,40 @@ impl Table {
         }
     }
     /// Every row has part 0.
-    pub(crate) const fn is_single_part(self) -> bool {
+    pub const fn is_single_part(self) -> bool {
         matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File | Self::Audit | Self::Outbox)
     }
 }
 
 /// A row of a [`Table`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) part: i64,
-    pub(crate) at: i64,
+pub struct Row {
+    pub part: i64,
+    pub at: i64,
     /// A count kept beside the key, read without the body.
-    pub(crate) weight: i64,
-    pub(crate) body: Vec<u8>,
+    pub weight: i64,
+    pub body: Vec<u8>,
 }
 
 /// A row's key and weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) part: i64,
-    pub(crate) at: i64,
-    pub(crate) weight: i64,
+pub struct Key {
+    pub part: i64,
+    pub at: i64,
+    pub weight: i64,
 }
 
 /// A named text: the registry's entries, tokens, session marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Document {
-    pub(crate) kind: String,
-    pub(crate) id: String,
-    pub(crate) body: String,
+pub struct Document {
+    pub kind: String,
+    pub id: String,
+    pub body: String,
 }
 
 /// One change of a commit.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
+pub enum Change {
     /// Replaces a row of the same key.
     Put {
         table: Table,
@@ -128,20 +131,20 @@ pub(crate) enum Change {
 
 /// Which end of a range comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     Ascending,
     Descending,
 }
 
 /// Keys of one part, both ends included.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) part: i64,
-    pub(crate) from: i64,
-    pub(crate) to: i64,
+pub struct Span {
+    pub part: i64,
+    pub from: i64,
+    pub to: i64,
 }
 
-pub(crate) trait Engine: Send + Sync + 'static {
+pub trait Engine: Send + Sync + 'static {
     /// All changes or none, on disk and synced when it returns `Ok`. Called by one writer at a time.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ mod cursor;
 mod delete;
 mod digest;
 mod disk;
-mod engine;
+pub mod engine;
 mod error;
 mod gaps;
 mod health;

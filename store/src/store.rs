@@ -97,6 +97,15 @@ impl Store {
         Self::on(Arc::new(Memory::default()), Settings::default(), clock, None, |_| ())
     }
 
+    /// A store on an engine that the caller made, e.g. a simulated disk: recovers what it holds. `on_poison` is called when a commit
+    /// fails for good; the product ends its process there.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(engine: Arc<dyn Engine>, settings: Settings, clock: Arc<dyn Clock>, on_poison: fn(&Error)) -> Result<Self, Error> {
+        Self::on(engine, settings, clock, None, on_poison)
+    }
+
     fn on(
         engine: Arc<dyn Engine>,
         settings: Settings,

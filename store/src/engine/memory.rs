@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 /// Rows in the memory of the process: for tests, gone at its end.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub struct Memory {
     kept: RwLock<Kept>,
 }
 
