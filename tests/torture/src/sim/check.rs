@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, Platter};
 use super::plain::{Plain, Stand, is_withdrawn};
-use super::schedule::{SimClock, STREAMS};
+use super::schedule::{STREAMS, SimClock};
 use crate::dice::Dice;
 use model::{DatastreamId, GapReason, Interval, Observation, Quality, Timestamp, Viewer};
 use std::collections::BTreeSet;
@@ -39,7 +39,8 @@ pub(crate) fn whole(store: &Store, plain: &Plain) -> Result<(), String> {
 pub(crate) fn part(store: &Store, plain: &Plain, dice: &mut Dice) -> Result<(), String> {
     let id = DatastreamId(u32::try_from(dice.roll(u64::from(STREAMS))).expect("small"));
     let must = plain.served(id);
-    let pick = |dice: &mut Dice| must.get(usize::try_from(dice.roll(must.len().max(1) as u64)).expect("small")).map(|one| one.phenomenon_time);
+    let pick =
+        |dice: &mut Dice| must.get(usize::try_from(dice.roll(must.len().max(1) as u64)).expect("small")).map(|one| one.phenomenon_time);
     let (Some(one), Some(other)) = (pick(dice), pick(dice)) else { return Ok(()) };
     let interval = Interval::new(one.min(other), one.max(other));
     let limit = usize::try_from(dice.roll(60) + 1).expect("small");
@@ -55,6 +56,17 @@ pub(crate) fn part(store: &Store, plain: &Plain, dice: &mut Dice) -> Result<(), 
         true => Ok(()),
         false => Err(format!("{id:?}: {interval:?} of at most {limit} is not as it must be")),
     }
+}
+
+/// Where a bit was flipped.
+struct Flip {
+    table: Table,
+    /// What the damaged record of the log held.
+    of_record: BTreeSet<(DatastreamId, i64)>,
+    /// It is the last chunk of its datastream.
+    is_last: bool,
+    /// What was missing, and named, when it was first looked at.
+    missing_before: Option<BTreeSet<(DatastreamId, i64)>>,
 }
 
 /// Flips a bit on a copy of the platter, opens it and looks: nothing wrong is served, what is missing is named. How many are missing.
@@ -75,10 +87,12 @@ pub(crate) fn flipped(platter: &Platter, plain: &Plain, table: Table, dice: &mut
         }
         _ => BTreeSet::new(),
     };
+    let is_last = rows.iter().all(|other| other.part != row.part || other.at <= row.at);
+    let flip = Flip { table, of_record, is_last, missing_before: None };
     let clock = Arc::new(SimClock::at(4_102_444_800));
     let store = Store::open_on(Disk::on(copy), Settings::default(), clock, |_| ()).map_err(|cause| format!("opening damaged: {cause}"))?;
     let place = format!("bit {bit} of {table:?} ({}, {})", row.part, row.at);
-    let missing = look(&store, plain, &of_record, table).map_err(|why| format!("{place}: {why}"))?;
+    let missing = look(&store, plain, &flip).map_err(|why| format!("{place}: {why}"))?;
     // It goes on beside the damage.
     let at = plain.kept.keys().map(|(_, at)| *at).max().unwrap_or(0) + 60_000_000;
     let fresh = |id| Observation {
@@ -96,19 +110,21 @@ pub(crate) fn flipped(platter: &Platter, plain: &Plain, table: Table, dice: &mut
         return Err(format!("{place}: what is new was not taken as new"));
     }
     store.seal_all().map_err(|cause| format!("{place}: sealing: {cause}"))?;
-    look(&store, &plain, &of_record, table).map_err(|why| format!("{place}, after sealing: {why}"))?;
-    Ok(Some(missing))
+    // What gives way to a new chunk is counted in its gap less what came in its place, be that the same or other: only before is it exact.
+    let flip = Flip { missing_before: Some(missing), ..flip };
+    let missing = look(&store, &plain, &flip).map_err(|why| format!("{place}, after sealing: {why}"))?;
+    Ok(Some(missing.len() as u64))
 }
 
-fn look(store: &Store, plain: &Plain, of_record: &BTreeSet<(DatastreamId, i64)>, table: Table) -> Result<u64, String> {
+fn look(store: &Store, plain: &Plain, flip: &Flip) -> Result<BTreeSet<(DatastreamId, i64)>, String> {
     let view = store.seen_by(&Viewer::Public);
-    let mut missing = 0;
+    let mut missing = BTreeSet::new();
     for id in (0..STREAMS).map(DatastreamId) {
         let found = store.scan(id, Interval::ALL, usize::MAX).map_err(|cause| format!("reading: {cause}"))?;
         for one in &found {
             let key = (id, one.phenomenon_time.micros());
             let stand = plain.kept.get(&key).ok_or_else(|| format!("never said: {one:?}"))?;
-            let is_earlier = |stand: &Stand| of_record.contains(&key) && stand.before.iter().any(|before| alike(before, one));
+            let is_earlier = |stand: &Stand| flip.of_record.contains(&key) && stand.before.iter().any(|before| alike(before, one));
             if !alike(&stand.now, one) && !is_earlier(stand) {
                 return Err(format!("a wrong value: {one:?} for {:?}", stand.now));
             }
@@ -124,23 +140,29 @@ fn look(store: &Store, plain: &Plain, of_record: &BTreeSet<(DatastreamId, i64)>,
         let kept = plain.kept.range((id, i64::MIN)..=(id, i64::MAX)).filter(|(_, stand)| !is_withdrawn(&stand.now));
         for (key, _) in kept.filter(|(key, _)| !times.contains(&key.1)) {
             lost += 1;
+            missing.insert(*key);
+            if let Some(before) = &flip.missing_before {
+                if before.contains(key) {
+                    continue;
+                }
+                return Err(format!("missing now, and was not before: {key:?}"));
+            }
             let at = Timestamp::from_micros(key.1);
             // Where the last chunk ended nobody knows once it is damaged: its gap says where it began, and how many it held.
-            let is_named = match table {
-                Table::Log => of_record.contains(key),
-                _ => gaps.iter().any(|gap| gap.from <= at && (at <= gap.to || gap.to == gap.from)),
+            let is_named = match flip.table {
+                Table::Log => flip.of_record.contains(key),
+                _ => gaps.iter().any(|gap| gap.from <= at && (at <= gap.to || flip.is_last)),
             };
             if !is_named {
                 return Err(format!("missing without a word: {key:?}; gaps {gaps:?}"));
             }
         }
-        if table == Table::Chunk && lost > named {
+        if flip.missing_before.is_none() && flip.table == Table::Chunk && lost > named {
             return Err(format!("{id:?}: {lost} missing, {named} named"));
         }
-        missing += lost;
     }
     match store.health().damaged_chunks {
-        0 => Err("nobody saw it".to_owned()),
+        0 if flip.missing_before.is_none() => Err("nobody saw it".to_owned()),
         _ => Ok(missing),
     }
 }
