@@ -169,7 +169,10 @@ impl Publisher {
                     };
                     match lost {
                         Err(cause) if cause.kind() == ErrorKind::InvalidData => {
-                            return Err(format!("{:?} {}: {cause}", self.kind, self.number));
+                            let why = format!("{:?} {}: {cause}", self.kind, self.number);
+                            println!("{why}");
+                            self.yard.halted.fetch_add(1, Ordering::SeqCst);
+                            return Err(why);
                         }
                         _ => std::thread::sleep(Duration::from_millis(15)),
                     }
@@ -274,6 +277,10 @@ impl Publisher {
                 return Ok(());
             }
             let (first, body) = next(&mut stream, &mut unread)?;
+            // The door says why it closes, as 5 does.
+            if is_5 && first == 0xE0 {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
             let (Some(n), [high, low, rest @ ..]) = (self.owed.pop_front(), body.as_slice()) else {
                 return Err(Error::new(ErrorKind::InvalidData, "an acknowledgement of nothing"));
             };
