@@ -67,8 +67,9 @@ fn play(world: &mut World, crew: &[Kind], nemeses: &[Nemesis], seed: u64, (kills
     // The last kill: nobody sends again, so that what was not acknowledged is there as the kill left it.
     if outcome.is_ok() {
         std::thread::sleep(Duration::from_millis(200));
+        outcome = world.kill();
         yard.set(Phase::Halt);
-        outcome = world.kill().and_then(|()| world.start(None).map(|_| ()));
+        outcome = outcome.and_then(|()| world.start(None));
         yard.wait_halted(crew.len());
     }
     let journals = yard.journals();
