@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{Batch, History, Settings, Store};
-use support::{Meter, Wall, Workload, median};
+use support::{Dirt, Meter, Wall, Workload, median};
 
 const GAUGES: u32 = 2000;
 const COMMIT: usize = 5000;
@@ -34,6 +34,7 @@ fn main() {
         stores.push(stored.rate);
         cpus.push(stored.cpu);
     }
+    small_and_dirty(&dir, points);
     let ratios: Vec<f64> = floors.iter().zip(&stores).map(|(floor, store)| store / floor).collect();
     println!("median: store {:.3} µs CPU a point, {:.2} of the floor's throughput", median(&cpus), median(&ratios));
 }
@@ -52,13 +53,22 @@ impl Figures {
     }
 }
 
+fn measure(points: usize, lag: bool, commit: impl FnMut(Batch)) -> Figures {
+    measure_at(points, COMMIT, lag, None, commit)
+}
+
 /// Runs `commit` for every batch and takes the meter's reading less the workload's own cost.
-fn measure(points: usize, lag: bool, mut commit: impl FnMut(Batch)) -> Figures {
+fn measure_at(points: usize, at_once: usize, lag: bool, mut dirt: Option<Dirt>, mut commit: impl FnMut(Batch)) -> Figures {
+    let mut own_dirt = dirt.as_ref().map(|_| Dirt::new());
     let meter = Meter::start();
     let mut own = Workload::new(GAUGES, lag);
     let mut left = points;
     while left > 0 {
-        left -= own.next_batch(COMMIT.min(left)).len();
+        let batch = own.next_batch(at_once.min(left));
+        left -= batch.len();
+        if let Some(dirt) = &mut own_dirt {
+            std::hint::black_box(dirt.on(batch));
+        }
     }
     let generator = meter.cpu_s();
     let mut workload = Workload::new(GAUGES, lag);
@@ -66,31 +76,71 @@ fn measure(points: usize, lag: bool, mut commit: impl FnMut(Batch)) -> Figures {
     let mut left = points;
     let meter = Meter::start();
     let mut waited = Duration::ZERO;
+    let mut sent = 0;
     while left > 0 {
-        let observations = workload.next_batch(COMMIT.min(left));
+        let observations = workload.next_batch(at_once.min(left));
         left -= observations.len();
+        let observations = match &mut dirt {
+            Some(dirt) => dirt.on(observations),
+            None => observations,
+        };
+        sent += observations.len();
         let start = Instant::now();
         commit(Batch { observations, ..Batch::default() });
         times.push(start.elapsed().as_secs_f64() * 1e3);
         waited += start.elapsed();
     }
     Figures {
-        rate: points as f64 / waited.as_secs_f64(),
-        cpu: (meter.cpu_s() - generator) / points as f64 * 1e6,
+        rate: sent as f64 / waited.as_secs_f64(),
+        cpu: (meter.cpu_s() - generator) / sent as f64 * 1e6,
         commit_ms: median(&times),
-        written: meter.written() as f64 / points as f64,
+        written: meter.written() as f64 / sent as f64,
     }
 }
 
-fn run_floor(dir: &Path, points: usize) -> Figures {
+/// Bytes written a point at small commits, floor beside store; CPU of dirty input beside clean, both rounds interleaved.
+fn small_and_dirty(dir: &Path, points: usize) {
+    for commit in [50, 500] {
+        let some = (commit * 4000).min(points);
+        let floor = with_floor(dir, |file| measure_at(some, commit, false, None, |batch| append(file, &batch)));
+        floor.print(&format!("floor, {commit} a commit"), None);
+        let store = Store::open(dir, Settings::default(), Arc::new(Wall)).unwrap();
+        let stored = measure_at(some, commit, false, None, |batch| drop(store.commit_blocking(batch).unwrap()));
+        stored.print(&format!("store, {commit} a commit"), None);
+        store.close_blocking();
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    let mut ratios = Vec::new();
+    for round in 0..3 {
+        let mut cpus = Vec::new();
+        for dirt in [None, Some(Dirt::new())] {
+            let name = if dirt.is_some() { "dirty" } else { "clean" };
+            let store = Store::open(dir, Settings::default(), Arc::new(Wall)).unwrap();
+            let figures = measure_at(points.min(5_000_000), COMMIT, false, dirt, |batch| drop(store.commit_blocking(batch).unwrap()));
+            figures.print(&format!("{name} {round}"), None);
+            cpus.push(figures.cpu);
+            store.close_blocking();
+            std::fs::remove_dir_all(dir).unwrap();
+        }
+        ratios.push(cpus[1] / cpus[0]);
+    }
+    println!("dirty input (5 % said again otherwise, 5 % up to three days late) against clean, CPU a point: {:.2}", median(&ratios));
+}
+
+fn with_floor(dir: &Path, run: impl FnOnce(&mut std::fs::File) -> Figures) -> Figures {
     std::fs::create_dir_all(dir).unwrap();
-    let mut file = std::fs::File::create(dir.join("floor.log")).unwrap();
-    let figures = measure(points, false, |batch| {
-        file.write_all(&store::pack(&batch.observations)).unwrap();
-        file.sync_data().unwrap();
-    });
+    let figures = run(&mut std::fs::File::create(dir.join("floor.log")).unwrap());
     std::fs::remove_dir_all(dir).unwrap();
     figures
+}
+
+fn append(file: &mut std::fs::File, batch: &Batch) {
+    file.write_all(&store::pack(&batch.observations)).unwrap();
+    file.sync_data().unwrap();
+}
+
+fn run_floor(dir: &Path, points: usize) -> Figures {
+    with_floor(dir, |file| measure(points, false, |batch| append(file, &batch)))
 }
 
 fn run_store(dir: &Path, points: usize, last: bool) -> (Figures, f64) {

@@ -253,8 +253,8 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
     Ok(seal)
 }
 
-/// Keeps the bytes of a damaged chunk that `mine` comes in the place of, to look at, and a gap unless as much came as was lost; how many
-/// observations its key counted. The next chunk begins at `next`.
+/// Keeps the bytes of a damaged chunk that `mine` comes in the place of, to look at, and a gap unless as much came as was lost: nobody
+/// knows whether a point that came is one that was lost, so all of them are named until then. How many observations its key counted. The next chunk begins at `next`.
 fn put_aside(
     (id, start): (u32, i64),
     next: Option<i64>,
@@ -268,7 +268,7 @@ fn put_aside(
     if lost > mine.len() as u64 {
         let to = Timestamp::from_micros(next.or(mine.last().map(|last| last.at)).unwrap_or(start));
         let from = Timestamp::from_micros(start);
-        let gap = Gap { datastream: DatastreamId(id), from, to, reason: GapReason::Damaged, count: lost - mine.len() as u64 };
+        let gap = Gap { datastream: DatastreamId(id), from, to, reason: GapReason::Damaged, count: lost };
         changes.push(Change::Put { table: Table::Gap, row: row_of(&gap) });
     }
     let document = Document { kind: "damaged".into(), id: format!("{id}-{start}"), body: crate::digest::hex(&row.body) };
