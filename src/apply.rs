@@ -5,12 +5,13 @@ use crate::control::{Answer, Request, ask};
 use crate::say;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use store::Change;
+use store::{Change, Reason};
 
-pub(crate) fn apply(files: &[PathBuf], dry_run: bool, all: bool, at: &At) -> anyhow::Result<()> {
+pub(crate) fn apply(files: &[PathBuf], dry_run: bool, all: bool, why: String, at: &At) -> anyhow::Result<()> {
     // The running instance may stand in another directory.
     let files = files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone())).collect();
-    tell(ask(&at.data_dir()?, &Request::NetworkApply { files, dry_run, all })?)
+    let reason = Reason { who: crate::correct::person(), why };
+    tell(ask(&at.data_dir()?, &Request::NetworkApply { files, dry_run, all, reason })?)
 }
 
 /// Changes that are told one by one when there are more than twice as many.

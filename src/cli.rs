@@ -249,6 +249,9 @@ pub(crate) enum NetworkCommand {
         /// Tells every change, however many
         #[arg(long)]
         all: bool,
+        /// Why, for those who look back: kept with the former description
+        #[arg(long, default_value = "")]
+        why: String,
         #[command(flatten)]
         at: At,
     },

@@ -19,7 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Complaint, Settings, Store, load_network};
+use store::{Complaint, Reason, Settings, Store, load_network};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
@@ -40,6 +40,9 @@ pub(crate) enum Request {
         /// Every change is told.
         #[serde(default)]
         all: bool,
+        /// Who changes it, and why.
+        #[serde(default)]
+        reason: Reason,
     },
     QuarantineList(Choice),
     QuarantineShow {
@@ -126,12 +129,12 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
                 Err(cause) => Answer::Wrong(vec![cause.to_string()]),
             }
         }
-        Request::NetworkApply { files, dry_run, all } => {
+        Request::NetworkApply { files, dry_run, all, reason } => {
             let network = match load_network(files) {
                 Ok(network) => network,
                 Err(complaints) => return wrong(complaints),
             };
-            match if *dry_run { store.preview(&network) } else { store.apply(&network) } {
+            match if *dry_run { store.preview(&network) } else { store.apply_as(&network, reason) } {
                 Ok(changes) if changes.is_empty() => Answer::Lines(vec!["no change".into()]),
                 Ok(changes) => Answer::Lines(crate::apply::lines(&changes, *all)),
                 Err(complaints) => wrong(complaints),

@@ -56,7 +56,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => async_main(run::run(&config))?,
         Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
         Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
-        Command::Network { command: NetworkCommand::Apply { files, dry_run, all, at } } => apply::apply(&files, dry_run, all, &at)?,
+        Command::Network { command: NetworkCommand::Apply { files, dry_run, all, why, at } } => {
+            apply::apply(&files, dry_run, all, why, &at)?
+        }
         Command::Import { file, pattern, datastream, dry_run, keep_days, refused, at } => {
             if file.is_dir() {
                 archive::import_all_command(&file, keep_days, &at)?;

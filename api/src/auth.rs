@@ -64,7 +64,7 @@ impl FromRequestParts<Api> for Seen {
             Some(at) if at > view.now() => {
                 return Err(params.bad(format!("as_of={at} lies ahead of now; leave it out for what is served now")));
             }
-            Some(at) => view.as_of(at),
+            Some(at) => view.as_of(at).map_err(|cause| Problem::from(cause).at(parts.uri.path()))?,
             None => view,
         };
         Ok(Self { view, is_public: viewer == Viewer::Public })

@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
-    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, observations::list, increments::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
+    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, datastreams::revisions, observations::list, increments::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
         push::push, push::write, push::replay, push::proposals, push::adopt, health::alive, health::ready, health::status, health::metrics),
     components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
     modifiers(&Tokens)
@@ -58,6 +58,7 @@ pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: wat
         .route("/api/v1/datastreams", get(datastreams::list))
         .route("/api/v1/datastreams/{id}", get(datastreams::one))
         .route("/api/v1/datastreams/{id}/gaps", get(datastreams::gaps))
+        .route("/api/v1/datastreams/{id}/revisions", get(datastreams::revisions))
         .route("/api/v1/datastreams/{id}/observations", get(observations::list))
         .route("/api/v1/datastreams/{id}/increments", get(increments::list))
         .route("/api/v1/latest", get(latest::list))

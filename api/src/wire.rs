@@ -264,7 +264,7 @@ pub(crate) struct GapOut {
     /// First and last failed poll.
     pub(crate) from: String,
     pub(crate) to: String,
-    /// timeout, unreachable, exception-N, bad-answer, no-number
+    /// timeout, unreachable, exception-N, bad-answer, no-number, frozen, broken-wire, dropped, damaged, archived
     #[schema(example = "timeout")]
     pub(crate) reason: String,
     /// Failed polls.
@@ -274,6 +274,34 @@ pub(crate) struct GapOut {
 impl From<&Gap> for GapOut {
     fn from(gap: &Gap) -> Self {
         Self { from: gap.from.to_string(), to: gap.to.to_string(), reason: gap.reason.code(), count: gap.count }
+    }
+}
+
+/// A change of a description.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RevisionOut {
+    pub(crate) at: String,
+    pub(crate) who: String,
+    /// Empty when nobody said.
+    pub(crate) why: String,
+    /// datastream, station or owner
+    pub(crate) of: String,
+    pub(crate) id: String,
+    /// As the network file said it; null where it was new.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) before: Option<serde_json::Value>,
+    #[schema(value_type = Option<Object>)]
+    pub(crate) after: Option<serde_json::Value>,
+}
+
+impl From<&store::Revision> for RevisionOut {
+    fn from(one: &store::Revision) -> Self {
+        // As it lies in the store the entry stands under the name of its kind.
+        let entry =
+            |text: &str| serde_json::from_str::<std::collections::BTreeMap<String, serde_json::Value>>(text).ok()?.into_values().next();
+        let value = |text: &Option<String>| text.as_deref().and_then(entry);
+        let (before, after) = (value(&one.before), value(&one.after));
+        Self { at: one.at.to_string(), who: one.who.clone(), why: one.why.clone(), of: one.of.clone(), id: one.id.clone(), before, after }
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod station;
 
 use crate::assets::Assets;
 use crate::words::Words;
-use model::Lang;
+use model::{Lang, Timestamp};
 
 /// What the frame around every page needs.
 pub(crate) struct Frame<'a> {
@@ -18,6 +18,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) over: usize,
     /// Path and query without the language.
     pub(crate) here: String,
+    /// The page is as it was at this moment.
+    pub(crate) then: Option<Timestamp>,
 }
 
 impl Frame<'_> {
@@ -30,6 +32,25 @@ impl Frame<'_> {
             (1, Lang::En) => "1 station over a threshold".to_owned(),
             (over, Lang::En) => format!("{over} stations over a threshold"),
         }
+    }
+    /// What stands above a page that looks back: of when it is.
+    pub(crate) fn then_words(&self, then: &Timestamp) -> String {
+        let local = then.in_rome();
+        let (time, date) = (format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second()), local.date());
+        let (day, month, year) = (date.day(), date.month(), date.year());
+        match self.words.lang {
+            Lang::It => format!("Come appariva il {day:02}/{month:02}/{year} alle {time} (ora italiana). Non è la situazione di adesso."),
+            Lang::En => format!("As it appeared on {year}-{month:02}-{day:02} at {time} (Italian time). This is not the situation now."),
+        }
+    }
+    /// This page, as it is now.
+    pub(crate) fn now_here(&self) -> String {
+        let path = self.here.split('?').next().unwrap_or("/");
+        Frame { then: None, here: String::new(), ..*self }.to(path)
+    }
+    /// For addresses of the API on a page that looks back.
+    pub(crate) fn as_of(&self) -> String {
+        self.then.map_or_else(String::new, |then| format!("&as_of={then}"))
     }
     pub(crate) fn lang(&self) -> &'static str {
         self.words.lang.code()
@@ -52,9 +73,20 @@ impl Frame<'_> {
     pub(crate) fn search(&self, text: &str) -> String {
         self.to(&format!("/?q={}", in_query(text)))
     }
-    /// Another page in this one's language.
+    /// Another page in this one's language, and of the same moment.
     pub(crate) fn to(&self, path: &str) -> String {
-        if self.words.lang == Lang::It { path.to_owned() } else { format!("{path}{}lang=en", if path.contains('?') { '&' } else { '?' }) }
+        let mut address = path.to_owned();
+        let mut add = |more: String| {
+            address.push(if address.contains('?') { '&' } else { '?' });
+            address.push_str(&more);
+        };
+        if let Some(then) = self.then {
+            add(format!("as_of={then}"));
+        }
+        if self.words.lang == Lang::En {
+            add("lang=en".into());
+        }
+        address
     }
 }
 

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::{Level, Viewer};
+use model::{Level, Timestamp, Viewer, parse_rome};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ impl Kept {
         if let Some((_, count)) = over.filter(|(at, _)| at.elapsed() < COUNT_AGAIN) {
             return Ok(count);
         }
-        let count = view.primaries()?.iter().filter(|primary| matches!(primary.state.level, Level::Over(_))).count();
+        let count = over_a_threshold(view)?;
         *over = Some((Instant::now(), count));
         Ok(count)
     }
@@ -65,6 +65,10 @@ impl Kept {
             pages.insert(key, (Instant::now(), made));
         }
     }
+}
+
+fn over_a_threshold(view: &View) -> Result<usize, store::Error> {
+    Ok(view.primaries()?.iter().filter(|primary| matches!(primary.state.level, Level::Over(_))).count())
 }
 
 /// The pages over `store`, as anybody may see it.
@@ -108,6 +112,14 @@ impl FromRequestParts<Pages> for Asked {
 }
 
 impl Asked {
+    /// The moment that is looked back at, if one is; `Err` says what is wrong with it.
+    fn then(&self) -> Result<Option<Timestamp>, String> {
+        let Some(text) = value(&self.query, "as_of").filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(at) = Timestamp::parse(text).ok().or_else(|| parse_rome(text)) else {
+            return Err(format!("as_of={text}: {}", self.words.no_time));
+        };
+        if at > self.pages.store.clock().now() { Err(format!("as_of={text}: {}", self.words.ahead)) } else { Ok(Some(at)) }
+    }
     /// A value of the query; empty without one.
     fn text(&self, name: &str) -> String {
         value(&self.query, name).unwrap_or_default().to_owned()
@@ -149,6 +161,10 @@ async fn dataset(Path(id): Path<String>, asked: Asked) -> Response {
 
 /// Makes a page where reading may block; `None` is the page that says there is none.
 async fn made(asked: Asked, render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static) -> Response {
+    let then = match asked.then() {
+        Ok(then) => then,
+        Err(wrong) => return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], wrong).into_response(),
+    };
     let Asked { pages, words, here, .. } = asked;
     let work = tokio::task::spawn_blocking(move || {
         let key = format!("{} {here}", words.lang.code());
@@ -156,7 +172,15 @@ async fn made(asked: Asked, render: impl FnOnce(&View, &Frame<'_>) -> Result<Opt
             return Ok(made);
         }
         let view = pages.store.seen_by(&Viewer::Public);
-        let frame = Frame { words, assets: &pages.assets, over: pages.kept.over(&view)?, here };
+        let (view, over) = match then {
+            None => (view.clone(), pages.kept.over(&view)?),
+            Some(then) => {
+                let view = view.as_of(then)?;
+                let over = over_a_threshold(&view)?;
+                (view, over)
+            }
+        };
+        let frame = Frame { words, assets: &pages.assets, over, here, then };
         let page = render(&view, &frame)?;
         let made: Made = (page.is_some(), page.unwrap_or_else(|| missing::render(&frame)).into());
         pages.kept.put(key, made.clone());

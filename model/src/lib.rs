@@ -42,7 +42,7 @@ pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{
     Clock, Interval, TimeError, Timestamp, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch, epoch_day,
-    parse_civil_day, seconds_of_duration,
+    parse_civil_day, parse_rome, seconds_of_duration,
 };
 pub use unit::Unit;
 pub use viewer::{Scope, Viewer};

@@ -162,6 +162,13 @@ pub fn civil_day_around(at: Timestamp) -> Interval {
     Interval::new(civil_day_start(day), day.tomorrow().map_or(Timestamp::MAX, civil_day_start))
 }
 
+/// A wall clock of Europe/Rome as a form sends it, e.g. `2026-10-24T03:10`; of the hour that comes twice in October, the first.
+#[must_use]
+pub fn parse_rome(text: &str) -> Option<Timestamp> {
+    let civil: civil::DateTime = text.trim().parse().ok()?;
+    Some(Timestamp(civil.to_zoned(rome()).ok()?.timestamp().as_microsecond()))
+}
+
 /// The civil day `[from, to)` that is written so, e.g. `2026-11-23`.
 #[must_use]
 pub fn parse_civil_day(text: &str) -> Option<Interval> {

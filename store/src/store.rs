@@ -21,7 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+mod former;
 mod networks;
+pub use former::{Reason, Revision};
 use networks::Networks;
 pub(crate) use networks::{KINDS, registry_of};
 
@@ -253,7 +255,7 @@ impl Store {
 
     #[must_use]
     pub fn seen_by(&self, viewer: &Viewer) -> View {
-        View { store: self.clone(), viewer: viewer.clone(), as_of: None }
+        View { store: self.clone(), viewer: viewer.clone(), as_of: None, then: None }
     }
 
     /// Every observation as it was committed, in commit order, unfiltered: for the live feed and derivations, which filter with a view.

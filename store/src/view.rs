@@ -19,6 +19,7 @@ use crate::Error;
 use crate::chunk::Point;
 use crate::engine::{Span, Table};
 use crate::gaps::gap_of;
+use crate::registry::Registry;
 use model::{Datastream, DatastreamId, Gap, Interval, Observation, Station, Timestamp, Viewer};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -31,18 +32,27 @@ pub struct View {
     pub(crate) viewer: Viewer,
     /// When it was looked at; now when it is not given.
     pub(crate) as_of: Option<Timestamp>,
+    /// What stood in the field then, if something was changed since.
+    pub(crate) then: Option<Arc<Registry>>,
 }
 
 /// Nothing that is further ahead of its receipt than this is looked for.
 const AHEAD_S: i64 = 86_400;
 
 impl View {
-    /// The store as this viewer saw it at an earlier moment, to the second: observations with the values, and the states, that were
-    /// served then, whatever was revised, withdrawn or received since. What stands in the field is as it is now: the network of that
-    /// day, and thresholds without a date, are not kept.
-    #[must_use]
-    pub fn as_of(self, at: Timestamp) -> Self {
-        Self { as_of: Some(at), ..self }
+    /// The store as this viewer saw it at an earlier moment, to the second: observations with the values and states, and stations with
+    /// the thresholds, zeros and names, that were served then, whatever was changed, revised, withdrawn or received since. Who may see it
+    /// is judged by today's rules *and* by those of then.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names what can't be read of the network of that time.
+    pub fn as_of(self, at: Timestamp) -> Result<Self, Error> {
+        let then = self.store.registry_at(at)?;
+        Ok(Self { as_of: Some(at), then: Some(then), ..self })
+    }
+    /// What stands in the field, or stood then.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        self.then.clone().unwrap_or_else(|| self.store.registry())
     }
     /// The time, or the moment that is looked back at.
     #[must_use]
@@ -95,12 +105,13 @@ impl View {
         &self.viewer
     }
     fn sees(&self, datastream: &Datastream) -> bool {
-        self.viewer.sees(&datastream.owner, &datastream.visibility)
+        let sees = |datastream: &Datastream| self.viewer.sees(&datastream.owner, &datastream.visibility);
+        sees(datastream) && (self.then.is_none() || self.store.registry().datastream(datastream.id).is_some_and(|now| sees(now)))
     }
     /// Stations with at least one datastream that this viewer sees, by id. Retired ones are left out.
     #[must_use]
     pub fn stations(&self) -> Vec<Arc<Station>> {
-        let registry = self.store.registry();
+        let registry = self.registry();
         let visible: BTreeSet<&str> = registry
             .datastreams()
             .filter(|datastream| !datastream.retired && self.sees(datastream))
@@ -111,7 +122,7 @@ impl View {
     }
     #[must_use]
     pub fn station(&self, id: &str) -> Option<Arc<Station>> {
-        let registry = self.store.registry();
+        let registry = self.registry();
         let station = registry.station(id).filter(|station| !station.retired)?;
         let visible =
             registry.datastreams().any(|datastream| datastream.station == station.id && !datastream.retired && self.sees(datastream));
@@ -120,7 +131,7 @@ impl View {
     /// By key; only those of `station` if given. Retired ones are left out.
     #[must_use]
     pub fn datastreams(&self, station: Option<&str>) -> Vec<Arc<Datastream>> {
-        let registry = self.store.registry();
+        let registry = self.registry();
         let wanted = |datastream: &&Arc<Datastream>| {
             !datastream.retired && station.is_none_or(|station| datastream.station.as_str() == station) && self.sees(datastream)
         };
@@ -131,11 +142,11 @@ impl View {
     /// Retired ones are still found by their key.
     #[must_use]
     pub fn datastream(&self, key: &str) -> Option<Arc<Datastream>> {
-        self.store.registry().datastream_by_key(key).filter(|datastream| self.sees(datastream)).cloned()
+        self.registry().datastream_by_key(key).filter(|datastream| self.sees(datastream)).cloned()
     }
     #[must_use]
     pub fn datastream_by_id(&self, id: DatastreamId) -> Option<Arc<Datastream>> {
-        self.store.registry().datastream(id).filter(|datastream| self.sees(datastream)).cloned()
+        self.registry().datastream(id).filter(|datastream| self.sees(datastream)).cloned()
     }
     /// The number, if this viewer sees the datastream: the one gate to what is kept of it.
     fn gate(&self, datastream: &Datastream) -> Option<DatastreamId> {

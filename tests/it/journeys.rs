@@ -1,6 +1,7 @@
 //! What users do, with their own tools.
 
 mod archive;
+mod as_of;
 mod backup;
 mod beyond;
 mod brokers;

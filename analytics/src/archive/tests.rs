@@ -277,7 +277,7 @@ fn everything_goes_out_and_comes_back_to_the_same_checksums() {
     let again = other.archive.import_all(&to, 30, &|_| ()).expect("again");
     assert_eq!((again.equal, again.total.accepted, again.total.revised), (4, 0, 0), "{again:?}");
     let view = other.store.seen_by(&Viewer::Token { owner: "o".into(), scopes: vec![model::Scope::Read] });
-    let then = view.as_of(at("2026-12-10T12:01:00Z"));
+    let then = view.as_of(at("2026-12-10T12:01:00Z")).expect("then");
     let level = then.datastream("b-level").expect("known");
     let ten = Interval::new(at("2026-10-20T10:00:00Z"), at("2026-10-20T10:00:01Z"));
     assert_eq!(then.observations(&level, ten, 9).expect("read")[0].result.to_bits(), 9.0_f64.to_bits(), "as it was served then");

@@ -5,27 +5,31 @@ use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
-use crate::wire::{DatastreamOut, GapOut};
+use crate::wire::{DatastreamOut, GapOut, RevisionOut};
 use axum::Json;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
+use model::{Scope, Viewer};
 
 /// Datastreams that you may see.
 #[utoipa::path(get, path = "/api/v1/datastreams", tag = "datastreams",
-    params(("station" = Option<String>, Query, description = "Only those of this station")),
+    params(("station" = Option<String>, Query, description = "Only those of this station"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was described at that moment")),
     responses((status = 200, description = "All of them, by id", body = Page<DatastreamOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
-    params.only(&["station"])?;
+    params.only(&["station", "as_of"])?;
     let datastreams = seen.view.datastreams(params.get("station"));
     let items = datastreams.iter().map(|datastream| DatastreamOut::of(datastream, seen.view.extent(datastream))).collect();
     Ok(keep(Json(Page::whole(items)), seen.is_public, 30))
 }
 
 /// One datastream.
-#[utoipa::path(get, path = "/api/v1/datastreams/{id}", tag = "datastreams", params(("id" = String, Path, example = "bisenzio-gamberame-level")),
+#[utoipa::path(get, path = "/api/v1/datastreams/{id}", tag = "datastreams", params(("id" = String, Path, example = "bisenzio-gamberame-level"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was described at that moment")),
     responses((status = 200, body = DatastreamOut), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&[])?;
+    params.only(&["as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     Ok(keep(Json(DatastreamOut::of(&datastream, seen.view.extent(&datastream))), seen.is_public, 30))
@@ -44,4 +48,23 @@ pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> 
     let view = seen.view;
     let gaps = blocking(&params.path, move || Ok(view.gaps(&datastream, interval)?)).await?;
     Ok(keep(Json(Page::whole(gaps.iter().map(GapOut::from).collect())), seen.is_public, 10))
+}
+
+/// What was changed in the description of a datastream, its station and its owner, the newest first: thresholds, zero, name, visibility.
+/// For its owner, with a token of scope audit or manage.
+#[utoipa::path(get, path = "/api/v1/datastreams/{id}/revisions", tag = "datastreams", params(("id" = String, Path)),
+    responses((status = 200, body = Page<RevisionOut>), (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn revisions(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
+    params.only(&[])?;
+    seen.needs(&[Scope::Audit, Scope::Manage]).map_err(|problem| problem.at(&params.path))?;
+    let datastream =
+        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    if !matches!(seen.view.viewer(), Viewer::Token { owner, .. } if *owner == datastream.owner) {
+        let detail = format!("{id} belongs to {}; a token of theirs is needed", datastream.owner);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Not allowed", detail).at(&params.path));
+    }
+    let view = seen.view;
+    let found = blocking(&params.path, move || Ok(view.revisions(&datastream)?)).await?;
+    Ok(keep(Json(Page::whole(found.iter().map(RevisionOut::from).collect())), false, 0))
 }

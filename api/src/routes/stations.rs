@@ -26,7 +26,7 @@ pub(crate) struct StationWhole {
     params(("f" = Option<String>, Query, description = "json (default) or geojson")),
     responses((status = 200, description = "All of them, by id", body = Page<StationOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
-    params.only(&["f"])?;
+    params.only(&["f", "as_of"])?;
     let stations = seen.view.stations();
     let response = match params.choice("f", &["json", "geojson"])? {
         "geojson" => geo::collection(
@@ -42,7 +42,7 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
 #[utoipa::path(get, path = "/api/v1/stations/{id}", tag = "stations", params(("id" = String, Path, example = "bisenzio-gamberame")),
     responses((status = 200, body = StationWhole), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&[])?;
+    params.only(&["as_of"])?;
     let station = seen.view.station(&id).ok_or_else(|| Problem::missing("station", &id, "/api/v1/stations").at(&params.path))?;
     let datastreams = seen.view.datastreams(Some(&id));
     let datastreams = datastreams.iter().map(|datastream| DatastreamOut::of(datastream, seen.view.extent(datastream))).collect();

@@ -1,6 +1,7 @@
 //! The registry in memory and how a network gets into it.
 
 use super::Store;
+use super::former::{History, Reason};
 use crate::engine::{self, Engine};
 use crate::network::{self, Change, Document, Network, OriginMap};
 use crate::registry::Registry;
@@ -14,22 +15,28 @@ use tokio::sync::watch;
 pub(crate) const KINDS: [&str; 5] = ["owner", "station", "datastream", "device", "feed"];
 
 /// As a document of the registry lies on disk, around its body.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    number: Option<u32>,
-    file: String,
-    retired: bool,
-    body: String,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) number: Option<u32>,
+    pub(super) file: String,
+    pub(super) retired: bool,
+    pub(super) body: String,
+}
+
+/// The entry itself, of a document's body.
+pub(super) fn kept_document(body: &str) -> Option<String> {
+    serde_json::from_str::<Kept>(body).ok().map(|kept| kept.body)
 }
 
 /// The registry as of now and the file that each entry came from.
 pub(super) struct Networks {
     registry: watch::Sender<Arc<Registry>>,
     origins: Mutex<OriginMap>,
+    pub(super) history: History,
 }
 
 /// The entries that an engine holds.
-fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
+pub(super) fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
     let mut documents = Vec::new();
     for kind in KINDS {
         for kept in engine.documents(kind)? {
@@ -52,7 +59,7 @@ pub(crate) fn registry_of(engine: &dyn Engine) -> Result<Registry, Error> {
 impl Networks {
     pub(super) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
         let (registry, origins) = network::restore(documents(engine)?)?;
-        Ok(Self { registry: watch::channel(Arc::new(registry)).0, origins: Mutex::new(origins) })
+        Ok(Self { registry: watch::channel(Arc::new(registry)).0, origins: Mutex::new(origins), history: History::restore(engine)? })
     }
     pub(super) fn registry(&self) -> Arc<Registry> {
         self.registry.borrow().clone()
@@ -110,11 +117,20 @@ impl Store {
         network::plan(&origins, network, is_there).map(|plan| plan.changes)
     }
 
-    /// Makes the registry what `network` says, durably. Twice the same is no change.
+    /// As [`Store::apply_as`], by the instance itself.
+    ///
+    /// # Errors
+    /// As [`Store::apply_as`].
+    pub fn apply(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
+        self.apply_as(network, &Reason { who: "pescaia".into(), why: String::new() })
+    }
+
+    /// Makes the registry what `network` says, durably; what it said before is kept, with who changed it and why. Twice the same is no
+    /// change.
     ///
     /// # Errors
     /// Every complaint about the network at once; or one about the store. Nothing was changed then.
-    pub fn apply(&self, network: &Network) -> Result<Vec<Change>, Vec<Complaint>> {
+    pub fn apply_as(&self, network: &Network, reason: &Reason) -> Result<Vec<Change>, Vec<Complaint>> {
         let networks = &self.inner.networks;
         let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = network::plan(&origins, network, is_there)?;
@@ -122,12 +138,20 @@ impl Store {
             return Ok(plan.changes);
         }
         let of_store = |message: String| vec![Complaint { file: "the store".into(), line: 0, column: 0, message }];
-        let mut changes = Vec::with_capacity(plan.documents.len());
+        let mut changes = Vec::with_capacity(plan.documents.len() + 1);
+        let former = History::put(self.inner.shared.engine.as_ref(), self.inner.clock.now(), reason, &plan.documents);
+        let former = former.map_err(|cause| of_store(cause.to_string()))?.map(|(change, former)| {
+            changes.push(change);
+            former
+        });
         for Document { kind, id, number, file, retired, body } in plan.documents {
             let body = serde_json::to_string(&Kept { number, file, retired, body }).map_err(|cause| of_store(cause.to_string()))?;
             changes.push(engine::Change::PutDocument(engine::Document { kind: kind.to_owned(), id, body }));
         }
         self.ask(|answer| Work::Documents(changes, answer)).map_err(|cause| of_store(cause.to_string()))?;
+        if let Some(former) = former {
+            networks.history.publish(former);
+        }
         *origins = plan.origins;
         networks.registry.send_replace(Arc::new(plan.registry));
         Ok(plan.changes)

@@ -116,7 +116,7 @@ impl View {
     /// # Errors
     /// As [`View::observations`].
     pub fn latest_of_these(&self, datastreams: &[Arc<Datastream>]) -> Result<Vec<Latest>, Error> {
-        let registry = self.store.registry();
+        let registry = self.registry();
         let now = self.now();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
         let last = self.last_of(&ids)?;

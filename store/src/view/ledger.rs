@@ -65,7 +65,7 @@ impl View {
         if ![Scope::Read, Scope::Audit, Scope::Manage].iter().any(|scope| self.viewer.may(*scope)) {
             return Ok(Vec::new());
         }
-        let registry = self.store.registry();
+        let registry = self.registry();
         let wanted = |id: &DeviceId| device.is_none_or(|device| id.as_str() == device);
         let own: Vec<&Arc<Device>> = registry.devices().filter(|device| device.owner == *owner && wanted(&device.id)).collect();
         let mut lines = Vec::new();

@@ -27,7 +27,7 @@ impl View {
     /// # Errors
     /// As [`View::observations`].
     pub fn levels(&self) -> Result<Vec<LevelRow>, Error> {
-        let (registry, now) = (self.store.registry(), self.now());
+        let (registry, now) = (self.registry(), self.now());
         let is_level = |datastream: &Arc<Datastream>| datastream.property.is_level();
         let datastreams: Vec<_> = self.datastreams(None).into_iter().filter(is_level).collect();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();

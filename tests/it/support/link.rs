@@ -90,6 +90,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, generation: u64) 
             std::thread::park();
         }
         let Ok(count @ 1..) = read else { break };
+        // A connection that was being made when it was cut.
+        if state.is_cut.load(Ordering::Relaxed) {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(state.delay_ms.load(Ordering::Relaxed)));
         if rate > 0 {
             std::thread::sleep(Duration::from_secs_f64(count as f64 / rate as f64));

@@ -153,6 +153,6 @@ fn influxdb_does_as_the_plain_one() {
     assert_eq!(view.observations_before(&datastream, Timestamp::MAX, 6500).expect("read"), expected[expected.len() - 6500..]);
     assert_eq!(view.observations_before(&datastream, Timestamp::MAX, 99_999).expect("read"), expected);
     assert!(store.seen_by(&model::Viewer::Public).observations(&datastream, Interval::ALL, 9).expect("read").is_empty());
-    let back = view.as_of(Timestamp::from_seconds(super::START));
+    let back = view.as_of(Timestamp::from_seconds(super::START)).expect("then");
     assert!(matches!(back.observations(&datastream, Interval::ALL, 9), Err(Error::Forgotten { .. })));
 }

@@ -1,0 +1,189 @@
+//! What the network was before each change: who changed it, when and why, and what stood in the field at an earlier moment.
+
+use super::Store;
+use super::networks::{Kept, documents, kept_document};
+use crate::engine::{Change, Document, Engine};
+use crate::network::{self, Document as NetworkDocument};
+use crate::registry::Registry;
+use crate::{Error, View};
+use model::{Datastream, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// One change of the network; its id grows with time.
+const KIND: &str = "former";
+/// Registries of former times that are kept built.
+const KEEP_BUILT: usize = 4;
+
+/// Who changes the network, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub who: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// What one application of a network replaced.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Former {
+    /// When it was replaced, µs.
+    until_us: i64,
+    #[serde(flatten)]
+    reason: Reason,
+    /// By kind and id; nothing where the entry was new.
+    entries: BTreeMap<String, Option<Kept>>,
+}
+
+fn key(kind: &str, id: &str) -> String {
+    format!("{kind} {id}")
+}
+
+/// All changes, the oldest first, and the registries that were built of them.
+#[derive(Default)]
+pub(super) struct History {
+    changes: RwLock<Vec<Arc<Former>>>,
+    built: Mutex<Vec<(i64, Arc<Registry>)>>,
+}
+
+impl History {
+    pub(super) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
+        let read = |document: Document| {
+            let damaged =
+                |cause: serde_json::Error| Error::Damaged { what: format!("what the network was before {}: {cause}", document.id) };
+            serde_json::from_str(&document.body).map(Arc::new).map_err(damaged)
+        };
+        let mut changes = engine.documents(KIND)?.into_iter().map(read).collect::<Result<Vec<Arc<Former>>, Error>>()?;
+        changes.sort_by_key(|former| former.until_us);
+        Ok(Self { changes: RwLock::new(changes), built: Mutex::default() })
+    }
+
+    fn changes(&self) -> Vec<Arc<Former>> {
+        self.changes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a change of the network is to leave behind, for the commit that makes it; nothing when there was nothing before.
+    pub(super) fn put(
+        engine: &dyn Engine,
+        now: Timestamp,
+        reason: &Reason,
+        changed: &[NetworkDocument],
+    ) -> Result<Option<(Change, PutFormer)>, Error> {
+        let before: BTreeMap<(&'static str, String), NetworkDocument> =
+            documents(engine)?.into_iter().map(|document| ((document.kind, document.id.clone()), document)).collect();
+        if before.is_empty() {
+            return Ok(None);
+        }
+        let kept = |document: &NetworkDocument| Kept {
+            number: document.number,
+            file: document.file.clone(),
+            retired: document.retired,
+            body: document.body.clone(),
+        };
+        let entry = |document: &NetworkDocument| {
+            let former = before.get(&(document.kind, document.id.clone()));
+            (key(document.kind, &document.id), former.map(kept))
+        };
+        let former = Former { until_us: now.micros(), reason: reason.clone(), entries: changed.iter().map(entry).collect() };
+        let body = serde_json::to_string(&former).map_err(|cause| Error::Damaged { what: cause.to_string() })?;
+        let document = Document { kind: KIND.into(), id: format!("{:020}", now.micros()), body };
+        Ok(Some((Change::PutDocument(document), PutFormer(former))))
+    }
+
+    pub(super) fn publish(&self, put: PutFormer) {
+        self.changes.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(put.0));
+    }
+}
+
+/// A change that is in a commit.
+pub(super) struct PutFormer(Former);
+
+/// One revision of a description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// When it was made.
+    pub at: Timestamp,
+    pub who: String,
+    /// Empty when nobody said.
+    pub why: String,
+    /// `datastream`, `station` or `owner`.
+    pub of: String,
+    pub id: String,
+    /// As JSON, as the network file said it; `None` where it was new.
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+impl Store {
+    /// What stood in the field at the end of a second. Where nothing was kept of that time (a store from before revisions were), the first
+    /// description that is known.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names what can't be read.
+    pub(crate) fn registry_at(&self, at: Timestamp) -> Result<Arc<Registry>, Error> {
+        let history = &self.inner.networks.history;
+        let changes = history.changes();
+        let first_later = changes.partition_point(|former| Timestamp::from_micros(former.until_us).seconds() <= at.seconds());
+        let Some(next) = changes.get(first_later) else { return Ok(self.registry()) };
+        let epoch = next.until_us;
+        let find = |built: &[(i64, Arc<Registry>)]| built.iter().find(|(of, _)| *of == epoch).map(|(_, registry)| registry.clone());
+        if let Some(found) = find(&history.built.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(found);
+        }
+        let mut all: BTreeMap<String, NetworkDocument> = documents(self.inner.shared.engine.as_ref())?
+            .into_iter()
+            .map(|document| (key(document.kind, &document.id), document))
+            .collect();
+        // Back through time: the oldest change has the last word.
+        for former in changes.iter().skip(first_later).rev() {
+            for (key, entry) in &former.entries {
+                match (entry, all.get_mut(key)) {
+                    (None, _) => drop(all.remove(key)),
+                    (Some(entry), Some(document)) => {
+                        (document.number, document.file) = (entry.number, entry.file.clone());
+                        (document.retired, document.body) = (entry.retired, entry.body.clone());
+                    }
+                    (Some(_), None) => {}
+                }
+            }
+        }
+        let (registry, _) = network::restore(all.into_values().collect())?;
+        let registry = Arc::new(registry);
+        let mut built = history.built.lock().unwrap_or_else(PoisonError::into_inner);
+        built.truncate(KEEP_BUILT - 1);
+        built.insert(0, (epoch, registry.clone()));
+        Ok(registry)
+    }
+}
+
+impl View {
+    /// What was changed in the description of a datastream, its station or its owner, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn revisions(&self, datastream: &Datastream) -> Result<Vec<Revision>, Error> {
+        let Some(seen) = self.datastream(datastream.key.as_str()) else { return Ok(Vec::new()) };
+        let engine = self.store.inner.shared.engine.as_ref();
+        let mut found = Vec::new();
+        let of = [("datastream", seen.key.as_str()), ("station", seen.station.as_str()), ("owner", seen.owner.as_str())];
+        for (kind, id) in of {
+            let mut after =
+                engine.documents(kind)?.into_iter().find(|document| document.id == id).and_then(|document| kept_document(&document.body));
+            for former in self.store.inner.networks.history.changes().iter().rev() {
+                let Some(entry) = former.entries.get(&key(kind, id)) else { continue };
+                let before = entry.as_ref().map(|kept| kept.body.clone());
+                found.push(Revision {
+                    at: Timestamp::from_micros(former.until_us),
+                    who: former.reason.who.clone(),
+                    why: former.reason.why.clone(),
+                    of: kind.to_owned(),
+                    id: id.to_owned(),
+                    before: before.clone(),
+                    after: std::mem::replace(&mut after, before),
+                });
+            }
+        }
+        found.sort_by_key(|one| std::cmp::Reverse(one.at));
+        Ok(found)
+    }
+}
