@@ -316,3 +316,29 @@ fn what_is_damaged_is_a_gap_until_a_backup_brings_it_back() {
         assert_eq!((mended.digest, mended.damage), (sound.digest, Vec::new()));
     }
 }
+
+#[test]
+fn a_deletion_that_a_kill_cut_short_is_ended_by_the_next_start() {
+    let dir = Dir::new("cut-short");
+    let store = dir.open();
+    store.apply(&crate::load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+    let many: Vec<Observation> = (0..6000).map(|minute| observation(0, minute, minute % 7919, minute)).collect();
+    many.chunks(2000).for_each(|some| drop(store.append(some).expect("append")));
+    store.close_blocking();
+    drop(store);
+    // As a kill leaves it: it is known what is to go, and all of it is there.
+    let (from, to) = (many[1000].phenomenon_time.micros(), many[5000].phenomenon_time.micros());
+    let at_s = Fixed.now().seconds();
+    let body = format!(r#"{{"datastream":"d","from_us":{from},"to_us":{to},"at_s":{at_s},"pending":true}}"#);
+    let raw = rusqlite::Connection::open(dir.0.join("store.db")).expect("raw");
+    let put = "INSERT INTO document(kind, id, body) VALUES('deleted', ?1, ?2)";
+    raw.execute(put, rusqlite::params![format!("d {from} {to} {at_s}"), body]).expect("put");
+    drop(raw);
+    for start in 0..2 {
+        let store = dir.open();
+        let left = store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan");
+        assert_eq!(left, [&many[..1000], &many[5000..]].concat(), "start {start}");
+        assert!(store.tombstones().expect("known").iter().all(|one| !one.pending));
+        store.close_blocking();
+    }
+}
