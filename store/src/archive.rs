@@ -184,7 +184,7 @@ impl Store {
     /// # Errors
     /// As [`Store::each_kept`].
     pub fn replaced(&self, datastream: DatastreamId, interval: Interval) -> Result<Vec<Replaced>, Error> {
-        let replaced = Versions::replaced(self.shared().engine.as_ref(), datastream)?;
+        let replaced = self.shared().chunks.replaced(datastream)?;
         let within = replaced.into_iter().filter(|(at, _)| interval.contains(Timestamp::from_micros(*at)));
         let mut found: Vec<Replaced> = within
             .flat_map(|(_, points)| points.into_iter().zip(0_u32..))

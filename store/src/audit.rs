@@ -64,7 +64,10 @@ impl Chain {
             let entry = AuditEntry { number: chain.last + 1, commit, ..entry.clone() };
             let body = format!("{}\n{}", chain.hash, serde_json::to_string(&entry).unwrap_or_default()).into_bytes();
             chain = Self { last: entry.number, hash: sha256_hex(&body) };
-            changes.push(Change::Put { table: Table::Audit, row: Row { part: 0, at: entry.number.cast_signed(), weight: 0, body } });
+            changes.push(Change::Put {
+                table: Table::Audit,
+                row: Row { part: 0, at: entry.number.cast_signed(), weight: 0, summary: Vec::new(), body },
+            });
         }
         chain
     }

@@ -93,6 +93,7 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     observations(&recovered.chunks, &registry, checked, progress);
     chunks(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
+    checked.replaced += recovered.chunks.replaced_waiting();
     if let Err(cause) = audit::entries(engine.as_ref()) {
         checked.found(cause.to_string());
     }

@@ -2,9 +2,11 @@
 //! one or two thousand points when it is full; late points have a buffer of their own and are folded into the chunks they touch.
 //! Design and measurements: `docs/decisions/0003-store.md`.
 
+mod bits;
 mod cache;
 mod codec;
 mod column;
+mod columns;
 mod cut;
 mod fence;
 mod head;
@@ -12,11 +14,12 @@ mod layer;
 mod log;
 mod point;
 mod stage;
+mod tail;
 mod versions;
 
 pub(crate) use codec::decode as decode_points;
 pub(crate) use column::{Reader, put_varint, zigzag};
-pub(crate) use layer::{ChunkWriter, Chunks, Recovered};
+pub(crate) use layer::{ChunkWriter, Chunks, Piece, Recovered};
 pub(crate) use point::Point;
 pub(crate) use stage::{Group, Staged};
 pub(crate) use versions::Versions;

@@ -75,6 +75,10 @@ impl Table {
     pub const fn is_single_part(self) -> bool {
         matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File | Self::Audit | Self::Outbox)
     }
+    /// Rows may have a summary.
+    pub const fn has_summaries(self) -> bool {
+        matches!(self, Self::Chunk)
+    }
 }
 
 /// A row of a [`Table`].
@@ -84,15 +88,19 @@ pub struct Row {
     pub at: i64,
     /// A count kept beside the key, read without the body.
     pub weight: i64,
+    /// A few bytes kept beside the key, read with it by [`Engine::keys`] and only there. Of chunks; empty in other tables.
+    pub summary: Vec<u8>,
     pub body: Vec<u8>,
 }
 
-/// A row's key and weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A row's key and what stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     pub part: i64,
     pub at: i64,
     pub weight: i64,
+    /// Empty where a row was written without one.
+    pub summary: Vec<u8>,
 }
 
 /// A named text: the registry's entries, tokens, session marks.
@@ -172,7 +180,8 @@ mod tests {
     use super::*;
 
     fn put(table: Table, part: i64, at: i64, body: &str) -> Change {
-        Change::Put { table, row: Row { part, at, weight: 3, body: body.into() } }
+        let summary = if table.has_summaries() { vec![7, 0, 9] } else { Vec::new() };
+        Change::Put { table, row: Row { part, at, weight: 3, summary, body: body.into() } }
     }
 
     fn keys(engine: &dyn Engine, table: Table, span: Span, order: Order, limit: usize) -> Vec<i64> {
@@ -199,7 +208,7 @@ mod tests {
             rows.iter().map(|row| row.at).collect::<Vec<_>>()
         };
         assert_eq!((covering(0, 6), covering(-9, 6), covering(7, 9), covering(-9, -6)), (vec![-5], vec![-5], vec![7], vec![]));
-        let key = |part, at| Key { part, at, weight: 3 };
+        let key = |part, at| Key { part, at, weight: 3, summary: vec![7, 0, 9] };
         assert_eq!(engine.keys(Table::Chunk).expect("keys"), [key(1, -5), key(1, 7), key(2, 7)]);
         engine
             .commit(&[
@@ -212,7 +221,7 @@ mod tests {
             ])
             .expect("commit");
         let left = engine.range(Table::Chunk, all(1), Order::Ascending, 9).expect("range");
-        assert_eq!(left, [Row { part: 1, at: 7, weight: 3, body: b"b2".to_vec() }]);
+        assert_eq!(left, [Row { part: 1, at: 7, weight: 3, summary: Vec::new(), body: b"b2".to_vec() }]);
         assert_eq!(keys(engine, Table::Log, all(0), Order::Ascending, 9), [2]);
         let tokens = engine.documents("token").expect("documents");
         assert_eq!(tokens.iter().map(|token| token.id.as_str()).collect::<Vec<_>>(), ["y"]);
@@ -234,16 +243,23 @@ mod tests {
         let path = dir.join("store.db");
         Sqlite::open(&path).expect("open").commit(&[put(Table::Chunk, 1, 7, "old")]).expect("commit");
         let raw = rusqlite::Connection::open(&path).expect("raw");
-        raw.execute_batch("DROP TABLE late; DROP TABLE file; DROP TABLE ledger; DROP TABLE payload; DROP TABLE audit; DROP TABLE outbox; PRAGMA user_version=1;").expect("as format 1 was");
+        raw.execute_batch(
+            "DROP TABLE late; DROP TABLE file; DROP TABLE ledger; DROP TABLE payload; DROP TABLE audit; DROP TABLE outbox;
+             DROP INDEX chunk_keys; ALTER TABLE chunk DROP COLUMN summary; CREATE UNIQUE INDEX chunk_key ON chunk(part, at, weight);
+             PRAGMA user_version=1;",
+        )
+        .expect("as format 1 was");
         drop(raw);
         let engine = Sqlite::open(&path).expect("taken over");
         engine.commit(&[put(Table::Late, 0, 1, "mark"), put(Table::File, 0, 1, "bytes")]).expect("commit");
         let all = |part| Span { part, from: i64::MIN, to: i64::MAX };
         assert_eq!(keys(&engine, Table::Chunk, all(1), Order::Ascending, 9), [7]);
         assert_eq!(keys(&engine, Table::Late, all(0), Order::Ascending, 9), [1]);
+        let old = Key { part: 1, at: 7, weight: 3, summary: Vec::new() };
+        assert_eq!(engine.keys(Table::Chunk).expect("keys"), [old]);
         drop(engine);
         let raw = rusqlite::Connection::open(&path).expect("raw");
-        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 3);
+        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 4);
         std::fs::remove_dir_all(&dir).expect("clean up");
     }
 

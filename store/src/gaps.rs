@@ -49,7 +49,7 @@ pub(crate) fn row_of(gap: &Gap) -> Row {
     let mut body = gap.to.micros().to_le_bytes().to_vec();
     body.extend_from_slice(gap.reason.code().as_bytes());
     let weight = i64::try_from(gap.count).unwrap_or(i64::MAX);
-    Row { part: i64::from(gap.datastream.0), at: gap.from.micros(), weight, body }
+    Row { part: i64::from(gap.datastream.0), at: gap.from.micros(), weight, summary: Vec::new(), body }
 }
 
 /// Back from a row of [`Table::Gap`].

@@ -33,29 +33,32 @@ impl LateMarks {
         outcomes: &[Outcome],
         changes: &mut Vec<Change>,
     ) -> bool {
-        let mut days: BTreeSet<(u32, i64)> = BTreeSet::new();
+        let mut days: Vec<(u32, i64)> = Vec::new();
         for (observation, outcome) in observations.iter().zip(outcomes) {
             // What was heard elsewhere before, and comes here now, is late here.
             let today = around(&mut self.received, observation.received_at.max(now));
             if observation.phenomenon_time < today.from && *outcome != Outcome::Duplicate {
                 let day = around(&mut self.phenomenon, observation.phenomenon_time);
-                days.insert((observation.datastream.0, day.from.micros()));
+                days.push((observation.datastream.0, day.from.micros()));
             }
         }
+        days.sort_unstable();
+        days.dedup();
         Self::put_days(commit, &days, changes)
     }
 
     /// Adds the mark of a commit that took something out of these days, by their first instant in µs.
     pub(crate) fn mark(&self, commit: u64, datastream: DatastreamId, days: &BTreeSet<i64>, changes: &mut Vec<Change>) -> bool {
-        Self::put_days(commit, &days.iter().map(|day| (datastream.0, *day)).collect(), changes)
+        Self::put_days(commit, &days.iter().map(|day| (datastream.0, *day)).collect::<Vec<_>>(), changes)
     }
 
-    fn put_days(commit: u64, days: &BTreeSet<(u32, i64)>, changes: &mut Vec<Change>) -> bool {
+    fn put_days(commit: u64, days: &[(u32, i64)], changes: &mut Vec<Change>) -> bool {
         if days.is_empty() {
             return false;
         }
         let body = days.iter().flat_map(|(id, start)| id.to_le_bytes().into_iter().chain(start.to_le_bytes())).collect();
-        changes.push(Change::Put { table: Table::Late, row: Row { part: 0, at: commit.cast_signed(), weight: 0, body } });
+        changes
+            .push(Change::Put { table: Table::Late, row: Row { part: 0, at: commit.cast_signed(), weight: 0, summary: Vec::new(), body } });
         true
     }
 }

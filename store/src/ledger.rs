@@ -228,7 +228,8 @@ impl Bookkeeper {
             lines.insert(key, entry.added_to(before));
         }
         for ((day, device), account) in lines {
-            let row = Row { part: i64::from(day), at: i64::from(device), weight: 0, body: wire::account_bytes(&account) };
+            let row =
+                Row { part: i64::from(day), at: i64::from(device), weight: 0, summary: Vec::new(), body: wire::account_bytes(&account) };
             changes.push(Change::Put { table: Table::Ledger, row });
         }
         changes.push(Change::PutDocument(Document { kind: MARK.into(), id: "through".into(), body: commit.to_string() }));

@@ -90,7 +90,7 @@ impl Store {
         let of = theirs.by_key.len() as u64;
         for ((key, id), datastreams) in theirs.by_key.iter().zip(1_u64..) {
             let deleted = deleted.iter().filter(|one| one.datastream == **key).cloned().collect();
-            let theirs = Theirs { chunks: &chunks, id: *id, replaced: Versions::replaced(engine.as_ref(), *id)?, deleted };
+            let theirs = Theirs { chunks: &chunks, id: *id, replaced: chunks.replaced(*id)?, deleted };
             self.merge_one(&theirs, number(*id, key)?, &mut merged)?;
             progress(Progress::Read { datastreams, of });
         }

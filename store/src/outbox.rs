@@ -118,7 +118,10 @@ impl Outbox {
         let sequence = self.next;
         let body = encode(&owed.observations, &gaps);
         let length = body.len();
-        changes.push(Change::Put { table: Table::Outbox, row: Row { part: 0, at: sequence.cast_signed(), weight: 0, body } });
+        changes.push(Change::Put {
+            table: Table::Outbox,
+            row: Row { part: 0, at: sequence.cast_signed(), weight: 0, summary: Vec::new(), body },
+        });
         // The next number outlives its row, which may be freed before the next commit.
         changes.push(Change::PutDocument(Document { kind: MARK.into(), id: "next".into(), body: (sequence + 1).to_string() }));
         Ok(Some(Put { sequence, length, gone }))

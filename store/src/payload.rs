@@ -36,7 +36,7 @@ pub(crate) fn put(payload: &Payload, number: u32, place: usize, trimmed: &mut Tr
     body.extend_from_slice(&payload.heard_at.map_or(0, Timestamp::micros).to_le_bytes());
     body.extend_from_slice(&payload.bytes);
     let at = payload.received_at.micros().saturating_add(i64::try_from(place).unwrap_or(0));
-    changes.push(Change::Put { table: Table::Payload, row: Row { part: i64::from(number), at, weight: 0, body } });
+    changes.push(Change::Put { table: Table::Payload, row: Row { part: i64::from(number), at, weight: 0, summary: Vec::new(), body } });
 }
 
 impl Store {

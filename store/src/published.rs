@@ -165,7 +165,7 @@ impl Store {
             number,
         };
         let staged = Document { kind: STAGED.into(), id: number.to_string(), body: file.name.clone() };
-        let row = Row { part: 0, at: number, weight: 0, body: bytes };
+        let row = Row { part: 0, at: number, weight: 0, summary: Vec::new(), body: bytes };
         let changes = vec![Change::Put { table: Table::File, row }, Change::PutDocument(staged)];
         self.ask(|answer| Work::Documents(changes, answer))?;
         numbers.next = number + 1;

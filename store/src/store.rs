@@ -386,6 +386,11 @@ impl Store {
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
+    /// The last observation of each, in the order asked: of a hundred thousand in the time that one page takes.
+    #[must_use]
+    pub fn latest_of(&self, datastreams: &[DatastreamId]) -> Vec<Option<Observation>> {
+        self.inner.shared.chunks.last_of(datastreams)
+    }
 
     /// What revisions replaced, in the order of commits.
     #[cfg(test)]

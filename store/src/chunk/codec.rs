@@ -5,22 +5,25 @@
 //! others are coded by pco as they are. Everything comes back bit by bit.
 
 use super::Point;
-use super::column::{Reader, as_decimal, decimals_of, from_decimal, put_runs, put_varint, read_runs, zigzag};
+use super::column::{Decimals, put_runs, put_varint, zigzag};
+use super::columns::Columns;
 use crate::Error;
 use pco::ChunkConfig;
-use pco::standalone::{simple_compress, simple_decompress};
+use pco::standalone::simple_compress;
 use pco::{DeltaSpec, ModeSpec};
 
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 // How times are coded.
-const TIME_REGULAR: u8 = 0; // every `step`
-const TIME_GRID: u8 = 1; // every `step`, each a little off
+pub(super) const TIME_REGULAR: u8 = 0; // every `step`
+pub(super) const TIME_GRID: u8 = 1; // every `step`, each a little off
 const TIME_DELTAS: u8 = 2;
 // How values are coded: 0 to 6 are decimals; or
-const VALUE_FLOAT: u8 = 7;
+pub(super) const VALUE_FLOAT: u8 = 7;
+// or decimals, but for a few values that stand before them.
+pub(super) const VALUE_EXCEPTIONS: u8 = 8;
 // How lags are coded.
-const LAG_CONSTANT: u8 = 0;
+pub(super) const LAG_CONSTANT: u8 = 0;
 const LAG_VARYING: u8 = 1;
 
 /// Differences of the first order, or none, and no search for something cleverer: that is what measurements of water are.
@@ -91,14 +94,15 @@ fn on_a_grid(points: &[Point], deltas: &[i64]) -> Option<(i64, Vec<i64>)> {
 }
 
 fn put_values(out: &mut Vec<u8>, points: &[Point]) -> Result<(), Error> {
-    let decimals = points.iter().try_fold(0, |decimals, point| decimals_of(point.value, decimals));
-    if let Some(decimals) = decimals {
-        let whole: Option<Vec<i64>> = points.iter().map(|point| as_decimal(point.value, decimals)).collect();
-        if let Some(whole) = whole {
-            #[expect(clippy::cast_possible_truncation, reason = "0 to 6")]
-            out.push(decimals as u8);
-            return compress(out, &whole, 1);
+    let mut decimals = Decimals::default();
+    if decimals.read(points.iter().map(|point| point.value)) {
+        if !decimals.exceptions.is_empty() {
+            out.push(VALUE_EXCEPTIONS);
+            decimals.put_exceptions(out);
         }
+        #[expect(clippy::cast_possible_truncation, reason = "0 to 6")]
+        out.push(decimals.decimals as u8);
+        return compress(out, &decimals.whole, 1);
     }
     out.push(VALUE_FLOAT);
     let values: Vec<f64> = points.iter().map(|point| point.value).collect();
@@ -124,98 +128,15 @@ fn put_lags(out: &mut Vec<u8>, points: &[Point]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Damaged`] when a bit of it is not as it was written.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Point>, Error> {
-    let damaged = |what: &str| Error::Damaged { what: format!("a chunk: {what}") };
-    let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| damaged("too short"))?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
-        return Err(damaged("its checksum does not match"));
-    }
-    let mut reader = Reader::new(body);
-    if reader.byte()? != VERSION {
-        return Err(damaged("written by a newer pescaia"));
-    }
-    let count = reader.length()?;
-    let mut points = vec![Point { at: 0, value: 0.0, received_s: 0, quality: 0 }; count];
-    if count == 0 {
-        return Ok(points);
-    }
-    let first = reader.zigzag()?;
-    read_times(&mut reader, first, &mut points)?;
-    match reader.byte()? {
-        VALUE_FLOAT => {
-            let values: Vec<f64> = simple_decompress(reader.block()?).map_err(|cause| damaged(&cause.to_string()))?;
-            set_each(&mut points, values, |point, value| point.value = value)?;
-        }
-        decimals => {
-            let whole = whole_numbers(&mut reader)?;
-            set_each(&mut points, whole, |point, value| point.value = from_decimal(value, usize::from(decimals)))?;
-        }
-    }
-    read_runs(&mut reader, count, |place, value| {
-        if let Some(point) = points.get_mut(place) {
-            point.quality = u16::try_from(value).unwrap_or(0);
-        }
-    })?;
-    let set_lag = |point: &mut Point, lag: i64| {
-        point.received_s = u32::try_from(point.at.div_euclid(1_000_000) + lag).unwrap_or(0);
-    };
-    if reader.byte()? == LAG_CONSTANT {
-        let lag = reader.zigzag()?;
-        points.iter_mut().for_each(|point| set_lag(point, lag));
-    } else {
-        let lags = whole_numbers(&mut reader)?;
-        set_each(&mut points, lags, set_lag)?;
-    }
-    Ok(points)
-}
-
-fn whole_numbers(reader: &mut Reader<'_>) -> Result<Vec<i64>, Error> {
-    simple_decompress(reader.block()?).map_err(|cause| Error::Damaged { what: format!("a column: {cause}") })
-}
-
-fn set_each<T: Copy>(points: &mut [Point], values: Vec<T>, set: impl Fn(&mut Point, T)) -> Result<(), Error> {
-    if values.len() != points.len() {
-        return Err(Error::Damaged { what: "a column of another length".into() });
-    }
-    points.iter_mut().zip(values).for_each(|(point, value)| set(point, value));
-    Ok(())
-}
-
-fn read_times(reader: &mut Reader<'_>, first: i64, points: &mut [Point]) -> Result<(), Error> {
-    let times = (0_i64..).zip(points.iter_mut());
-    match reader.byte()? {
-        TIME_REGULAR => {
-            let step = reader.zigzag()?;
-            times.for_each(|(index, point)| point.at = first.wrapping_add(index.wrapping_mul(step)));
-        }
-        TIME_GRID => {
-            let (step, divisor) = (reader.zigzag()?, reader.zigzag()?);
-            let offs = whole_numbers(reader)?;
-            if offs.len() != points.len() {
-                return Err(Error::Damaged { what: "a column of another length".into() });
-            }
-            for ((index, point), off) in (0_i64..).zip(points.iter_mut()).zip(offs) {
-                point.at = first.wrapping_add(index.wrapping_mul(step)).wrapping_add(off.wrapping_mul(divisor));
-            }
-        }
-        _ => {
-            let divisor = reader.zigzag()?;
-            let deltas = whole_numbers(reader)?;
-            if deltas.len() + 1 != points.len() {
-                return Err(Error::Damaged { what: "a column of another length".into() });
-            }
-            let mut at = first;
-            for (point, delta) in points.iter_mut().zip(std::iter::once(0).chain(deltas)) {
-                at = at.wrapping_add(delta.wrapping_mul(divisor));
-                point.at = at;
-            }
-        }
-    }
-    Ok(())
+    let mut columns = Columns::default();
+    columns.read(bytes)?;
+    Ok(columns.points())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::column::from_decimal;
 
     /// `lcg` steps of a small generator: repeatable without a crate.
     fn noise(seed: u64) -> impl Iterator<Item = i64> {
@@ -232,7 +153,7 @@ mod tests {
             .map(|(n, off)| {
                 let at = at(n, off);
                 let received_s = u32::try_from(at.div_euclid(1_000_000) + 3 + off % 2).expect("after 1970");
-                Point { at, value: value(n, off), received_s, quality: if off > 900 { 0x0104 } else { 1 } }
+                Point { at, value: value(n, off), received_s, quality: if off > 900 { 0x0104 } else { 1 }, ..Point::EMPTY }
             })
             .collect()
     }
@@ -260,7 +181,13 @@ mod tests {
         check("holes", &points(300, |n, off| start + (n * 4 + off % 3) * 600_000_000, millimetres));
         check("microseconds", &points(300, |n, _| start + n, millimetres));
         check("floats", &points(300, |n, _| start + n * 1_000_000, |n, off| (n + off) as f64 * 0.1 + 1e-9));
+        let odd = |n: i64, off: i64| if n % 40 == 3 { (n as f64).sqrt() } else { millimetres(n, off) };
+        check("a few that are no decimals", &points(300, |n, _| start + n * 600_000_000, odd));
+        check(
+            "a few that are no numbers of sense",
+            &points(300, |n, _| start + n, |n, off| if n % 99 == 0 { 1e300 } else { millimetres(n, off) }),
+        );
         check("negative zero", &points(3, |n, _| start + n * 1_000_000, |_, _| -0.0));
-        check("before 1970", &[Point { at: -3_786_912_000_000_000, value: 1.0, received_s: 1_767_225_600, quality: 2 }]);
+        check("before 1970", &[Point { at: -3_786_912_000_000_000, value: 1.0, received_s: 1_767_225_600, quality: 2, ..Point::EMPTY }]);
     }
 }

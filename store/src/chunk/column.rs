@@ -5,6 +5,10 @@ use crate::Error;
 #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time are kept")]
 #[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    if value < 0x80 {
+        out.push(value as u8);
+        return;
+    }
     let mut bytes = [0_u8; 10];
     let mut length = 1;
     for byte in &mut bytes {
@@ -69,6 +73,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn length(&mut self) -> Result<usize, Error> {
         usize::try_from(self.varint()?).ok().filter(|length| *length <= 1 << 28).ok_or_else(short)
     }
+    /// All that is left.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.left)
+    }
     pub(crate) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
@@ -128,16 +136,91 @@ pub(crate) fn put_runs(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
     }
 }
 
-/// Gives each of `count` run-coded values to `each`, with its place.
-pub(crate) fn read_runs(reader: &mut Reader<'_>, count: usize, mut each: impl FnMut(usize, u64)) -> Result<(), Error> {
+/// Values as whole numbers of one count of decimals, and the few that are no such decimals, by their place: there the nearest stands.
+#[derive(Debug, Default)]
+pub(crate) struct Decimals {
+    pub(crate) decimals: usize,
+    pub(crate) whole: Vec<i64>,
+    pub(crate) exceptions: Vec<(usize, f64)>,
+}
+
+/// One in so many may be an exception.
+const EXCEPTIONS: usize = 8;
+
+impl Decimals {
+    /// Into `self`, whose decimals are tried first: most neighbours have as many. False when too many values are no decimals.
+    pub(crate) fn read(&mut self, values: impl ExactSizeIterator<Item = f64> + Clone) -> bool {
+        if self.try_with(self.decimals, values.clone(), 0) {
+            return true;
+        }
+        let most = values.len() / EXCEPTIONS;
+        let mut decimals = 0;
+        let mut odd = 0;
+        for value in values.clone() {
+            match decimals_of(value, decimals) {
+                Some(found) => decimals = found,
+                None => odd += 1,
+            }
+        }
+        odd <= most && self.try_with(decimals, values, most)
+    }
+
+    fn try_with(&mut self, decimals: usize, values: impl ExactSizeIterator<Item = f64>, most: usize) -> bool {
+        self.decimals = decimals;
+        self.whole.clear();
+        self.exceptions.clear();
+        for (place, value) in values.enumerate() {
+            match as_decimal(value, decimals) {
+                Some(whole) => self.whole.push(whole),
+                None if self.exceptions.len() < most => {
+                    self.whole.push(nearest(value, decimals).unwrap_or_else(|| self.whole.last().copied().unwrap_or(0)));
+                    self.exceptions.push((place, value));
+                }
+                None => return false,
+            }
+        }
+        true
+    }
+
+    pub(crate) fn put_exceptions(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.exceptions.len() as u64);
+        for (place, value) in &self.exceptions {
+            put_varint(out, *place as u64);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+/// Gives each exception that [`Decimals::put_exceptions`] wrote to `each`, with its place.
+pub(crate) fn read_exceptions(reader: &mut Reader<'_>, mut each: impl FnMut(usize, f64)) -> Result<(), Error> {
+    for _ in 0..reader.length()? {
+        let place = reader.length()?;
+        each(place, f64::from_le_bytes(reader.take(8)?.first_chunk::<8>().copied().unwrap_or_default()));
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "bounded to 2^50")]
+fn nearest(value: f64, decimals: usize) -> Option<i64> {
+    let scaled = (value * POWERS.get(decimals)?).round();
+    (scaled.abs() <= 1e15).then_some(scaled as i64)
+}
+
+/// [`from_decimal`] of a whole column.
+#[expect(clippy::cast_precision_loss, reason = "bounded to 2^50")]
+pub(crate) fn fill_from_decimals(whole: &[i64], decimals: usize, values: &mut Vec<f64>) {
+    let power = POWERS.get(decimals).copied().unwrap_or(1.0);
+    values.extend(whole.iter().map(|whole| *whole as f64 / power));
+}
+
+/// Gives each run of `count` run-coded values to `each`, with the place after its last.
+pub(crate) fn read_runs(reader: &mut Reader<'_>, count: usize, mut each: impl FnMut(u64, usize)) -> Result<(), Error> {
     let mut at = 0_usize;
     while at < count {
         let length = reader.length()?;
         let value = reader.varint()?;
         let end = at.checked_add(length).filter(|end| *end <= count && length > 0).ok_or_else(short)?;
-        for place in at..end {
-            each(place, value);
-        }
+        each(value, end);
         at = end;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Taking observations out for good: chunk by chunk, a few to a commit, so that it takes as little memory for ten years as for a day.
 
 use super::layer::{ChunkWriter, Chunks};
+use super::tail::{chunk_row, put_chunk};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Order, Row, Span, Table};
@@ -20,7 +21,7 @@ pub(crate) struct Cut {
     /// Civil days that they were of, by their first instant in µs.
     pub(crate) days: BTreeSet<i64>,
     gone: Vec<i64>,
-    new: Vec<(i64, usize)>,
+    new: Vec<i64>,
     log_bytes: usize,
 }
 
@@ -73,12 +74,9 @@ impl Chunks {
             }
             cut.changes.push(Change::Delete { table: Table::Chunk, part, at: start });
             cut.gone.push(start);
-            if let Some(first) = kept.first() {
-                let served = kept.iter().filter(|point| !point.is_withdrawn()).count();
-                let weight = i64::try_from(served).unwrap_or(i64::MAX);
-                let row = Row { part, at: first.at, weight, body: codec::encode(&kept)? };
-                cut.new.push((first.at, kept.len()));
-                cut.changes.push(Change::Put { table: Table::Chunk, row });
+            if let Some(row) = chunk_row(datastream.0, &kept)? {
+                cut.new.push(row.at);
+                cut.changes.push(put_chunk(row));
             }
             if cut.gone.len() == AT_ONCE {
                 break;
@@ -89,9 +87,12 @@ impl Chunks {
             return Ok(None);
         }
         // A record of its own, so that the number of this commit is never given again.
-        let body = log::encode(&[], &[datastream.0], &[]);
+        let body = log::encode(&[], &[(datastream.0, i64::MAX)], &[]);
         cut.log_bytes = body.len();
-        cut.changes.push(Change::Put { table: Table::Log, row: Row { part: 0, at: cut.commit.cast_signed(), weight: 0, body } });
+        cut.changes.push(Change::Put {
+            table: Table::Log,
+            row: Row { part: 0, at: cut.commit.cast_signed(), weight: 0, summary: Vec::new(), body },
+        });
         Ok(Some(cut))
     }
 
@@ -107,7 +108,10 @@ impl Chunks {
                 true => Change::Delete { table: Table::Superseded, part, at: row.at },
                 false => {
                     let weight = i64::try_from(kept.len()).unwrap_or(i64::MAX);
-                    Change::Put { table: Table::Superseded, row: Row { part, at: row.at, weight, body: codec::encode(&kept)? } }
+                    Change::Put {
+                        table: Table::Superseded,
+                        row: Row { part, at: row.at, weight, summary: Vec::new(), body: codec::encode(&kept)? },
+                    }
                 }
             });
         }
@@ -122,9 +126,9 @@ impl Chunks {
             self.fences.remove(cut.datastream.0, *start);
         }
         let mut heads = self.heads_mut();
-        let Some(head) = heads.get_mut(cut.datastream.index()) else { return };
+        let head = heads.reach(cut.datastream.0);
         head.starts.retain(|start| !cut.gone.contains(start));
-        for (start, _) in &cut.new {
+        for start in &cut.new {
             if let Err(place) = head.starts.binary_search(start) {
                 head.starts.insert(place, *start);
             }
@@ -132,14 +136,14 @@ impl Chunks {
         head.count = head.count.saturating_sub(cut.removed);
         head.first_at = head.starts.first().copied().unwrap_or(i64::MAX);
         let Some(start) = head.starts.last().copied() else {
-            (head.last, head.sealed_end, head.last_chunk_points) = (None, i64::MIN, 0);
-            return;
+            (head.sealed_end, head.last_chunk_points) = (i64::MIN, 0);
+            return heads.set_last(cut.datastream.0, None);
         };
         match writer.chunk(self.engine(), cut.datastream.0, start) {
             Ok(points) => {
-                head.last = points.last().copied();
-                head.last_chunk_points = points.len();
-                head.sealed_end = head.last.map_or(start, |last| last.at);
+                head.last_chunk_points = u32::try_from(points.len()).unwrap_or(u32::MAX);
+                head.sealed_end = points.last().map_or(start, |last| last.at);
+                heads.set_last(cut.datastream.0, points.last().copied());
             }
             Err(cause) => {
                 tracing::error!(event = "damaged", datastream = cut.datastream.0, %cause, "what is now the last chunk can't be read")

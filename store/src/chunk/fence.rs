@@ -1,7 +1,7 @@
 //! Damaged chunks that reading came upon: fenced off, so that what stands around them is served, and named.
 
 use super::Point;
-use super::codec;
+use super::columns::Columns;
 use crate::Error;
 use crate::engine::Row;
 use model::{DatastreamId, Gap, GapReason, Interval, Timestamp};
@@ -22,12 +22,18 @@ struct Fence {
 
 impl Fences {
     /// The points of a chunk; none of them, and a fence around it, when it is damaged. `to` is where the next chunk begins.
-    pub(crate) fn decode(&self, datastream: u32, row: &Row, to: i64) -> Vec<Point> {
-        match codec::decode(&row.body) {
-            Ok(points) => points,
+    pub(crate) fn decode(&self, datastream: u32, row: &Row, to: impl FnOnce() -> i64) -> Vec<Point> {
+        let mut columns = Columns::default();
+        if self.read(&mut columns, datastream, row, to) { columns.points() } else { Vec::new() }
+    }
+
+    /// Whether the chunk could be read; a fence is around it otherwise.
+    pub(crate) fn read(&self, columns: &mut Columns, datastream: u32, row: &Row, to: impl FnOnce() -> i64) -> bool {
+        match columns.read(&row.body) {
+            Ok(()) => true,
             Err(cause) => {
-                self.put(datastream, row, to, &cause);
-                Vec::new()
+                self.put(datastream, row, to(), &cause);
+                false
             }
         }
     }

@@ -1,73 +1,181 @@
-use super::Point;
+use super::point::{Point, Stamp};
+use crate::engine::Row;
+use std::collections::BTreeSet;
 
-/// Points that are sealed together before anything is known of how well they pack.
-const CHUNK_POINTS: usize = 1536;
-/// The most that are sealed together: more would cost few bits less and make every late point dearer.
-const MOST_POINTS: usize = 2560;
+/// The most points that are sealed together: more would cost few bits less and make late points and short looks dearer.
+const MOST_POINTS: usize = 5120;
 /// A chunk with fewer points is taken up by its successor.
 pub(crate) const SHORT_CHUNK: usize = 768;
-/// Bytes of a chunk that fill a quarter, a half and a whole page of the engine with little left over. With arbitrary sizes a
-/// fifth of the file was empty space at the ends of pages.
-const FITTING: [usize; 3] = [975, 1985, 3980];
+/// The newest points that stay in the buffer when the rest is sealed: what comes late or is said again is mostly of these, and finds
+/// them in memory.
+const STAY_POINTS: usize = 512;
+/// Bytes of a chunk that fill half a page of the engine, with a little left over; a larger one fills whole pages beside. With arbitrary
+/// sizes a fifth of the file was empty space at the ends of pages.
+const FITTING: usize = 1950;
+/// Bytes of a row that lie on a page of their own when the row is longer than one; room on a page for rows; what a row takes beside its body.
+const PAGE: usize = 4092;
+const ROOM: usize = 4086;
+const BESIDE: usize = 64;
+/// Late points that are worth rewriting the chunks they touch, and replaced ones that are worth a row.
+const LATE_POINTS: usize = 128;
+const REPLACED_POINTS: usize = 256;
 
 /// How many points to seal next time, from what the last chunk took: as many as fill a fitting part of a page.
 fn fitting_points(points: usize, bytes: usize) -> usize {
-    let fits = FITTING.iter().map(|room| room * points / bytes.max(1));
-    fits.filter(|points| (SHORT_CHUNK..=MOST_POINTS).contains(points)).max().unwrap_or(CHUNK_POINTS)
+    let most = MOST_POINTS * bytes / points.max(1);
+    let room = if most < FITTING { most } else { FITTING + (most - FITTING) / PAGE * PAGE };
+    (room * points / bytes.max(1)).clamp(SHORT_CHUNK, MOST_POINTS)
 }
-/// Late points that are worth rewriting the chunks they touch.
-const LATE_POINTS: usize = 128;
 
-/// Heads by the number of their datastream.
-pub(crate) type Heads = Vec<Head>;
+/// How many of so many points, which take so many bytes, make a row that fills its part of a page: all, or as many as fill a smaller part.
+pub(crate) fn fitting(points: usize, bytes: usize) -> usize {
+    // Rows to a page, less what stands beside the body.
+    let parts = [2, 3, 4, 6, 8].map(|rows| ROOM / rows - BESIDE);
+    let (whole, rest) =
+        if bytes + BESIDE <= ROOM { (0, bytes) } else { ((bytes - parts[0]) / PAGE * PAGE, (bytes - parts[0]) % PAGE + parts[0]) };
+    if rest > ROOM - ROOM / 10 - BESIDE {
+        return points;
+    }
+    let Some(part) = parts.into_iter().find(|part| *part <= rest) else { return points };
+    let is_full = parts.into_iter().any(|part| rest <= part && rest + part / 10 >= part);
+    let fits = points * (whole + part) / bytes.max(1);
+    if is_full || fits < SHORT_CHUNK { points } else { fits - fits / 128 }
+}
 
-/// What is held in memory of one datastream: what is not yet in chunks, and where its chunks begin.
+/// The heads of all datastreams, by number, and the point of the greatest time of each beside them: what is asked of all at once, and of
+/// every observation that comes, lies close together.
+#[derive(Debug, Default)]
+pub(crate) struct Heads {
+    heads: Vec<Head>,
+    /// [`NONE`] where there is none.
+    lasts: Vec<Point>,
+}
+
+const NONE: Point = Point { at: i64::MIN, ..Point::EMPTY };
+
+impl Heads {
+    pub(crate) fn get(&self, index: usize) -> Option<&Head> {
+        self.heads.get(index)
+    }
+    /// Made when it is not there.
+    pub(crate) fn reach(&mut self, id: u32) -> &mut Head {
+        let index = id as usize;
+        while self.heads.len() <= index {
+            let next = u32::try_from(self.heads.len()).unwrap_or(u32::MAX);
+            self.heads.push(Head::new(next));
+            self.lasts.push(NONE);
+        }
+        #[expect(clippy::indexing_slicing, reason = "made longer just above")]
+        &mut self.heads[index]
+    }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Head)> {
+        (0_u32..).zip(&self.heads)
+    }
+    pub(crate) fn last(&self, index: usize) -> Option<Point> {
+        self.lasts.get(index).copied().filter(|last| last.at != i64::MIN)
+    }
+    /// The greatest time, or the minimum.
+    #[inline]
+    pub(crate) fn last_at(&self, index: usize) -> i64 {
+        self.lasts.get(index).map_or(i64::MIN, |last| last.at)
+    }
+    pub(crate) fn set_last(&mut self, id: u32, last: Option<Point>) {
+        self.reach(id);
+        if let Some(kept) = self.lasts.get_mut(id as usize) {
+            *kept = last.unwrap_or(NONE);
+        }
+    }
+    /// Takes a committed point into its buffer, in the place of one of the same time.
+    #[inline]
+    pub(crate) fn insert(&mut self, id: u32, point: Point, commit: u64, is_counted: bool) -> Inserted {
+        if self.heads.len() <= id as usize {
+            self.reach(id);
+        }
+        let (Some(head), Some(last)) = (self.heads.get_mut(id as usize), self.lasts.get_mut(id as usize)) else {
+            return Inserted::default();
+        };
+        let point = Point { stamp: Stamp::of(commit), ..point };
+        if last.at <= point.at {
+            *last = point;
+        }
+        head.count += u64::from(is_counted);
+        head.insert(point, commit)
+    }
+}
+
+/// What is held in memory of one datastream: what is not yet in chunks, and where its chunks begin. What every point touches comes first.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(crate) struct Head {
     /// Ascending; all later than `sealed_end`.
     pub(crate) fresh: Vec<Point>,
+    /// Time of the last point in chunks; the minimum when there is none.
+    pub(crate) sealed_end: i64,
+    /// No point in the buffers is of an earlier commit; the maximum when they are empty.
+    pub(crate) oldest: u64,
+    /// Different phenomenon times, sealed or not.
+    pub(crate) count: u64,
+    /// The smallest time.
+    pub(crate) first_at: i64,
+    /// Points to seal together.
+    seal_at: u32,
+    /// Points of the last chunk.
+    pub(crate) last_chunk_points: u32,
     /// Ascending; none later than `sealed_end`. Where a chunk has a point of the same time, this one is served.
     pub(crate) late: Vec<Point>,
     /// First times of the chunks, ascending.
     pub(crate) starts: Vec<i64>,
-    /// Time of the last point in chunks; the minimum when there is none.
-    pub(crate) sealed_end: i64,
-    /// Points of the last chunk.
-    pub(crate) last_chunk_points: usize,
-    /// Different phenomenon times, sealed or not.
-    pub(crate) count: u64,
-    /// The point of the smallest and of the greatest time.
-    pub(crate) first_at: i64,
-    pub(crate) last: Option<Point>,
-    /// Commit of the oldest point in the buffers; the maximum when they are empty.
-    pub(crate) oldest: u64,
-    pub(crate) seal_at: usize,
+    /// What was replaced since the last seal, in that order, with the commit that did.
+    pub(crate) replaced: Vec<(u64, Point)>,
 }
 
 impl Head {
     /// `spread` (any number, e.g. the datastream's) makes buffers that were begun together fill up at different times.
     pub(crate) fn new(spread: u32) -> Self {
-        let spread = usize::try_from(spread.wrapping_mul(2_654_435_761) >> 22).unwrap_or(0);
         Self {
             fresh: Vec::new(),
             late: Vec::new(),
             starts: Vec::new(),
+            replaced: Vec::new(),
             sealed_end: i64::MIN,
             last_chunk_points: 0,
             count: 0,
             first_at: i64::MAX,
-            last: None,
             oldest: u64::MAX,
-            seal_at: SHORT_CHUNK + spread,
+            seal_at: 2560 + (spread.wrapping_mul(2_654_435_761) >> 21) * 5 / 4,
         }
     }
+    pub(crate) fn seal_at(&self) -> usize {
+        self.seal_at as usize
+    }
     pub(crate) fn wants_sealing(&self) -> bool {
-        self.fresh.len() >= self.seal_at || self.late.len() >= LATE_POINTS
+        self.is_full() || self.late.len() >= LATE_POINTS || self.replaced.len() >= REPLACED_POINTS
+    }
+    /// It should wait no longer for others to be sealed with.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let fresh = self.seal_at() + STAY_POINTS;
+        self.fresh.len() > fresh + fresh / 4 || self.late.len() > 2 * LATE_POINTS || self.replaced.len() > 2 * REPLACED_POINTS
+    }
+    fn is_full(&self) -> bool {
+        self.fresh.len() >= self.seal_at() + STAY_POINTS
+    }
+    /// How many of the fresh points a seal takes: all but the newest, or all.
+    pub(crate) fn to_seal(&self, all: bool) -> usize {
+        match (all, self.is_full()) {
+            (true, _) => self.fresh.len(),
+            (false, true) => self.fresh.len() - STAY_POINTS,
+            (false, false) => 0,
+        }
+    }
+    /// No point that stays is of an earlier commit, seen from commit `now`, when so many fresh points and all others go.
+    pub(crate) fn oldest_without(&self, sealed: usize, now: u64) -> u64 {
+        let left = self.fresh.get(sealed..).unwrap_or_default();
+        left.iter().map(|point| point.stamp.earliest(now)).min().map_or(u64::MAX, |earliest| earliest.max(self.oldest))
     }
     /// The buffered point of this time.
     pub(crate) fn buffered(&self, at: i64) -> Option<&Point> {
         let buffer = if at > self.sealed_end { &self.fresh } else { &self.late };
-        buffer.binary_search_by_key(&at, |point| point.at).ok().and_then(|place| buffer.get(place))
+        find(buffer, at).ok().and_then(|place| buffer.get(place))
     }
     /// The start of the chunk that holds this time, if one may.
     pub(crate) fn chunk_of(&self, at: i64) -> Option<i64> {
@@ -77,59 +185,150 @@ impl Head {
         let after = self.starts.partition_point(|start| *start <= at);
         self.starts.get(after.checked_sub(1)?).copied()
     }
-    /// Takes a committed point into its buffer, in the place of one of the same time. Does not count it.
-    pub(crate) fn insert(&mut self, point: Point, commit: u64) {
-        let buffer = if point.at > self.sealed_end { &mut self.fresh } else { &mut self.late };
-        if buffer.last().is_none_or(|last| last.at < point.at) {
-            if buffer.capacity() == 0 {
-                buffer.reserve(32);
-            }
-            buffer.push(point);
-        } else {
-            match buffer.binary_search_by_key(&point.at, |kept| kept.at) {
-                Ok(place) => {
-                    if let Some(kept) = buffer.get_mut(place) {
-                        *kept = point;
-                    }
-                }
-                Err(place) => buffer.insert(place, point),
-            }
-        }
+    #[inline]
+    fn insert(&mut self, point: Point, commit: u64) -> Inserted {
         self.oldest = self.oldest.min(commit);
         self.first_at = self.first_at.min(point.at);
-        if self.last.is_none_or(|last| last.at <= point.at) {
-            self.last = Some(point);
+        if point.at > self.sealed_end {
+            let is_another = put(&mut self.fresh, point);
+            Inserted { is_another, is_full: self.fresh.len() == self.seal_at() + STAY_POINTS }
+        } else {
+            let is_another = put(&mut self.late, point);
+            Inserted { is_another, is_full: self.late.len() == LATE_POINTS }
         }
     }
-    /// Forgets the buffers: everything in them is in chunks now.
+    /// Remembers what a commit replaced. True when enough waits to be worth a row.
+    pub(crate) fn replace(&mut self, commit: u64, point: Point) -> bool {
+        self.replaced.push((commit, point));
+        self.replaced.len() == REPLACED_POINTS
+    }
+    /// Forgets what is in chunks now.
     pub(crate) fn sealed(&mut self, seal: &Seal) {
-        self.fresh = Vec::new();
+        let mut left = Vec::new();
+        if let Some(stays) = self.fresh.get(seal.fresh..).filter(|stays| !stays.is_empty()) {
+            left.reserve_exact(2 * STAY_POINTS);
+            left.extend_from_slice(stays);
+        }
+        self.fresh = left;
         self.late = Vec::new();
-        self.oldest = u64::MAX;
+        self.replaced = Vec::new();
+        self.oldest = seal.oldest_left;
         self.starts.retain(|start| !seal.gone.contains(start));
-        for (start, ..) in &seal.chunks {
-            if let Err(place) = self.starts.binary_search(start) {
-                self.starts.insert(place, *start);
+        for chunk in &seal.chunks {
+            if let Err(place) = self.starts.binary_search(&chunk.start) {
+                self.starts.insert(place, chunk.start);
             }
         }
         self.sealed_end = self.sealed_end.max(seal.end);
-        if let Some((start, points, bytes)) = seal.chunks.last()
-            && self.starts.last() == Some(start)
+        if let Some(chunk) = seal.chunks.last()
+            && self.starts.last() == Some(&chunk.start)
         {
-            self.last_chunk_points = *points;
-            self.seal_at = fitting_points(*points, *bytes);
+            self.last_chunk_points = u32::try_from(chunk.points).unwrap_or(u32::MAX);
+            self.seal_at = u32::try_from(fitting_points(chunk.points, chunk.bytes)).unwrap_or(u32::MAX);
         }
     }
+    /// As [`Head::sealed`], where only the time is known up to which a commit sealed.
+    pub(crate) fn sealed_through(&mut self, through: i64, now: u64) {
+        let gone = self.fresh.partition_point(|point| point.at <= through);
+        self.oldest = self.oldest_without(gone, now);
+        self.fresh.drain(..gone);
+        self.late.retain(|point| point.at > through);
+        self.replaced.clear();
+        if let Some(first) = self.late.iter().map(|point| point.stamp.earliest(now)).min() {
+            self.oldest = self.oldest.min(first);
+        }
+    }
+}
+
+/// Where this time is, or where it would be. What a device measures comes in nearly equal steps: the place is guessed first, and found
+/// around it.
+fn find(points: &[Point], at: i64) -> Result<usize, usize> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err(0) };
+    if at > last.at {
+        return Err(points.len());
+    }
+    if at <= first.at {
+        return if at == first.at { Ok(0) } else { Err(0) };
+    }
+    let steps = (points.len() - 1) as i128;
+    let guess = i128::from(at.wrapping_sub(first.at)) * steps / i128::from(last.at.wrapping_sub(first.at)).max(1);
+    let guess = usize::try_from(guess).unwrap_or(0).min(points.len() - 1);
+    let is_before = |place: usize| points.get(place).is_some_and(|point| point.at < at);
+    // Steps that double, from the guess towards the place: it lies in (low, high].
+    let (mut low, mut high, mut step) = (guess, guess, 1);
+    while low > 0 && !is_before(low) {
+        high = low;
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 1;
+    while high < points.len() && is_before(high) {
+        low = high;
+        high = (high + step).min(points.len());
+        step *= 2;
+    }
+    let between = points.get(low..high).unwrap_or_default();
+    let place = low + between.partition_point(|point| point.at < at);
+    if points.get(place).is_some_and(|point| point.at == at) { Ok(place) } else { Err(place) }
+}
+
+/// Into an ascending buffer, in the place of one of the same time. The buffer grows by half: there are many, and most are half full.
+/// Whether the buffer grew.
+#[inline]
+fn put(buffer: &mut Vec<Point>, point: Point) -> bool {
+    if buffer.len() == buffer.capacity() {
+        buffer.reserve_exact((buffer.len() / 2).max(32));
+    }
+    if buffer.last().is_none_or(|last| last.at < point.at) {
+        buffer.push(point);
+        return true;
+    }
+    match find(buffer, point.at) {
+        Ok(place) => {
+            if let Some(kept) = buffer.get_mut(place) {
+                // The one that it stands for was committed before: what holds either in the log is still needed.
+                *kept = Point { stamp: kept.stamp, ..point };
+            }
+            false
+        }
+        Err(place) => {
+            buffer.insert(place, point);
+            true
+        }
+    }
+}
+
+/// What became of a point that was put into a buffer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Inserted {
+    /// It stands in the place of no other.
+    pub(crate) is_another: bool,
+    /// The buffer became worth sealing by it.
+    pub(crate) is_full: bool,
+}
+
+/// A new chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewChunk {
+    pub(crate) start: i64,
+    pub(crate) points: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The sealing of one datastream, prepared for a commit.
 #[derive(Debug)]
 pub(crate) struct Seal {
     pub(crate) datastream: u32,
+    /// How many of the fresh points are in it; all the late ones are.
+    pub(crate) fresh: usize,
+    /// Every point of the buffers up to this time, included, is in it.
+    pub(crate) through: i64,
+    /// No point that stays in the buffers is of an earlier commit.
+    pub(crate) oldest_left: u64,
     /// Starts of chunks that are replaced.
     pub(crate) gone: Vec<i64>,
-    /// Start, points and bytes of each new chunk, ascending.
-    pub(crate) chunks: Vec<(i64, usize, usize)>,
+    /// Ascending.
+    pub(crate) chunks: Vec<NewChunk>,
     /// Time of the last sealed point.
     pub(crate) end: i64,
     /// Observations of damaged chunks that are replaced: counted before, and gone.
@@ -151,5 +350,70 @@ pub(crate) fn merge(older: &[Point], newer: &[Point]) -> Vec<Point> {
             (Some(_), None) => merged.extend(older.next()),
             (None, None) => return merged,
         }
+    }
+}
+
+/// Orders rows so that, one after another, they leave little of the engine's pages empty: the largest first, each on the page
+/// where it fits best.
+pub(crate) fn in_pages(rows: Vec<Row>) -> Vec<Row> {
+    /// Of a row that is longer than a page stays at least so much.
+    const LEAST: usize = 489;
+    let on_page = |row: &Row| match row.body.len() + BESIDE {
+        bytes if bytes <= ROOM => bytes,
+        bytes => LEAST + (bytes - LEAST) % PAGE,
+    };
+    let mut by_size: Vec<(usize, Row)> = rows.into_iter().map(|row| (on_page(&row), row)).collect();
+    by_size.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    let mut pages: Vec<Vec<Row>> = Vec::new();
+    // Room on a page, and which.
+    let mut rooms: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (size, row) in by_size {
+        let best = rooms.range((size, 0)..).next().copied();
+        let (room, place) = best.unwrap_or((ROOM, pages.len()));
+        rooms.remove(&(room, place));
+        rooms.insert((room.saturating_sub(size), place));
+        match pages.get_mut(place) {
+            Some(page) => page.push(row),
+            None => pages.push(vec![row]),
+        }
+    }
+    pages.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_found_where_it_is_or_would_be() {
+        let times = |steps: &dyn Fn(i64) -> i64| -> Vec<Point> { (0..300).map(|n| Point { at: steps(n), ..Point::EMPTY }).collect() };
+        let with_holes = |n: i64| n * 600 + n / 7 * 9_000;
+        for points in
+            [times(&|n| n), times(&|n| n * 600), times(&with_holes), times(&|n| n * n * n), times(&|n| i64::MAX - 300 + n), Vec::new()]
+        {
+            let known = points.iter().map(|point| point.at);
+            for at in known.flat_map(|at| [at.saturating_sub(1), at, at.saturating_add(1)]).chain([i64::MIN, i64::MAX, 0]) {
+                assert_eq!(find(&points, at), points.binary_search_by_key(&at, |point| point.at), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_would_leave_room_is_cut_to_a_part_of_a_page() {
+        assert_eq!(fitting(4000, 1950), 4000, "half a page");
+        assert_eq!(fitting(4000, 1290), 4000, "a third");
+        let third = fitting(4000, 1600);
+        assert!((3000..3260).contains(&third), "{third}");
+        assert_eq!(fitting(4000, 4000), 4000, "a page");
+        let page_and_half = fitting(4000, 7000);
+        assert!((3400..3500).contains(&page_and_half), "{page_and_half}");
+        assert_eq!(fitting(800, 700), 800, "short enough");
+    }
+
+    #[test]
+    fn rows_are_ordered_so_that_pages_fill() {
+        let row = |bytes: usize| Row { part: 0, at: 0, weight: 0, summary: Vec::new(), body: vec![0; bytes] };
+        let sizes = |rows: Vec<Row>| rows.iter().map(|row| row.body.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(in_pages(vec![row(900), row(3000), row(1950), row(1950)])), [3000, 900, 1950, 1950]);
     }
 }

@@ -1,23 +1,38 @@
 use super::cache::Cache;
+use super::columns::Columns;
 use super::fence::Fences;
-use super::head::{Head, Heads, merge};
-use super::stage::{Group, Staged, Stager, existing, put_log, seal, undamaged};
+use super::head::{Head, Heads, in_pages, merge};
+use super::point::Stamp;
+use super::stage::{Group, Portion, Staged, Stager, existing, put_log, seal, undamaged};
+use super::tail::{Tail, put_chunk};
 use super::versions::Versions;
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
 use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
-use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::collections::{HashMap, VecDeque};
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bytes of log after which the oldest buffers are sealed though they are not full, so that reopening stays short.
 const LOG_LIMIT: usize = 48 << 20;
 /// The log grows by such a part of its limit before anybody looks what of it can go: looking and dropping cost as much for little as for much.
 const LOG_STEPS: usize = 64;
+/// The same for points in buffers, 24 bytes each, and for records of the log, that every stamp may reach back to its commit.
+const BUFFERED_LIMIT: u64 = 8 << 20;
+const RECORDS_LIMIT: usize = (Stamp::REACH / 2) as usize;
+/// So many datastreams are sealed by one commit, that their chunks fill pages together; fewer when one can't wait.
+const SEALED_TOGETHER: usize = 12;
 /// Chunks fetched at once while reading on.
 const FETCH: usize = 32;
+
+/// Points of one datastream, ascending in time.
+pub(crate) enum Piece<'a> {
+    /// These places of a chunk.
+    Columns(&'a Columns, Range<usize>),
+    Points(&'a [Point]),
+}
 
 /// The observations of a store: buffers in memory, log and chunks in an engine.
 pub(crate) struct Chunks {
@@ -46,6 +61,10 @@ pub(crate) struct ChunkWriter {
     log_limit: usize,
     /// Bytes of log at which it is looked for what can go.
     look_at: usize,
+    /// Points in all buffers.
+    buffered: u64,
+    /// Datastreams whose buffers are worth sealing.
+    full: Vec<u32>,
     pub(crate) next_commit: u64,
 }
 
@@ -53,31 +72,25 @@ impl Chunks {
     /// Reads back what the engine holds: where chunks begin, the last of each datastream, and the log into the buffers.
     pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<Recovered, Error> {
         let (mut damage, mut entries) = (Vec::new(), Vec::new());
-        let mut heads = Heads::new();
+        let mut heads = Heads::default();
         let mut cache = Cache::default();
-        for key in engine.keys(Table::Chunk)? {
+        let keys = engine.keys(Table::Chunk)?;
+        for (place, key) in keys.iter().enumerate() {
             let Ok(id) = u32::try_from(key.part) else { continue };
-            let head = head_mut(&mut heads, id);
+            let head = heads.reach(id);
             head.starts.push(key.at);
             head.count += key.weight.cast_unsigned();
             head.first_at = head.first_at.min(key.at);
-            head.last_chunk_points = usize::try_from(key.weight).unwrap_or(0);
-        }
-        for (id, head) in (0_u32..).zip(&mut heads) {
-            // The last chunk that can be read has the last point; where a damaged one ended nobody knows.
-            for (place, start) in head.starts.iter().enumerate().rev() {
-                match cache.chunk(engine.as_ref(), id, *start) {
-                    Ok(points) => {
-                        head.last = points.last().copied();
-                        let is_last = place + 1 == head.starts.len();
-                        head.sealed_end = head.last.filter(|_| is_last).map_or(head.sealed_end.max(*start), |last| last.at);
-                        break;
-                    }
-                    Err(cause) => {
-                        head.sealed_end = head.sealed_end.max(*start);
-                        damage.push(cause);
-                    }
+            head.last_chunk_points = u32::try_from(key.weight).unwrap_or(0);
+            if keys.get(place + 1).is_some_and(|next| next.part == key.part) {
+                continue;
+            }
+            match Tail::of(key) {
+                Some(tail) => {
+                    (head.sealed_end, head.last_chunk_points) = (tail.last.at, tail.points);
+                    heads.set_last(id, Some(tail.last));
                 }
+                None => damage.extend(read_last(id, &mut heads, engine.as_ref(), &mut cache)),
             }
         }
         let mut writer = ChunkWriter {
@@ -87,8 +100,11 @@ impl Chunks {
             log_bytes: 0,
             log_limit: LOG_LIMIT,
             look_at: 0,
+            buffered: 0,
+            full: Vec::new(),
             next_commit: 1,
         };
+        let mut rows_of_replaced = RowsOfReplaced::default();
         let mut from = i64::MIN;
         loop {
             let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
@@ -102,10 +118,16 @@ impl Chunks {
                 match log::decode(&row.body) {
                     Ok(mut record) => {
                         entries.push((commit, std::mem::take(&mut record.entries)));
-                        replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache)?;
+                        replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache, &mut rows_of_replaced)?;
                     }
                     Err(cause) => damage.push(cause),
                 }
+            }
+        }
+        for (id, head) in heads.iter() {
+            writer.buffered += (head.fresh.len() + head.late.len()) as u64;
+            if head.wants_sealing() {
+                writer.full.push(id);
             }
         }
         Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads), fences: Fences::default() }, writer, damage, entries })
@@ -122,7 +144,7 @@ impl Chunks {
     /// Gives the times between which something lies of each chunk and buffer.
     pub(crate) fn each_span(&self, mut each: impl FnMut(Timestamp, Timestamp)) {
         let mut each = |from: i64, to: i64| each(Timestamp::from_micros(from), Timestamp::from_micros(to));
-        for head in self.heads().iter() {
+        for (_, head) in self.heads().iter() {
             let ends = head.starts.iter().skip(1).copied().chain([head.sealed_end]);
             head.starts.iter().zip(ends).for_each(|(start, end)| each(*start, end.max(*start)));
             for buffer in [&head.fresh, &head.late] {
@@ -150,30 +172,33 @@ impl Chunks {
         let commit = writer.next_commit;
         let engine = self.engine.as_ref();
         let mut staged = writer.stager.stage(group, commit, &heads, engine, &mut writer.cache, changes)?;
-        let mut wanted: Vec<u32> = Vec::new();
-        for (id, _) in &staged.points {
-            if heads.get(*id as usize).is_some_and(Head::wants_sealing) && !wanted.contains(id) {
-                wanted.push(*id);
-            }
+        writer.full.sort_unstable();
+        writer.full.dedup();
+        let mut wanted: Vec<(u32, Portion)> = Vec::new();
+        let is_urgent = |id: &u32| heads.get(*id as usize).is_some_and(Head::is_overfull);
+        if writer.full.len() >= SEALED_TOGETHER || writer.full.iter().any(is_urgent) {
+            wanted.extend(writer.full.iter().map(|id| (*id, Portion::Full)));
         }
-        if writer.log_bytes > writer.log_limit {
+        if writer.is_over_a_limit() {
             let cutoff = writer.log_cutoff();
-            wanted.extend((0_u32..).zip(heads.iter()).filter(|(_, head)| head.oldest <= cutoff).map(|(id, _)| id));
-            wanted.sort_unstable();
-            wanted.dedup();
+            wanted.retain(|(id, _)| heads.get(*id as usize).is_some_and(|head| head.oldest > cutoff));
+            wanted.extend(heads.iter().filter(|(_, head)| head.oldest <= cutoff).map(|(id, _)| (id, Portion::All)));
         }
-        for id in wanted {
+        let mut rows = Vec::new();
+        for (id, portion) in wanted {
             if let Some(head) = heads.get(id as usize) {
-                match seal(head, id, engine, &mut writer.cache, changes) {
+                match seal((id, head), portion, commit, engine, &mut writer.cache, changes, &mut rows) {
                     Ok(seal) => staged.seals.push(seal),
                     // The log keeps the points; the damage is named, and others go on.
                     Err(cause @ Error::Damaged { .. }) => {
-                        tracing::error!(event = "damaged", datastream = id, %cause, "a datastream can't be sealed; its points stay in the log")
+                        tracing::error!(event = "damaged", datastream = id, %cause, "a datastream can't be sealed; its points stay in the log");
+                        writer.full.retain(|full| *full != id);
                     }
                     Err(cause) => return Err(cause),
                 }
             }
         }
+        changes.extend(in_pages(rows).into_iter().map(put_chunk));
         staged.freed = writer.free_log_through(&heads, &staged);
         Ok(staged)
     }
@@ -196,20 +221,30 @@ impl Chunks {
         writer.log_bytes += staged.log_bytes;
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         for seal in &staged.seals {
-            let head = head_mut(&mut heads, seal.datastream);
+            let head = heads.reach(seal.datastream);
+            writer.buffered = writer.buffered.saturating_sub((seal.fresh + head.late.len()) as u64);
             head.sealed(seal);
             head.count = head.count.saturating_sub(seal.lost);
+            writer.full.retain(|full| *full != seal.datastream);
             seal.gone.iter().for_each(|start| self.fences.remove(seal.datastream, *start));
         }
         let kept = staged.outcomes.iter().filter(|outcome| **outcome != crate::Outcome::Duplicate);
         for ((id, point), outcome) in staged.points.iter().zip(kept) {
-            let head = head_mut(&mut heads, *id);
-            head.insert(*point, staged.commit);
-            head.count += u64::from(*outcome == crate::Outcome::Accepted);
+            let inserted = heads.insert(*id, *point, staged.commit, *outcome == crate::Outcome::Accepted);
+            writer.buffered += u64::from(inserted.is_another);
+            if inserted.is_full {
+                writer.full.push(*id);
+            }
         }
         for (id, change) in &staged.recounted {
-            let head = head_mut(&mut heads, *id);
+            let head = heads.reach(*id);
             head.count = head.count.saturating_add_signed(*change);
+        }
+        staged.replaced_put.iter().for_each(|id| heads.reach(*id).replaced.clear());
+        for (id, point) in &staged.replaced {
+            if heads.reach(*id).replace(staged.commit, *point) {
+                writer.full.push(*id);
+            }
         }
         drop(heads);
         writer.forget_log(staged);
@@ -227,7 +262,7 @@ impl Chunks {
 
     /// The point of the greatest time.
     pub(crate) fn last(&self, datastream: DatastreamId) -> Option<Observation> {
-        let last = self.heads().get(datastream.index())?.last?;
+        let last = self.heads().last(datastream.index())?;
         self.served(datastream, last)
     }
 
@@ -248,22 +283,35 @@ impl Chunks {
     /// The last of many at once, in the order asked.
     pub(crate) fn last_of(&self, datastreams: &[DatastreamId]) -> Vec<Option<Observation>> {
         let heads = self.heads();
-        let last: Vec<Option<Point>> = datastreams.iter().map(|id| heads.get(id.index())?.last).collect();
+        let mut withdrawn = Vec::new();
+        let mut found = Vec::with_capacity(datastreams.len());
+        for id in datastreams {
+            let last = heads.last(id.index());
+            if let Some(last) = last.filter(Point::is_withdrawn) {
+                withdrawn.push((found.len(), *id, last));
+            }
+            found.push(last.map(|last| last.observation(*id)));
+        }
         drop(heads);
-        datastreams.iter().zip(last).map(|(id, last)| self.served(*id, last?)).collect()
+        for (place, id, last) in withdrawn {
+            if let Some(found) = found.get_mut(place) {
+                *found = self.served(id, last);
+            }
+        }
+        found
     }
 
     /// Count, first and last time.
     pub(crate) fn extent(&self, datastream: DatastreamId) -> Option<(u64, i64, i64)> {
         let heads = self.heads();
         let head = heads.get(datastream.index())?;
-        let (count, first_at, last) = (head.count, head.first_at, head.last?);
+        let (count, first_at, last) = (head.count, head.first_at, heads.last(datastream.index())?);
         drop(heads);
         Some((count, first_at, self.served(datastream, last)?.phenomenon_time.micros()))
     }
 
     pub(crate) fn observations(&self) -> u64 {
-        self.heads().iter().map(|head| head.count).sum()
+        self.heads().iter().map(|(_, head)| head.count).sum()
     }
 
     /// Gives every point of `interval`, as it was served at `as_of` or is now, to `each`, ascending, each time once, until it breaks.
@@ -274,7 +322,7 @@ impl Chunks {
         as_of: Option<Timestamp>,
         each: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        self.visit_of(datastream, interval, &Versions::load(self.engine.as_ref(), datastream, as_of)?, each)
+        self.visit_of(datastream, interval, &self.versions(datastream, as_of)?, each)
     }
 
     /// As [`Chunks::visit`], with the choice among the values of one time made before.
@@ -285,17 +333,31 @@ impl Chunks {
         versions: &Versions,
         mut each: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let (from, to) = (interval.from.micros(), interval.to.micros());
         let mut each = |point: Point| versions.of(point).map_or(ControlFlow::Continue(()), &mut each);
+        self.visit_pieces(datastream, interval, |piece| match piece {
+            Piece::Columns(columns, range) => columns.each_point(range, &mut each),
+            Piece::Points(points) => points.iter().try_for_each(|point| each(*point)),
+        })
+    }
+
+    /// Gives what stands in `interval`, withdrawn or not, to `each` in pieces, ascending, each time once, until it breaks.
+    pub(crate) fn visit_pieces(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        mut each: impl FnMut(Piece<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let (from, to) = (interval.from.micros(), interval.to.micros());
         // Buffers before chunks: what is sealed in between is seen twice, never missed.
         let buffered = self.buffered(datastream, from, to);
         let mut waiting = buffered.as_slice();
-        let part = i64::from(datastream.0);
+        let mut columns = Columns::default();
         let mut next = from;
-        let mut emitted: Option<i64> = None;
+        // The first time that was not given yet.
+        let mut from = from;
         let mut first_fetch = true;
         loop {
-            let span = Span { part, from: next, to: to.saturating_sub(1) };
+            let span = Span { part: i64::from(datastream.0), from: next, to: to.saturating_sub(1) };
             let rows = if first_fetch {
                 self.engine.covering(Table::Chunk, span, FETCH)?
             } else {
@@ -305,43 +367,29 @@ impl Chunks {
             let done = rows.len() < FETCH;
             for row in rows {
                 next = row.at.saturating_add(1);
-                let points = self.fences.decode(datastream.0, &row, self.end_of_chunk(datastream, row.at));
-                for point in points {
-                    if point.at < from || emitted.is_some_and(|emitted| point.at <= emitted) {
-                        continue;
-                    }
-                    if point.at >= to {
-                        break;
-                    }
-                    let earlier = waiting.partition_point(|buffered| buffered.at < point.at);
-                    let (before, rest) = waiting.split_at_checked(earlier).unwrap_or((waiting, &[]));
-                    waiting = rest;
-                    for buffered in before {
-                        if each(*buffered).is_break() {
-                            return Ok(());
-                        }
-                    }
-                    let served = match waiting.split_first() {
-                        Some((buffered, rest)) if buffered.at == point.at => {
-                            waiting = rest;
-                            *buffered
-                        }
-                        _ => point,
-                    };
-                    emitted = Some(point.at);
-                    if each(served).is_break() {
-                        return Ok(());
-                    }
+                if !self.fences.read(&mut columns, datastream.0, &row, || self.end_of_chunk(datastream, row.at)) {
+                    continue;
+                }
+                let range = columns.within(from, to);
+                let Some(last) = columns.times.get(range.clone()).and_then(<[i64]>::last).copied() else { continue };
+                let (mine, rest) = waiting.split_at(waiting.partition_point(|buffered| buffered.at <= last));
+                waiting = rest;
+                from = last.saturating_add(1);
+                let flow = if mine.is_empty() {
+                    each(Piece::Columns(&columns, range))
+                } else {
+                    each(Piece::Points(&merge(columns.points().get(range).unwrap_or_default(), mine)))
+                };
+                if flow.is_break() {
+                    return Ok(());
                 }
             }
             if done {
                 break;
             }
         }
-        for buffered in waiting {
-            if each(*buffered).is_break() {
-                break;
-            }
+        if !waiting.is_empty() {
+            let _ = each(Piece::Points(waiting));
         }
         Ok(())
     }
@@ -367,11 +415,26 @@ impl Chunks {
 
     /// What the commits `from` to `to`, both included, replaced, in their order.
     pub(crate) fn superseded(&self, datastream: DatastreamId, from: u64, to: u64) -> Result<Vec<Observation>, Error> {
+        Ok(self.replaced_by(datastream, from, to)?.into_iter().map(|point| point.observation(datastream)).collect())
+    }
+
+    /// How many replaced values have not become rows.
+    pub(crate) fn replaced_waiting(&self) -> u64 {
+        self.heads().iter().map(|(_, head)| head.replaced.len() as u64).sum()
+    }
+
+    /// As [`Chunks::superseded`]: what has become rows, and after it what waits for the next seal.
+    pub(super) fn replaced_by(&self, datastream: DatastreamId, from: u64, to: u64) -> Result<Vec<Point>, Error> {
+        // What waits before the rows: what becomes one in between is seen twice, never missed.
+        let waiting = self.heads().get(datastream.index()).map_or_else(Vec::new, |head| head.replaced.clone());
         let span = Span { part: i64::from(datastream.0), from: from.cast_signed(), to: i64::try_from(to).unwrap_or(i64::MAX) };
-        let mut found = Vec::new();
+        let (mut found, mut in_rows) = (Vec::new(), 0);
         for row in self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
-            found.extend(codec::decode(&row.body)?.into_iter().map(|point| point.observation(datastream)));
+            in_rows = row.at.cast_unsigned();
+            found.extend(codec::decode(&row.body)?);
         }
+        let waiting = waiting.into_iter().filter(|(commit, _)| (from..=to).contains(commit) && *commit > in_rows);
+        found.extend(waiting.map(|(_, point)| point));
         Ok(found)
     }
 
@@ -383,7 +446,7 @@ impl Chunks {
         limit: usize,
         as_of: Option<Timestamp>,
     ) -> Result<Vec<Point>, Error> {
-        let versions = Versions::load(self.engine.as_ref(), datastream, as_of)?;
+        let versions = self.versions(datastream, as_of)?;
         let buffered = self.buffered(datastream, i64::MIN, to);
         let mut found = buffered;
         let mut upto = to;
@@ -392,7 +455,7 @@ impl Chunks {
             let span = Span { part: i64::from(datastream.0), from: i64::MIN, to: upto.saturating_sub(1) };
             let rows = self.engine.range(Table::Chunk, span, Order::Descending, 1)?;
             let Some(row) = rows.first() else { break };
-            let points = self.fences.decode(datastream.0, row, self.end_of_chunk(datastream, row.at));
+            let points = self.fences.decode(datastream.0, row, || self.end_of_chunk(datastream, row.at));
             let inside = points.partition_point(|point| point.at < to);
             found = merge(points.get(..inside).unwrap_or(&[]), &found);
             upto = row.at;
@@ -445,11 +508,15 @@ impl ChunkWriter {
     pub(super) fn chunk(&mut self, engine: &dyn Engine, datastream: u32, start: i64) -> Result<Arc<[Point]>, Error> {
         self.cache.chunk(engine, datastream, start)
     }
+    fn is_over_a_limit(&self) -> bool {
+        self.log_bytes > self.log_limit || self.buffered > BUFFERED_LIMIT || self.log.len() > RECORDS_LIMIT
+    }
     /// The commit up to which buffers are sealed so that half the log is freed.
     fn log_cutoff(&self) -> u64 {
+        let half = self.log_bytes.min(self.log_limit) / 2;
         let mut left = self.log_bytes;
         for (commit, bytes) in &self.log {
-            if left <= self.log_limit / 2 {
+            if left <= half {
                 return *commit;
             }
             left = left.saturating_sub(*bytes);
@@ -459,13 +526,14 @@ impl ChunkWriter {
     /// The last record that nobody needs once `staged` is committed.
     fn free_log_through(&mut self, heads: &Heads, staged: &Staged) -> Option<u64> {
         let (first, _) = self.log.front()?;
-        if self.log_bytes <= self.log_limit && (staged.seals.is_empty() || self.log_bytes < self.look_at) {
+        if !self.is_over_a_limit() && (staged.seals.is_empty() || self.log_bytes < self.look_at) {
             return None;
         }
         self.look_at = self.log_bytes + self.log_limit / LOG_STEPS;
-        let mut sealed: Vec<usize> = staged.seals.iter().map(|seal| seal.datastream as usize).collect();
+        let mut sealed: Vec<u32> = staged.seals.iter().map(|seal| seal.datastream).collect();
         sealed.sort_unstable();
-        let still_open = heads.iter().enumerate().filter(|(id, _)| sealed.binary_search(id).is_err()).map(|(_, head)| head.oldest);
+        let untouched = heads.iter().filter(|(id, _)| sealed.binary_search(id).is_err()).map(|(_, head)| head.oldest);
+        let still_open = untouched.chain(staged.seals.iter().map(|seal| seal.oldest_left));
         // The record of this commit stays: its points are in no chunk.
         let needed = still_open.min().unwrap_or(u64::MAX).min(staged.commit);
         (needed > *first).then(|| needed - 1)
@@ -480,30 +548,71 @@ impl ChunkWriter {
     }
 }
 
-fn head_mut(heads: &mut Heads, id: u32) -> &mut Head {
-    let index = id as usize;
-    while heads.len() <= index {
-        let next = u32::try_from(heads.len()).unwrap_or(u32::MAX);
-        heads.push(Head::new(next));
+/// Where the last chunk has no summary: the last chunk that can be read has the last point; where a damaged one ended nobody knows. What
+/// is damaged.
+fn read_last(id: u32, heads: &mut Heads, engine: &dyn Engine, cache: &mut Cache) -> Vec<Error> {
+    let mut damage = Vec::new();
+    let (mut last, mut sealed_end) = (None, i64::MIN);
+    for start in heads.reach(id).starts.iter().rev() {
+        match cache.chunk(engine, id, *start) {
+            Ok(points) => {
+                last = points.last().copied();
+                sealed_end = sealed_end.max(last.map_or(*start, |last| last.at));
+                break;
+            }
+            Err(cause) => {
+                sealed_end = sealed_end.max(*start);
+                damage.push(cause);
+            }
+        }
     }
-    #[expect(clippy::indexing_slicing, reason = "made longer just above")]
-    &mut heads[index]
+    heads.reach(id).sealed_end = sealed_end;
+    heads.set_last(id, last);
+    damage
 }
 
-fn replay(record: log::Record, commit: u64, heads: &mut Heads, engine: &dyn Engine, cache: &mut Cache) -> Result<(), Error> {
-    for id in record.sealed {
-        let head = head_mut(heads, id);
-        head.fresh.clear();
-        head.late.clear();
-        head.oldest = u64::MAX;
+/// The last commit of each datastream whose replaced values have become rows, looked up when it is first asked for.
+#[derive(Default)]
+struct RowsOfReplaced {
+    last: HashMap<u32, u64>,
+}
+
+impl RowsOfReplaced {
+    fn hold(&mut self, id: u32, commit: u64, engine: &dyn Engine) -> Result<bool, Error> {
+        if let Some(last) = self.last.get(&id) {
+            return Ok(commit <= *last);
+        }
+        let all = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
+        let rows = engine.range(Table::Superseded, all, Order::Descending, 1)?;
+        let last = rows.first().map_or(0, |row| row.at.cast_unsigned());
+        self.last.insert(id, last);
+        Ok(commit <= last)
+    }
+}
+
+fn replay(
+    record: log::Record,
+    commit: u64,
+    heads: &mut Heads,
+    engine: &dyn Engine,
+    cache: &mut Cache,
+    rows: &mut RowsOfReplaced,
+) -> Result<(), Error> {
+    for (id, through) in record.sealed {
+        heads.reach(id).sealed_through(through, commit);
     }
     for (id, point) in record.points {
-        let head = head_mut(heads, id);
-        let may_be_known = head.last.is_some_and(|last| point.at <= last.at);
+        let may_be_known = point.at <= heads.last_at(id as usize);
+        let head = heads.reach(id);
         let before = if may_be_known { undamaged(existing(head, id, point.at, engine, cache), id)? } else { None };
+        if let Some(before) = before.filter(|before| *before != point)
+            && !rows.hold(id, commit, engine)?
+        {
+            head.replace(commit, before);
+        }
         let was_served = before.is_some_and(|before| !before.is_withdrawn());
-        head.insert(point, commit);
         head.count = head.count.saturating_add_signed(i64::from(!point.is_withdrawn()) - i64::from(was_served));
+        heads.insert(id, point, commit, false);
     }
     Ok(())
 }

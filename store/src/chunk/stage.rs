@@ -1,7 +1,8 @@
 //! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
 
 use super::cache::Cache;
-use super::head::{Head, Heads, SHORT_CHUNK, Seal, merge};
+use super::head::{Head, Heads, NewChunk, SHORT_CHUNK, Seal, fitting, merge};
+use super::tail::chunk_row;
 use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
@@ -10,7 +11,7 @@ use crate::gaps::row_of;
 use crate::ledger;
 use model::{DatastreamId, Gap, GapReason, Observation, Timestamp};
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is to be staged.
 #[derive(Clone, Copy)]
@@ -29,6 +30,10 @@ pub(crate) struct Staged {
     pub(crate) outcomes: Vec<Outcome>,
     /// What withdrawing and its undoing do to the counts, by datastream.
     pub(crate) recounted: Vec<(u32, i64)>,
+    /// What is replaced, by datastream: it becomes a row along with the next seal.
+    pub(crate) replaced: Vec<(u32, Point)>,
+    /// Datastreams whose replaced values have become rows by now.
+    pub(crate) replaced_put: Vec<u32>,
     pub(crate) seals: Vec<Seal>,
     /// How large its log record is.
     pub(crate) log_bytes: usize,
@@ -39,12 +44,71 @@ pub(crate) struct Staged {
 /// The writer's memory between groups.
 #[derive(Default)]
 pub(crate) struct Stager {
-    /// Per datastream: the commit that last staged it, and the greatest time it staged.
-    staged: Vec<(u64, i64)>,
+    /// Per datastream.
+    staged: Vec<Latest>,
+}
+
+/// What was staged of a datastream last.
+#[derive(Clone, Copy)]
+struct Latest {
+    commit: u64,
+    /// The greatest time that this commit staged.
+    at: i64,
+    /// Where among its points the last one stands.
+    place: u32,
+}
+
+const NOTHING: Latest = Latest { commit: 0, at: i64::MIN, place: NOWHERE };
+const NOWHERE: u32 = u32::MAX;
+
+/// The points of a group so far, each with the place of the one before it of the same datastream.
+struct Points {
+    all: Vec<(u32, Point)>,
+    before: Vec<u32>,
+    /// By datastream and time; built when a group has many of one datastream and looks back at itself.
+    by_time: Option<HashMap<(u32, i64), usize>>,
+}
+
+impl Points {
+    /// So many are walked back before they are put in order.
+    const WALK: usize = 32;
+
+    fn with_capacity(count: usize) -> Self {
+        Self { all: Vec::with_capacity(count), before: Vec::with_capacity(count), by_time: None }
+    }
+    #[inline]
+    fn push(&mut self, id: u32, point: Point, latest: &mut Latest) {
+        let place = self.all.len();
+        if let Some(by_time) = &mut self.by_time {
+            by_time.insert((id, point.at), place);
+        }
+        self.before.push(latest.place);
+        self.all.push((id, point));
+        latest.place = u32::try_from(place).unwrap_or(NOWHERE);
+    }
+    /// The last point of this time that was staged.
+    fn of(&mut self, id: u32, at: i64, latest: Latest) -> Option<Point> {
+        if at > latest.at {
+            return None;
+        }
+        if self.by_time.is_none() {
+            let mut place = latest.place as usize;
+            for _ in 0..Self::WALK {
+                let (_, point) = self.all.get(place)?;
+                if point.at == at {
+                    return Some(*point);
+                }
+                place = self.before.get(place).map_or(usize::MAX, |place| *place as usize);
+            }
+        }
+        let places = || self.all.iter().enumerate().map(|(place, (id, point))| ((*id, point.at), place)).collect();
+        let place = *self.by_time.get_or_insert_with(places).get(&(id, at))?;
+        self.all.get(place).map(|(_, point)| *point)
+    }
 }
 
 impl Stager {
-    /// Classifies `group` against `heads`, adds log record, seals and superseded values to `changes`.
+    /// Classifies `group` against `heads`, adds superseded values to `changes`.
     pub(crate) fn stage(
         &mut self,
         group: Group<'_>,
@@ -54,45 +118,37 @@ impl Stager {
         cache: &mut Cache,
         changes: &mut Vec<Change>,
     ) -> Result<Staged, Error> {
-        let mut points: Vec<(u32, Point)> = Vec::with_capacity(group.observations.len());
+        let mut points = Points::with_capacity(group.observations.len());
         let mut outcomes = Vec::with_capacity(group.observations.len());
-        let mut superseded: HashMap<u32, Vec<Point>> = HashMap::new();
-        // Built when a group first looks back at itself.
-        let mut seen: Option<HashMap<(u32, i64), usize>> = None;
-        let (mut recounted, mut replaced) = (Vec::new(), Replaced::default());
+        let (mut recounted, mut replaced, mut known) = (Vec::new(), Vec::new(), Replaced::default());
         for observation in group.observations {
             let id = observation.datastream.0;
             let index = observation.datastream.index();
             if self.staged.len() <= index {
-                self.staged.resize(index + 1, (0, i64::MIN));
+                self.staged.resize(index + 1, NOTHING);
             }
             let point = Point::of(observation);
-            let head = heads.get(index);
-            let committed_to = head.and_then(|head| head.last).map_or(i64::MIN, |last| last.at);
-            let Some(staged) = self.staged.get_mut(index) else { continue };
-            let staged_to = if staged.0 == commit { staged.1 } else { i64::MIN };
-            if point.at > committed_to && point.at > staged_to && !point.is_withdrawn() {
-                *staged = (commit, point.at);
-                if let Some(seen) = &mut seen {
-                    seen.insert((id, point.at), points.len());
-                }
-                points.push((id, point));
+            let Some(latest) = self.staged.get_mut(index) else { continue };
+            if latest.commit != commit {
+                *latest = Latest { commit, ..NOTHING };
+            }
+            if point.at > heads.last_at(index).max(latest.at) && !point.is_withdrawn() {
+                latest.at = point.at;
+                points.push(id, point, latest);
                 outcomes.push(Outcome::Accepted);
                 continue;
             }
-            *staged = (commit, staged_to.max(point.at));
-            let seen = seen.get_or_insert_with(|| points.iter().enumerate().map(|(place, (id, point))| ((*id, point.at), place)).collect());
-            let before = match seen.get(&(id, point.at)).and_then(|place| points.get(*place)) {
-                Some((_, staged)) => Some(*staged),
-                None => match head {
-                    Some(head) => undamaged(existing(head, id, point.at, engine, cache), id)?,
-                    None => None,
-                },
+            let head = heads.get(index);
+            let before = match (points.of(id, point.at, *latest), head) {
+                (Some(staged), _) => Some(staged),
+                (None, Some(head)) => undamaged(existing(head, id, point.at, engine, cache), id)?,
+                (None, None) => None,
             };
+            latest.at = latest.at.max(point.at);
             match before {
                 Some(before) if changes_nothing(&before, &point, group.is_correction) => outcomes.push(Outcome::Duplicate),
                 // The device says again what was corrected since.
-                Some(before) if before.is_corrected() && !group.is_correction && replaced.holds(id, &point, engine)? => {
+                Some(before) if before.is_corrected() && !group.is_correction && known.holds(id, &point, head, engine)? => {
                     outcomes.push(Outcome::Duplicate);
                 }
                 Some(before) => {
@@ -100,24 +156,50 @@ impl Stager {
                     if change != 0 {
                         recounted.push((id, change));
                     }
-                    superseded.entry(id).or_default().push(before);
-                    seen.insert((id, point.at), points.len());
-                    points.push((id, point));
+                    replaced.push((id, before));
+                    points.push(id, point, latest);
                     outcomes.push(Outcome::Revised);
                 }
                 // Nothing is there to be withdrawn.
                 None if point.is_withdrawn() => outcomes.push(Outcome::Duplicate),
                 None => {
-                    seen.insert((id, point.at), points.len());
-                    points.push((id, point));
+                    points.push(id, point, latest);
                     outcomes.push(Outcome::Accepted);
                 }
             }
         }
-        for (id, replaced) in superseded {
-            changes.push(put_superseded(id, commit, replaced)?);
+        let mut staged = Staged {
+            commit,
+            points: points.all,
+            outcomes,
+            recounted,
+            replaced,
+            replaced_put: Vec::new(),
+            seals: Vec::new(),
+            log_bytes: 0,
+            freed: None,
+        };
+        if group.is_correction {
+            staged.put_replaced(heads, changes)?;
         }
-        Ok(Staged { commit, points, outcomes, recounted, seals: Vec::new(), log_bytes: 0, freed: None })
+        Ok(staged)
+    }
+}
+
+impl Staged {
+    /// Makes rows of what a correction replaces, and before them of what waited: a row is asked for by the commit that replaced.
+    fn put_replaced(&mut self, heads: &Heads, changes: &mut Vec<Change>) -> Result<(), Error> {
+        let mut by_datastream: BTreeMap<u32, Vec<(u64, Point)>> = BTreeMap::new();
+        for (id, point) in self.replaced.drain(..) {
+            by_datastream.entry(id).or_default().push((self.commit, point));
+        }
+        for (id, replaced) in by_datastream {
+            let waited = heads.get(id as usize).map_or(&[][..], |head| head.replaced.as_slice());
+            changes.extend(put_superseded(id, waited)?);
+            changes.extend(put_superseded(id, &replaced)?);
+            self.replaced_put.push(id);
+        }
+        Ok(())
     }
 }
 
@@ -128,7 +210,11 @@ struct Replaced {
 }
 
 impl Replaced {
-    fn holds(&mut self, id: u32, point: &Point, engine: &dyn Engine) -> Result<bool, Error> {
+    fn holds(&mut self, id: u32, point: &Point, head: Option<&Head>, engine: &dyn Engine) -> Result<bool, Error> {
+        let same = |(_, replaced): &(u64, Point)| replaced.at == point.at && replaced.same_value(point);
+        if head.is_some_and(|head| head.replaced.iter().any(same)) {
+            return Ok(true);
+        }
         let values = match self.known.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
@@ -176,12 +262,15 @@ pub(crate) fn existing(head: &Head, id: u32, at: i64, engine: &dyn Engine, cache
     Ok(points.binary_search_by_key(&at, |point| point.at).ok().and_then(|place| points.get(place).copied()))
 }
 
-/// Replaced values of one datastream in one commit, ascending in time; of one time in the order in which they were replaced.
-fn put_superseded(id: u32, commit: u64, mut replaced: Vec<Point>) -> Result<Change, Error> {
-    replaced.sort_by_key(|point| point.at);
-    let weight = i64::try_from(replaced.len()).unwrap_or(i64::MAX);
-    let row = Row { part: i64::from(id), at: commit.cast_signed(), weight, body: codec::encode(&replaced)? };
-    Ok(Change::Put { table: Table::Superseded, row })
+/// Replaced values of one datastream, ascending in time; of one time in the order in which they were replaced. The row has the number of
+/// the last commit that replaced any of them.
+fn put_superseded(id: u32, replaced: &[(u64, Point)]) -> Result<Option<Change>, Error> {
+    let Some((commit, _)) = replaced.last() else { return Ok(None) };
+    let mut points: Vec<Point> = replaced.iter().map(|(_, point)| *point).collect();
+    points.sort_by_key(|point| point.at);
+    let weight = i64::try_from(points.len()).unwrap_or(i64::MAX);
+    let row = Row { part: i64::from(id), at: commit.cast_signed(), weight, summary: Vec::new(), body: codec::encode(&points)? };
+    Ok(Some(Change::Put { table: Table::Superseded, row }))
 }
 
 /// Adds the log record of what was staged, if there is anything to say.
@@ -189,21 +278,47 @@ pub(crate) fn put_log(staged: &mut Staged, entries: &[ledger::Entry], changes: &
     if staged.points.is_empty() && staged.seals.is_empty() && entries.is_empty() {
         return;
     }
-    let sealed: Vec<u32> = staged.seals.iter().map(|seal| seal.datastream).collect();
+    let sealed: Vec<(u32, i64)> = staged.seals.iter().map(|seal| (seal.datastream, seal.through)).collect();
     let body = log::encode(&staged.points, &sealed, entries);
     staged.log_bytes = body.len();
-    changes.push(Change::Put { table: Table::Log, row: Row { part: 0, at: staged.commit.cast_signed(), weight: 0, body } });
+    changes.push(Change::Put {
+        table: Table::Log,
+        row: Row { part: 0, at: staged.commit.cast_signed(), weight: 0, summary: Vec::new(), body },
+    });
 }
 
-/// Turns the buffers of one datastream into chunks: fresh points after the last chunk, late ones into those they touch.
-pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache, changes: &mut Vec<Change>) -> Result<Seal, Error> {
-    let mut seal = Seal { datastream: id, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN, lost: 0 };
+/// What of a buffer is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Portion {
+    /// What fills a chunk; the newest stay.
+    Full,
+    All,
+}
+
+/// Turns the buffers of one datastream into chunks: fresh points after the last chunk, late ones into those they touch. The new ones are
+/// in `rows`, and belong after `changes`.
+pub(crate) fn seal(
+    (id, head): (u32, &Head),
+    portion: Portion,
+    commit: u64,
+    engine: &dyn Engine,
+    cache: &mut Cache,
+    changes: &mut Vec<Change>,
+    rows: &mut Vec<Row>,
+) -> Result<Seal, Error> {
+    let count = head.to_seal(portion == Portion::All);
+    let fresh = head.fresh.get(..count).unwrap_or_default();
+    let through = fresh.last().map_or(head.sealed_end, |last| last.at);
+    let oldest_left = head.oldest_without(count, commit);
+    let mut seal =
+        Seal { datastream: id, fresh: count, through, oldest_left, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN, lost: 0 };
+    changes.extend(put_superseded(id, &head.replaced)?);
     let mut late = head.late.as_slice();
     // The last chunk is rewritten when it is short and there is more to add to it, or when late points fall into it.
     let last_start = head.starts.last().copied();
     let mut tail: Vec<Point> = Vec::new();
     let mut pieces: Vec<Vec<Point>> = Vec::new();
-    let grow_last = head.last_chunk_points < SHORT_CHUNK && !head.fresh.is_empty();
+    let grow_last = (head.last_chunk_points as usize) < SHORT_CHUNK && !fresh.is_empty();
     for (place, start) in head.starts.iter().enumerate() {
         let next = head.starts.get(place + 1).copied();
         let is_last = next.is_none();
@@ -230,25 +345,42 @@ pub(crate) fn seal(head: &Head, id: u32, engine: &dyn Engine, cache: &mut Cache,
         if is_short_last {
             tail = merged;
         } else {
-            split(&merged, head.seal_at, &mut pieces);
+            split(&merged, head.seal_at(), &mut pieces);
         }
     }
     debug_assert!(late.is_empty() || last_start.is_none(), "late points without a chunk");
     tail.extend_from_slice(late);
-    tail.extend_from_slice(&head.fresh);
-    split(&tail, head.seal_at, &mut pieces);
+    tail.extend_from_slice(fresh);
+    split(&tail, head.seal_at(), &mut pieces);
+    let mut last_row = None;
+    if portion == Portion::Full
+        && let Some(piece) = pieces.last_mut()
+    {
+        // What would fill pages badly is cut shorter, and the rest stays in the buffer.
+        let row = chunk_row(id, piece)?;
+        let fits = row.as_ref().map_or(piece.len(), |row| fitting(piece.len(), row.body.len()));
+        let left = piece.len() - fits.min(piece.len());
+        if left == 0 || left >= count {
+            last_row = row;
+        } else {
+            piece.truncate(fits);
+            seal.fresh = count - left;
+            seal.through = piece.last().map_or(through, |last| last.at);
+            seal.oldest_left = head.oldest_without(seal.fresh, commit);
+        }
+    }
+    let last = pieces.len().saturating_sub(1);
     for start in &seal.gone {
         changes.push(Change::Delete { table: Table::Chunk, part: i64::from(id), at: *start });
         cache.forget(id, *start);
     }
-    for piece in pieces {
-        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
-        let body = codec::encode(&piece)?;
-        seal.chunks.push((first.at, piece.len(), body.len()));
+    for (place, piece) in pieces.iter().enumerate() {
+        let row = last_row.take_if(|_| place == last);
+        let row = if row.is_some() { row } else { chunk_row(id, piece)? };
+        let (Some(last), Some(row)) = (piece.last(), row) else { continue };
+        seal.chunks.push(NewChunk { start: row.at, points: piece.len(), bytes: row.body.len() });
         seal.end = seal.end.max(last.at);
-        let served = piece.iter().filter(|point| !point.is_withdrawn()).count();
-        let weight = i64::try_from(served).unwrap_or(i64::MAX);
-        changes.push(Change::Put { table: Table::Chunk, row: Row { part: i64::from(id), at: first.at, weight, body } });
+        rows.push(row);
     }
     Ok(seal)
 }

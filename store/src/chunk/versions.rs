@@ -1,9 +1,8 @@
 //! What was served at an earlier moment. Every value that was ever replaced is kept with the second in which it came; the value of a
 //! time that had come last by then is what was served.
 
-use super::{Point, codec};
+use super::{Chunks, Point};
 use crate::Error;
-use crate::engine::{Engine, Order, Span, Table};
 use model::{DatastreamId, Timestamp};
 use std::collections::HashMap;
 
@@ -17,25 +16,24 @@ pub(crate) enum Versions {
     Of { second: i64, replaced: HashMap<i64, Vec<Point>> },
 }
 
-impl Versions {
+impl Chunks {
     /// As they were at the end of the second of `as_of`; now when that is not given.
-    pub(crate) fn load(engine: &dyn Engine, datastream: DatastreamId, as_of: Option<Timestamp>) -> Result<Self, Error> {
-        let Some(as_of) = as_of else { return Ok(Self::Now) };
-        Ok(Self::Of { second: as_of.seconds(), replaced: Self::replaced(engine, datastream)? })
+    pub(super) fn versions(&self, datastream: DatastreamId, as_of: Option<Timestamp>) -> Result<Versions, Error> {
+        let Some(as_of) = as_of else { return Ok(Versions::Now) };
+        Ok(Versions::Of { second: as_of.seconds(), replaced: self.replaced(datastream)? })
     }
 
     /// What was replaced, by time; of one time in the order in which it was.
-    pub(crate) fn replaced(engine: &dyn Engine, datastream: DatastreamId) -> Result<HashMap<i64, Vec<Point>>, Error> {
+    pub(crate) fn replaced(&self, datastream: DatastreamId) -> Result<HashMap<i64, Vec<Point>>, Error> {
         let mut replaced: HashMap<i64, Vec<Point>> = HashMap::new();
-        let span = Span { part: i64::from(datastream.0), from: i64::MIN, to: i64::MAX };
-        for row in engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
-            for point in codec::decode(&row.body)? {
-                replaced.entry(point.at).or_default().push(point);
-            }
+        for point in self.replaced_by(datastream, 0, u64::MAX)? {
+            replaced.entry(point.at).or_default().push(point);
         }
         Ok(replaced)
     }
+}
 
+impl Versions {
     /// What is served of the time of `last`, its last value; `None` when nothing is.
     pub(crate) fn of(&self, last: Point) -> Option<Point> {
         let served = match self {

@@ -12,7 +12,7 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Kept {
-    rows: BTreeMap<(Table, i64, i64), (i64, Vec<u8>)>,
+    rows: BTreeMap<(Table, i64, i64), Row>,
     documents: BTreeMap<(String, String), String>,
 }
 
@@ -22,7 +22,7 @@ impl Engine for Memory {
         for change in changes {
             match change {
                 Change::Put { table, row } => {
-                    kept.rows.insert((*table, row.part, row.at), (row.weight, row.body.clone()));
+                    kept.rows.insert((*table, row.part, row.at), row.clone());
                 }
                 Change::Delete { table, part, at } => {
                     kept.rows.remove(&(*table, *part, *at));
@@ -62,7 +62,8 @@ impl Engine for Memory {
     fn keys(&self, table: Table) -> Result<Vec<Key>, Error> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let of_table = kept.rows.iter().filter(|(key, _)| key.0 == table);
-        Ok(of_table.map(|(key, (weight, _))| Key { part: key.1, at: key.2, weight: *weight }).collect())
+        let key = |row: &Row| Key { part: row.part, at: row.at, weight: row.weight, summary: row.summary.clone() };
+        Ok(of_table.map(|(_, row)| key(row)).collect())
     }
 
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error> {
@@ -89,6 +90,6 @@ impl Engine for Memory {
     }
 }
 
-fn row((key, (weight, body)): (&(Table, i64, i64), &(i64, Vec<u8>))) -> Row {
-    Row { part: key.1, at: key.2, weight: *weight, body: body.clone() }
+fn row((_, row): (&(Table, i64, i64), &Row)) -> Row {
+    Row { summary: Vec::new(), ..row.clone() }
 }

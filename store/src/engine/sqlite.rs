@@ -2,20 +2,29 @@ use super::{Change, Document, Engine, Key, Order, Row, Span, Table};
 use crate::Error;
 use crate::disk::Room;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// "Pesc", so that `file store.db` can tell whose it is.
 const APPLICATION_ID: i64 = 0x5065_7363;
 /// The format of the tables. Grows when an older pescaia could not read them.
-/// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger.
-const FORMAT: i64 = 3;
-/// Pages in the write-ahead log after which the writer moves them into the database, between two commits.
-const CHECKPOINT_PAGES: i64 = 2000;
+/// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger. 4: log records of
+/// version 2; a summary beside the key of a chunk.
+const FORMAT: i64 = 4;
+/// Since then chunks have a summary.
+const SUMMARIES: i64 = 4;
+/// Pages in the write-ahead log after which the writer moves them into the database, between two commits: many, for a page of the log
+/// table that was written and freed in between is then written once.
+const CHECKPOINT_PAGES: u32 = 8192;
+/// Commits after which it is looked how many there are.
+const LOOK_COMMITS: u64 = 16;
 
 /// Rows in one SQLite file: write-ahead log, `synchronous=FULL`, so that a commit is one synced append.
 pub(crate) struct Sqlite {
     path: PathBuf,
+    /// What the file is of; a snapshot is not brought up to ours.
+    format: i64,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
 }
@@ -38,12 +47,13 @@ impl Sqlite {
         };
         let fresh = std::fs::metadata(path).map_or(true, |found| found.len() == 0);
         let connection = Connection::open(path).map_err(failed)?;
+        let mut found = 0;
         if fresh {
             connection.pragma_update(None, "page_size", 4096).map_err(failed)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         } else {
-            recognise(&connection, path)?;
+            found = recognise(&connection, path)?;
         }
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
@@ -52,10 +62,11 @@ impl Sqlite {
         connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        connection.execute_batch(&schema()).map_err(failed)?;
+        connection.execute_batch(&schema(found)).map_err(failed)?;
         checkpoint(&connection, "TRUNCATE").map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
+            format: FORMAT,
             writer: Mutex::new(Writer { connection, commits: 0, poisoned: None }),
             readers: Mutex::new(Vec::new()),
         })
@@ -79,7 +90,7 @@ impl Sqlite {
         let reader = open()?;
         reader.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         reader.execute_batch("BEGIN").map_err(failed)?;
-        recognise(&reader, path)?;
+        let format = recognise(&reader, path)?;
         let mut faults = Vec::new();
         let checked = (|| {
             let mut statement = reader.prepare("PRAGMA integrity_check(20)")?;
@@ -94,7 +105,7 @@ impl Sqlite {
             Err::<(), rusqlite::Error>(cause) => faults.push(cause.to_string()),
         }
         let writer = Writer { connection: open()?, commits: 0, poisoned: Some("it is open to be read only".into()) };
-        Ok((Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(vec![reader]) }, faults))
+        Ok((Self { path: path.to_owned(), format, writer: Mutex::new(writer), readers: Mutex::new(vec![reader]) }, faults))
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
@@ -120,7 +131,7 @@ impl Sqlite {
         self.reading(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map(params![span.part, span.from, span.to, limit], |row| {
-                Ok(Row { part: span.part, at: row.get(0)?, weight: row.get(1)?, body: row.get(2)? })
+                Ok(Row { part: span.part, at: row.get(0)?, weight: row.get(1)?, summary: Vec::new(), body: row.get(2)? })
             })?;
             rows.collect()
         })
@@ -145,8 +156,9 @@ impl Engine for Sqlite {
             return Err(Error::Full);
         }
         let outcome = write(&mut writer.connection, changes).and_then(|()| {
-            let pages: i64 = if commit % 16 == 15 { wal_pages(&self.path) } else { 0 };
-            if pages > CHECKPOINT_PAGES { checkpoint(&writer.connection, "PASSIVE") } else { Ok(()) }
+            let is_looked_at = commit % LOOK_COMMITS == LOOK_COMMITS - 1;
+            let is_long = is_looked_at && wal_pages(&self.path) > CHECKPOINT_PAGES;
+            if is_long { checkpoint(&writer.connection, "PASSIVE") } else { Ok(()) }
         });
         match outcome {
             Ok(()) => {
@@ -178,10 +190,14 @@ impl Engine for Sqlite {
     }
 
     fn keys(&self, table: Table) -> Result<Vec<Key>, Error> {
-        let sql = format!("SELECT part, at, weight FROM {} ORDER BY part, at", table.name());
+        let summary = if table.has_summaries() && self.format >= SUMMARIES { "summary" } else { "NULL" };
+        let sql = format!("SELECT part, at, weight, {summary} FROM {} ORDER BY part, at", table.name());
         self.reading(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let keys = statement.query_map([], |row| Ok(Key { part: row.get(0)?, at: row.get(1)?, weight: row.get(2)? }))?;
+            let keys = statement.query_map([], |row| {
+                let summary = row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default();
+                Ok(Key { part: row.get(0)?, at: row.get(1)?, weight: row.get(2)?, summary })
+            })?;
             keys.collect()
         })
     }
@@ -228,8 +244,8 @@ impl Engine for Sqlite {
     }
 }
 
-/// Whether the file is ours, and of a format that this pescaia knows.
-fn recognise(connection: &Connection, path: &Path) -> Result<(), Error> {
+/// The format of the file, if it is ours and this pescaia knows it.
+fn recognise(connection: &Connection, path: &Path) -> Result<i64, Error> {
     let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
         _ => io("opening the database", &cause),
@@ -242,7 +258,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), Error> {
     if found > FORMAT {
         return Err(Error::Newer { found, known: FORMAT });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Fails with the cause as text: the operating system's words reach the person who mends it.
@@ -250,22 +266,36 @@ fn io(action: &str, cause: &rusqlite::Error) -> Error {
     Error::Io { action: action.to_owned(), cause: cause.to_string() }
 }
 
-fn wal_pages(path: &Path) -> i64 {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    std::fs::metadata(wal).map_or(0, |found| i64::try_from(found.len() / 4096).unwrap_or(i64::MAX))
+/// Pages in the write-ahead log now: its file stays as long as it ever was. They are counted in the header of its index, which is
+/// documented (<https://sqlite.org/walformat.html>, `mxFrame`).
+fn wal_pages(path: &Path) -> u32 {
+    let mut index = path.as_os_str().to_owned();
+    index.push("-shm");
+    let mut pages = [0; 4];
+    let read = std::fs::File::open(index).and_then(|index| index.read_exact_at(&mut pages, 16));
+    read.map_or(u32::MAX, |()| u32::from_ne_bytes(pages))
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).optional().map(|_| ())
 }
 
-fn schema() -> String {
+/// What is missing in a file of this format; 0 is an empty one.
+fn schema(found: i64) -> String {
     let mut sql = String::from("BEGIN;");
+    if (1..SUMMARIES).contains(&found) {
+        sql += "ALTER TABLE chunk ADD COLUMN summary BLOB; DROP INDEX chunk_key;";
+    }
     for table in Table::ALL {
         let name = table.name();
         if table.is_single_part() {
             sql += &format!("CREATE TABLE IF NOT EXISTS {name}(at INTEGER PRIMARY KEY, body BLOB NOT NULL);");
+        } else if table.has_summaries() {
+            sql += &format!(
+                "CREATE TABLE IF NOT EXISTS {name}(part INTEGER NOT NULL, at INTEGER NOT NULL, \
+                 weight INTEGER NOT NULL, body BLOB NOT NULL, summary BLOB);\
+                 CREATE UNIQUE INDEX IF NOT EXISTS {name}_keys ON {name}(part, at, weight, summary);"
+            );
         } else {
             sql += &format!(
                 "CREATE TABLE IF NOT EXISTS {name}(part INTEGER NOT NULL, at INTEGER NOT NULL, \
@@ -291,8 +321,13 @@ fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()
             Change::Put { table, row } => {
                 // The weight is part of the index, so that counting reads no body: replace by hand.
                 delete(&transaction, *table, row.part, row.at, "=")?;
-                let sql = format!("INSERT INTO {}(part, at, weight, body) VALUES(?1, ?2, ?3, ?4)", table.name());
-                transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body])?;
+                if table.has_summaries() {
+                    let sql = format!("INSERT INTO {}(part, at, weight, body, summary) VALUES(?1, ?2, ?3, ?4, ?5)", table.name());
+                    transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body, row.summary])?;
+                } else {
+                    let sql = format!("INSERT INTO {}(part, at, weight, body) VALUES(?1, ?2, ?3, ?4)", table.name());
+                    transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body])?;
+                }
             }
             Change::Delete { table, part, at } => delete(&transaction, *table, *part, *at, "=")?,
             Change::DropThrough { table, part, at } => delete(&transaction, *table, *part, *at, "<=")?,

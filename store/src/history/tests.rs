@@ -225,6 +225,54 @@ fn what_was_replaced_is_kept() {
     assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), [one]);
 }
 
+/// Whether it waits in the log, has become a row, or both, as after a kill between a seal and the end of its log records.
+#[test]
+fn what_was_replaced_is_kept_once_through_seals_and_restarts() {
+    let dir = Dir::new("superseded-restart");
+    let versions: Vec<Observation> = (0..6).map(|mm| observation(0, 1, 1420 + mm, 2 + mm)).collect();
+    for (place, version) in versions.iter().enumerate() {
+        let store = dir.open();
+        store.append(&[*version, observation(1, 1 + i64::try_from(place).expect("small"), 1000, 9)]).expect("append");
+        assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), versions[..place], "before a seal");
+        if place % 2 == 1 {
+            store.seal_all().expect("seal");
+            assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), versions[..place], "after a seal");
+        }
+        store.close_blocking();
+        drop(store);
+        let store = dir.open();
+        assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), versions[..place], "after a restart");
+        assert_eq!((store.latest(DatastreamId(0)), store.count(DatastreamId(0))), (Some(*version), 1));
+        store.close_blocking();
+    }
+}
+
+/// A buffer is sealed but for its newest points, whose records stay in the log, over and over, with late points in between.
+#[test]
+fn what_a_seal_leaves_in_the_buffer_outlives_restarts() {
+    let dir = Dir::new("partly-sealed");
+    let mut expected: BTreeMap<i64, Observation> = BTreeMap::new();
+    for day in 0..12 {
+        let store = dir.open();
+        for hour in 0..24 {
+            let mut group: Vec<Observation> = (0..60).map(|minute| observation(0, (day * 24 + hour) * 60 + minute, minute, 9)).collect();
+            // Every tenth comes six hours late, every seventh says again something of yesterday.
+            group.iter_mut().step_by(10).for_each(|one| *one = observation(0, (day * 24 + hour - 6) * 60 + 61, hour, 9));
+            group.push(observation(0, (day * 24 + hour - 25) * 60 + 7, 77, 9));
+            store.append(&group).expect("append");
+            expected.extend(group.iter().map(|one| (one.phenomenon_time.micros(), *one)));
+        }
+        let expected: Vec<Observation> = expected.values().copied().collect();
+        assert_eq!(store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan"), expected, "day {day}");
+        store.close_blocking();
+        drop(store);
+        let store = dir.open();
+        assert_eq!(store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan"), expected, "day {day}, opened again");
+        assert_eq!(store.count(DatastreamId(0)), expected.len() as u64);
+        store.close_blocking();
+    }
+}
+
 #[test]
 fn a_second_process_is_refused_by_the_lock() {
     let dir = Dir::new("lock");
@@ -240,8 +288,10 @@ fn damage_is_named_never_served_and_holds_nothing_else_up() {
     let dir = Dir::new("damage");
     let store = dir.open();
     let many: Vec<Observation> = (0..3000).map(|minute| observation(0, minute, minute, minute)).collect();
-    store.append(&many).expect("append");
-    store.seal_all().expect("seal");
+    for half in many.chunks(1500) {
+        store.append(half).expect("append");
+        store.seal_all().expect("seal");
+    }
     store.close_blocking();
     drop(store);
     let raw = rusqlite::Connection::open(dir.0.join("store.db")).expect("raw");

@@ -93,7 +93,7 @@ impl Label {
             serde_json::to_vec(self).map_err(|cause| Error::Io { action: "writing a quarantine row".into(), cause: cause.to_string() })?;
         body.push(b'\n');
         body.extend_from_slice(bytes);
-        Ok(Row { part: 0, at: number.cast_signed(), weight: 0, body })
+        Ok(Row { part: 0, at: number.cast_signed(), weight: 0, summary: Vec::new(), body })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::View;
 use crate::Error;
-use crate::chunk::Point;
-use model::{Datastream, Interval, Quality, Timestamp, civil_day_around};
+use crate::chunk::{Piece, Point};
+use model::{Datastream, DatastreamId, Interval, Quality, Timestamp, civil_day_around};
 use std::ops::ControlFlow;
 
 /// How long one row of an aggregate is.
@@ -58,7 +58,10 @@ impl View {
     pub fn buckets(&self, datastream: &Datastream, interval: Interval, bucket: Bucket, limit: usize) -> Result<Vec<BucketRow>, Error> {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let mut rows: Vec<BucketRow> = Vec::new();
-        self.visit(id, interval, |point| add(&mut rows, point, bucket, limit))?;
+        let (here, flow) = self.visit_beyond(id, interval, usize::MAX, &mut |point| add(&mut rows, point, bucket, limit))?;
+        if flow.is_continue() {
+            self.add_here(id, here, bucket, limit, &mut rows)?;
+        }
         for row in &mut rows {
             #[expect(clippy::cast_precision_loss, reason = "a count of observations")]
             let count = row.count as f64;
@@ -68,28 +71,69 @@ impl View {
     }
 }
 
-fn add(rows: &mut Vec<BucketRow>, point: Point, bucket: Bucket, limit: usize) -> ControlFlow<()> {
-    if !Quality::from_bits(point.quality).is_some_and(Quality::is_usable) {
-        return ControlFlow::Continue(());
-    }
-    let at = Timestamp::from_micros(point.at);
-    let value = point.value;
-    if let Some(row) = rows.last_mut()
-        && at < row.end
-    {
-        row.min = row.min.min(value);
-        if value > row.max {
-            (row.max, row.max_at) = (value, at);
+impl View {
+    /// Of what is here, chunk by chunk.
+    fn add_here(&self, id: DatastreamId, here: Interval, bucket: Bucket, limit: usize, rows: &mut Vec<BucketRow>) -> Result<(), Error> {
+        let chunks = &self.store.shared().chunks;
+        if self.looks_back() {
+            return chunks.visit(id, here, self.as_of, |point| add(rows, point, bucket, limit));
         }
-        row.last = value;
-        row.sum += value;
-        row.count += 1;
-        return ControlFlow::Continue(());
+        chunks.visit_pieces(id, here, |piece| match piece {
+            Piece::Columns(columns, places) => {
+                let mut runs = columns.runs(places).filter(|(quality, _)| is_usable(*quality));
+                runs.try_for_each(|(_, run)| {
+                    let times = columns.times.get(run.clone()).unwrap_or_default();
+                    add_all(rows, times, columns.values.get(run).unwrap_or_default(), bucket, limit)
+                })
+            }
+            Piece::Points(points) => points.iter().try_for_each(|point| add(rows, *point, bucket, limit)),
+        })
     }
-    if rows.len() >= limit {
-        return ControlFlow::Break(());
+}
+
+fn is_usable(quality: u16) -> bool {
+    Quality::from_bits(quality).is_some_and(Quality::is_usable)
+}
+
+/// Adds usable values of ascending times: [`add`] of each, bucket by bucket.
+fn add_all(rows: &mut Vec<BucketRow>, mut times: &[i64], mut values: &[f64], bucket: Bucket, limit: usize) -> ControlFlow<()> {
+    while let (Some(at), Some(value)) = (times.first(), values.first()) {
+        if rows.last().is_none_or(|row| *at >= row.end.micros()) {
+            if rows.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            rows.push(BucketRow::of(Timestamp::from_micros(*at), *value, bucket));
+        }
+        let Some(row) = rows.last_mut() else { return ControlFlow::Continue(()) };
+        let end = row.end.micros();
+        let inside = times.iter().position(|at| *at >= end).unwrap_or(times.len());
+        let (mine, later) = values.split_at_checked(inside).unwrap_or((values, &[]));
+        row.take(times, mine);
+        (times, values) = (times.get(inside..).unwrap_or_default(), later);
     }
-    let (start, end) = bucket.around(at);
-    rows.push(BucketRow { start, end, min: value, mean: value, max: value, max_at: at, first: value, last: value, sum: value, count: 1 });
     ControlFlow::Continue(())
+}
+
+impl BucketRow {
+    /// The bucket around this time, with nothing in it yet: `value` is there for what it will be the least and the greatest of.
+    fn of(at: Timestamp, value: f64, bucket: Bucket) -> Self {
+        let (start, end) = bucket.around(at);
+        Self { start, end, min: value, mean: value, max: value, max_at: at, first: value, last: value, sum: 0.0, count: 0 }
+    }
+
+    fn take(&mut self, times: &[i64], values: &[f64]) {
+        for (at, value) in times.iter().zip(values) {
+            self.min = self.min.min(*value);
+            if *value > self.max {
+                (self.max, self.max_at) = (*value, Timestamp::from_micros(*at));
+            }
+            self.sum += *value;
+        }
+        self.last = values.last().copied().unwrap_or(self.last);
+        self.count += values.len() as u64;
+    }
+}
+
+fn add(rows: &mut Vec<BucketRow>, point: Point, bucket: Bucket, limit: usize) -> ControlFlow<()> {
+    if is_usable(point.quality) { add_all(rows, &[point.at], &[point.value], bucket, limit) } else { ControlFlow::Continue(()) }
 }
