@@ -7,7 +7,7 @@ use model::{Interval, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use store::{Store, Subject, Tombstone};
+use store::{Erased, Store, Subject, Tombstone};
 
 /// What is deleted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
@@ -82,10 +82,16 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
             format!("{key}: {} observations would be deleted for good", store.count_in(datastream.id, interval).map_err(failed)?)
         });
     }
-    if let (Some(device), Some(owner), true) = (&order.device, &order.owner, order.yes) {
+    if let (Some(device), Some(owner)) = (&order.device, &order.owner) {
         let subject = Subject { owner: owner.as_str().into(), device: device.as_str().into() };
-        let (payloads, messages) = store.delete_subject(&subject).map_err(failed)?;
-        lines.push(format!("{device}: {payloads} raw payloads and {messages} messages in the quarantine are deleted"));
+        let (erased, goes) = if order.yes {
+            (store.delete_subject(&subject, interval, &order.who, &order.why).map_err(failed)?, "are deleted")
+        } else {
+            (store.count_of(&subject, interval).map_err(failed)?, "would be deleted for good")
+        };
+        let Erased { payloads, messages } = erased;
+        let when = if order.from.is_some() || order.to.is_some() { " that came in that time" } else { "" };
+        lines.push(format!("{device}: {payloads} raw payloads and {messages} messages in the quarantine{when} {goes}"));
     }
     lines.push(match order.yes {
         true => "what is derived from them is made again; older backups still hold them, and a restore deletes them again where\n\

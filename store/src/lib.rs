@@ -45,7 +45,7 @@ pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use check::{Checked, check};
 pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
-pub use delete::{Subject, Tombstone};
+pub use delete::{Erased, Subject, Tombstone};
 pub use digest::sha256_hex;
 pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
