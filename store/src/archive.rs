@@ -169,7 +169,25 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] when something of it can't be read: a file of the rest would pass for the whole.
     pub fn each_kept(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
-        self.shared().chunks.visit_of(datastream, interval, &Versions::Now, |point| {
+        self.each_of(datastream, interval, &Versions::Now, &mut each)
+    }
+
+    /// As [`Store::each_kept`], and with it what was withdrawn.
+    ///
+    /// # Errors
+    /// As [`Store::each_kept`].
+    pub fn each_last(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
+        self.each_of(datastream, interval, &Versions::Every, &mut each)
+    }
+
+    fn each_of(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        versions: &Versions,
+        each: &mut dyn FnMut(Observation),
+    ) -> Result<(), Error> {
+        self.shared().chunks.visit_of(datastream, interval, versions, |point| {
             each(point.observation(datastream));
             std::ops::ControlFlow::Continue(())
         })?;

@@ -1,0 +1,134 @@
+use crate::{AuditEntry, Batch, Settings, Store, check, load_embedded};
+use model::{Clock, Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+struct Fixed;
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(NOW)
+    }
+}
+
+const NOW: i64 = 1_795_400_000;
+
+const NETWORK: &str = r#"
+[[owner]]
+id = "o"
+name = "o"
+[[station]]
+id = "s"
+owner = "o"
+name = "s"
+where = [43.9, 11.1]
+[[datastream]]
+id = "d"
+station = "s"
+property = "water_level"
+period_s = 60
+"#;
+
+/// A directory that goes away with its owner.
+struct Dir(PathBuf);
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pescaia-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+    fn open(&self) -> Store {
+        let store = Store::open(&self.0, Settings::default(), Arc::new(Fixed)).expect("open");
+        store.apply(&load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+        store
+    }
+    fn digest(&self) -> (u64, u64, String) {
+        let found = check(&self.0.join("store.db"), &mut |_, _| ()).expect("checked");
+        (found.observations, found.replaced, found.digest)
+    }
+}
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A minute's value as it came, or as a person changed it, so many seconds later.
+fn value(store: &Store, minute: i64, result: f64, quality: Quality, later_s: i64) -> Observation {
+    let time = Timestamp::from_seconds(NOW - 86_400 + minute * 60);
+    let datastream = store.registry().datastream_by_key("d").expect("there").id;
+    Observation { datastream, phenomenon_time: time, received_at: time.plus_seconds(later_s), result, quality }
+}
+
+fn says(store: &Store, observations: Vec<Observation>) {
+    store.commit_blocking(Batch { observations, ..Batch::default() }).expect("committed");
+}
+
+/// In the name of a person.
+fn changes(store: &Store, observations: Vec<Observation>) {
+    let text = String::new;
+    let entry = AuditEntry {
+        number: 0,
+        commit: 0,
+        at: text(),
+        who: "anna".into(),
+        what: "correct".into(),
+        datastream: "d".into(),
+        from: text(),
+        to: text(),
+        change: text(),
+        why: "a test".into(),
+        shift_s: 0,
+        count: observations.len() as u64,
+        undoes: None,
+    };
+    store.commit_blocking(Batch { observations, audit: vec![entry], ..Batch::default() }).expect("committed");
+}
+
+/// Values that were corrected, withdrawn, and both taken back: every way in which one can follow another.
+fn with_a_past(store: &Store) {
+    let corrected = Quality::GOOD.with(QualityTest::Corrected, Flag::Good);
+    let all = |result: f64, quality, later_s| (0..500).map(|minute| value(store, minute, result, quality, later_s)).collect::<Vec<_>>();
+    let some = |every: usize, of: Vec<Observation>| of.into_iter().step_by(every).collect::<Vec<_>>();
+    says(store, all(1.5, Quality::GOOD, 1));
+    changes(store, some(2, all(1.5, Quality::WITHDRAWN, 1000)));
+    changes(store, some(4, all(1.5, Quality::GOOD, 2000)));
+    changes(store, some(3, all(0.75, corrected, 3000)));
+    changes(store, some(6, all(1.5, Quality::GOOD, 4000)));
+    changes(store, some(5, all(1.5, Quality::WITHDRAWN, 5000)));
+}
+
+#[test]
+fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
+    let (there, empty, partly) = (Dir::new("merge-there"), Dir::new("merge-empty"), Dir::new("merge-partly"));
+    let store = there.open();
+    with_a_past(&store);
+    let backup = there.0.join("backup.db");
+    store.backup(&backup, &mut |_| ()).expect("backed up");
+    let viewer = Viewer::Token { owner: "o".into(), scopes: vec![Scope::Read] };
+    let at_every_moment = |store: &Store| {
+        let view = |after_s: i64| {
+            let view = store.seen_by(&viewer).as_of(Timestamp::from_seconds(NOW - 86_400 + 500 * 60 + after_s)).expect("a view");
+            let d = view.datastream("d").expect("seen");
+            view.observations(&d, Interval::ALL, usize::MAX).expect("read")
+        };
+        (0..6).map(|step| view(step * 1000 + 500)).collect::<Vec<_>>()
+    };
+    let as_it_was = at_every_moment(&store);
+    store.close_blocking();
+    for into in [&empty, &partly] {
+        let store = into.open();
+        if into.0 == partly.0 {
+            // It heard the same devices for a while, and nothing of the corrections.
+            says(&store, (0..300).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
+        }
+        store.merge(&backup, "test", &mut |_| ()).expect("taken in");
+        assert_eq!(at_every_moment(&store), as_it_was);
+        let again = store.merge(&backup, "test", &mut |_| ()).expect("taken in again");
+        assert_eq!((again.accepted, again.revised, again.newer_here), (0, 0, 0), "twice is once");
+        // The device says it all once more: nothing of it comes back.
+        says(&store, (0..500).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
+        store.close_blocking();
+        assert_eq!(into.digest(), there.digest());
+    }
+}
