@@ -5,7 +5,7 @@ use crate::digest::hex;
 use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
-use crate::{Error, audit, ledger, outbox};
+use crate::{Error, audit, handmade, ledger, outbox};
 use model::{DatastreamId, Interval};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
@@ -57,6 +57,7 @@ impl Checked {
 /// # Errors
 /// [`Error::Foreign`], [`Error::Newer`], or [`Error::Io`] when it can't be opened at all; what is damaged in it is in the answer.
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, Error> {
+    let lacks_log = handmade::lacks_log(path);
     let (engine, faults) = Sqlite::snapshot(path)?;
     let engine: Arc<dyn Engine> = Arc::new(engine);
     let mut checked = Checked {
@@ -71,6 +72,9 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked,
     };
     for fault in faults {
         checked.found(format!("the database file: {fault}"));
+    }
+    if lacks_log && handmade::was_open(engine.as_ref()).unwrap_or(false) {
+        checked.found(handmade::WORDS.into());
     }
     if let Err(cause) = contents(&engine, &mut checked, progress) {
         checked.found(cause.to_string());

@@ -18,6 +18,7 @@ mod disk;
 pub mod engine;
 mod error;
 mod gaps;
+mod handmade;
 mod health;
 mod history;
 mod influx;

@@ -3,6 +3,7 @@
 use crate::access::{self, NewToken, Tokens};
 use crate::chunk::{Chunks, Recovered};
 use crate::engine::{Change, Engine, Memory, Sqlite, Table};
+use crate::handmade;
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
@@ -77,12 +78,19 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
             Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
         }
-        let engine = match Sqlite::open(&dir.join("store.db")) {
+        let path = dir.join("store.db");
+        // The lock is ours: nobody else has it open.
+        let lacks_log = handmade::expects_log(&path).unwrap_or(false) && handmade::has_no_log(&path);
+        let engine = match Sqlite::open(&path) {
             // On a full disk not even the index of the write-ahead log has room.
-            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&dir.join("store.db"))?,
+            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&path)?,
             opened => opened?,
         };
         let engine = Arc::new(engine);
+        if lacks_log && handmade::was_open(engine.as_ref())? {
+            tracing::error!(event = "copied_by_hand", path = %path.display(), "{}", handmade::WORDS);
+        }
+        handmade::mark(engine.as_ref())?;
         crate::disk::keep_ballast(dir);
         let store = Self::on(engine, settings, clock, Some(Place { dir: dir.to_owned(), _lock: lock }), abort)?;
         // What a kill left half deleted.
@@ -369,9 +377,16 @@ impl Store {
 
     /// As [`Store::close`], for threads that may block.
     pub fn close_blocking(&self) {
+        if self.inner.place.is_some() {
+            let _ = self.ask(|answer| Work::Documents(vec![handmade::unmark()], answer));
+        }
         let _ = self.ask(Work::Stop);
         if let Some(writer) = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
+            // Then all of it is in one file, for those who copy that one.
+            if self.inner.place.is_some() {
+                let _ = self.inner.shared.engine.settle();
+            }
         }
     }
 
