@@ -8,12 +8,14 @@ mod ledger;
 mod levels;
 #[cfg(test)]
 mod tests;
+mod thin;
 
 pub use bucket::{Bucket, BucketRow};
 pub use increments::Increase;
 pub use latest::{Latest, StationSummary};
 pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};
+pub use thin::Thinned;
 
 use crate::Error;
 use crate::chunk::Point;
@@ -196,21 +198,23 @@ impl View {
         let gaps = found.into_iter().filter(|gap| gap.to >= interval.from && gap.from <= self.now());
         Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())
     }
-    /// Count of observations and the extent of their phenomenon times, both ends included.
-    #[must_use]
-    pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> {
-        let id = self.gate(datastream)?;
-        if self.looks_back() {
-            let (mut count, mut ends) = (0, None);
-            let looked = self.visit(id, Interval::ALL, |point| {
-                count += 1;
-                ends = Some((ends.map_or(point.at, |(first, _)| first), point.at));
+    /// Count of observations and the extent of their phenomenon times, both ends included; kept, so that it costs nothing, but for a
+    /// moment that is looked back at, for which all of them are read.
+    ///
+    /// # Errors
+    /// As [`View::observations`]: a part would pass for the whole.
+    pub fn extent(&self, datastream: &Datastream) -> Result<Option<(u64, Timestamp, Timestamp)>, Error> {
+        let Some(id) = self.gate(datastream) else { return Ok(None) };
+        let extent = if self.looks_back() {
+            let mut extent: Option<(u64, i64, i64)> = None;
+            self.visit(id, Interval::ALL, |point| {
+                extent = Some(extent.map_or((1, point.at, point.at), |(count, first, _)| (count + 1, first, point.at)));
                 ControlFlow::Continue(())
-            });
-            let (first, last) = ends.filter(|_| looked.is_ok())?;
-            return Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)));
-        }
-        let (count, first, last) = self.store.shared().chunks.extent(id)?;
-        Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)))
+            })?;
+            extent
+        } else {
+            self.store.shared().chunks.extent(id)
+        };
+        Ok(extent.map(|(count, first, last)| (count, Timestamp::from_micros(first), Timestamp::from_micros(last))))
     }
 }

@@ -50,7 +50,7 @@ pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refr
     let today = civil_day_around(view.now()).from;
     let last = view.dataset(&about.id);
     let goes_on = last.as_ref().filter(|last| last.basis == basis);
-    let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today);
+    let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today)?;
     if let Some(last) = goes_on {
         add_late(&mut dirty, store, &wanted, last.watermark, today, through)?;
     }
@@ -101,16 +101,16 @@ fn basis(job: &dyn Job, frames: &Frames) -> String {
 }
 
 /// Every day since `complete_to` that is over, from each datastream's first observation on.
-fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Dirty {
+fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Result<Dirty, Error> {
     let mut dirty = Dirty::new();
     for datastream in wanted {
-        if let Some((_, first, _)) = view.extent(datastream) {
+        if let Some((_, first, _)) = view.extent(datastream)? {
             for day in civil_days(Interval::new(first.max(complete_to), today)) {
                 dirty.entry(day.from).or_default().insert(datastream.id);
             }
         }
     }
-    dirty
+    Ok(dirty)
 }
 
 /// Days that are over and of which something came in a commit after `watermark`, up to `through`.
