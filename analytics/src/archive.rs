@@ -116,6 +116,7 @@ impl Archive {
                 continue;
             }
             telling(month);
+            self.store.will_archive(month);
             let whole = self.is_whole(month, archived.get(&month), &trimmed);
             match whole.and_then(|()| export(&self.store, &self.dir, &self.dir, month)) {
                 Ok(Some(staged)) => {

@@ -118,6 +118,10 @@ fn json<T: Serialize>(kind: &str, id: String, body: &T) -> Result<Change, Error>
     Ok(Change::PutDocument(Document { kind: kind.into(), id, body }))
 }
 
+pub(crate) fn restore_archived(engine: &dyn Engine) -> Result<BTreeSet<UtcMonth>, Error> {
+    Ok(engine.documents(MONTH)?.iter().filter_map(|document| UtcMonth::parse(&document.id)).collect())
+}
+
 impl Store {
     /// Every month that was put away, by month.
     ///
@@ -133,11 +137,19 @@ impl Store {
         Ok(found)
     }
 
+    /// What comes for this month from now on counts as late, whatever the clock says: its file is about to be written.
+    pub fn will_archive(&self, month: UtcMonth) {
+        self.shared().archived.write().unwrap_or_else(PoisonError::into_inner).insert(month);
+    }
+
     /// Remembers that a month's file was read back and is what the store says. Durable when it returns.
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub fn keep_archived(&self, archived: &Archived) -> Result<(), Error> {
+        if let Some(month) = UtcMonth::parse(&archived.month) {
+            self.will_archive(month);
+        }
         let change = json(MONTH, archived.month.clone(), archived)?;
         self.ask(|answer| Work::Documents(vec![change], answer))
     }

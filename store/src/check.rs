@@ -5,8 +5,8 @@ use crate::digest::hex;
 use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
-use crate::{Error, audit, handmade, ledger, outbox};
-use model::{DatastreamId, Interval};
+use crate::{Error, audit, explain, handmade, ledger, outbox};
+use model::{DatastreamId, Interval, Timestamp};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub struct Checked {
     /// Values that were replaced, and are kept.
     pub replaced: u64,
     pub bytes: u64,
+    /// The datastream with the greatest time, and that time.
+    pub newest: Option<(String, Timestamp)>,
     /// SHA-256 over every served observation, datastream by datastream: the same for two stores that serve the same, however they
     /// hold it.
     pub digest: String,
@@ -58,13 +60,14 @@ impl Checked {
 /// [`Error::Foreign`], [`Error::Newer`], or [`Error::Io`] when it can't be opened at all; what is damaged in it is in the answer.
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, Error> {
     let lacks_log = handmade::lacks_log(path);
-    let (engine, faults) = Sqlite::snapshot(path)?;
+    let (engine, faults) = Sqlite::snapshot(path).map_err(|cause| explain::of_file(path, cause))?;
     let engine: Arc<dyn Engine> = Arc::new(engine);
     let mut checked = Checked {
         commit: 0,
         datastreams: 0,
         observations: 0,
         replaced: 0,
+        newest: None,
         bytes: std::fs::metadata(path).map_or(0, |found| found.len()),
         digest: String::new(),
         damage: Vec::new(),
@@ -112,9 +115,10 @@ fn observations(chunks: &Chunks, registry: &Registry, checked: &mut Checked, pro
     let mut whole = Sha256::new();
     let of = registry.by_key.len() as u64;
     for ((key, id), done) in registry.by_key.iter().zip(1_u64..) {
-        let (mut one, mut count) = (Sha256::new(), 0_u64);
+        let (mut one, mut count, mut last) = (Sha256::new(), 0_u64, None);
         let looked = chunks.visit_of(*id, Interval::ALL, &Versions::Now, |point| {
             count += 1;
+            last = Some(Timestamp::from_micros(point.at));
             one.update(point.at.to_le_bytes());
             one.update(point.value.to_bits().to_le_bytes());
             one.update(point.quality.to_le_bytes());
@@ -123,6 +127,9 @@ fn observations(chunks: &Chunks, registry: &Registry, checked: &mut Checked, pro
         });
         if let Err(cause) = looked {
             checked.found(format!("datastream {key}: {cause}"));
+        }
+        if let Some(last) = last.filter(|last| checked.newest.as_ref().is_none_or(|(_, newest)| last > newest)) {
+            checked.newest = Some((key.to_string(), last));
         }
         if count > 0 {
             whole.update(format!("{key}\t{count}\t{}\n", hex(&one.finalize())));

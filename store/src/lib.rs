@@ -17,6 +17,7 @@ mod digest;
 mod disk;
 pub mod engine;
 mod error;
+mod explain;
 mod gaps;
 mod handmade;
 mod health;

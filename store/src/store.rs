@@ -3,7 +3,6 @@
 use crate::access::{self, NewToken, Tokens};
 use crate::chunk::{Chunks, Recovered};
 use crate::engine::{Change, Engine, Memory, Sqlite, Table};
-use crate::handmade;
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
@@ -12,8 +11,9 @@ use crate::outbox::{Outbox, OutboxRoom};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
+use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
-use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View};
+use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade};
 use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -83,9 +83,10 @@ impl Store {
         let lacks_log = handmade::expects_log(&path).unwrap_or(false) && handmade::has_no_log(&path);
         let engine = match Sqlite::open(&path) {
             // On a full disk not even the index of the write-ahead log has room.
-            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&path)?,
-            opened => opened?,
+            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&path),
+            opened => opened,
         };
+        let engine = engine.map_err(|cause| explain::of_file(&path, cause))?;
         let engine = Arc::new(engine);
         if lacks_log && handmade::was_open(engine.as_ref())? {
             tracing::error!(event = "copied_by_hand", path = %path.display(), "{}", handmade::WORDS);
@@ -136,6 +137,7 @@ impl Store {
         let edges = crate::cursor::restore(engine.as_ref())?;
         let silenced = crate::silence::restore(engine.as_ref())?;
         let trimmed = RwLock::new(crate::archive::restore_trimmed(engine.as_ref())?);
+        let archived = RwLock::new(crate::archive::restore_archived(engine.as_ref())?);
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
@@ -149,6 +151,7 @@ impl Store {
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
             trimmed,
+            archived,
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
@@ -345,9 +348,15 @@ impl Store {
     pub fn health(&self) -> Health {
         let shared = &self.inner.shared;
         let kept = shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let registry = self.registry();
+        let ids: Vec<DatastreamId> =
+            registry.datastreams().filter(|datastream| !datastream.retired).map(|datastream| datastream.id).collect();
+        let ahead = self.clock().now().plus_seconds(AHEAD_S);
+        let is_ahead = |last: &Option<Observation>| last.is_some_and(|last| last.phenomenon_time > ahead);
         Health {
             observations: shared.chunks.observations(),
-            datastreams: self.registry().datastreams().filter(|datastream| !datastream.retired).count() as u64,
+            datastreams: ids.len() as u64,
+            ahead: shared.chunks.last_of(&ids).iter().filter(|last| is_ahead(last)).count() as u64,
             disk_bytes: shared.engine.disk_bytes(),
             waiting: shared.waiting.load(Ordering::Relaxed),
             room: shared.engine.room(),

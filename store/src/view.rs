@@ -38,8 +38,8 @@ pub struct View {
     pub(crate) then: Option<Arc<Registry>>,
 }
 
-/// Nothing that is further ahead of its receipt than this is looked for.
-const AHEAD_S: i64 = 86_400;
+/// What lies further ahead of now than this was measured by a clock that was wrong: it is nobody's last value.
+pub(crate) const AHEAD_S: i64 = 3600;
 
 impl View {
     /// The store as this viewer saw it at an earlier moment, to the second: observations with the values and states, and stations with
@@ -90,17 +90,25 @@ impl View {
         Ok(found)
     }
     fn last_before(&self, id: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
-        let to = self.as_of.map_or(to, |as_of| to.min(as_of.plus_seconds(AHEAD_S)));
+        let to = to.min(self.now().plus_seconds(AHEAD_S));
         let points = self.store.shared().chunks.last_before(id, to.micros(), limit, self.as_of)?;
         let here = points.into_iter().map(|point| point.observation(id)).collect();
         self.last_beyond(id, to, limit, here)
     }
     /// The last of each, in their order.
     fn last_of(&self, ids: &[DatastreamId]) -> Result<Vec<Option<Observation>>, Error> {
-        match self.as_of {
-            None => Ok(self.store.shared().chunks.last_of(ids)),
-            Some(_) => ids.iter().map(|id| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop())).collect(),
+        let before = |id: &DatastreamId| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop());
+        if self.looks_back() {
+            return ids.iter().map(before).collect();
         }
+        let ahead = self.now().plus_seconds(AHEAD_S);
+        let mut found = self.store.shared().chunks.last_of(ids);
+        for (last, id) in found.iter_mut().zip(ids) {
+            if last.is_some_and(|last| last.phenomenon_time > ahead) {
+                *last = before(id)?;
+            }
+        }
+        Ok(found)
     }
     #[must_use]
     pub fn viewer(&self) -> &Viewer {

@@ -49,7 +49,8 @@ pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refr
     let basis = basis(job, &frames);
     let today = civil_day_around(view.now()).from;
     let last = view.dataset(&about.id);
-    let goes_on = last.as_ref().filter(|last| last.basis == basis);
+    // One that is complete up to a day to come was made while the clock was ahead.
+    let goes_on = last.as_ref().filter(|last| last.basis == basis && last.complete_to <= today);
     let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today)?;
     if let Some(last) = goes_on {
         add_late(&mut dirty, store, &wanted, last.watermark, today, through)?;

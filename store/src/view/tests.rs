@@ -278,3 +278,26 @@ fn a_thinned_line_crosses_no_gap_at_any_number_of_columns() {
         assert_eq!(kept.iter().filter(|one| one.after_gap).count(), 2, "{columns}");
     }
 }
+
+#[test]
+fn a_value_of_a_clock_that_jumped_ten_years_is_nobodys_last_value() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    measure(&store, "open", "2026-11-23T04:00:00Z", &[1.5; 8]);
+    clock.0.store(at("2036-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
+    measure(&store, "open", "2036-11-23T05:45:00Z", &[1.8]);
+    clock.0.store(at("2026-11-23T06:10:00Z").seconds(), Ordering::Relaxed);
+    measure(&store, "open", "2026-11-23T06:00:00Z", &[2.1]);
+    let view = store.seen_by(&Viewer::Public);
+    let latest = view.latest().expect("read").remove(0);
+    assert_eq!(latest.observation.map(|last| (last.phenomenon_time, last.result)), Some((at("2026-11-23T06:00:00Z"), 2.1)));
+    assert_eq!((latest.state.level, latest.state.stale, latest.age_s), (Level::Over(1), false, Some(600)));
+    let row = view.levels().expect("read").remove(0);
+    assert_eq!(row.latest.observation, latest.observation);
+    let open = view.datastream("open").expect("seen");
+    let last = view.observations_before(&open, Timestamp::MAX, 1).expect("read");
+    assert_eq!(last.first().map(|one| one.result), Some(2.1));
+    assert_eq!(view.observations(&open, Interval::ALL, 99).expect("read").len(), 10, "it is kept, to be mended");
+    assert_eq!(store.health().ahead, 1);
+    clock.0.store(at("2036-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
+    assert_eq!(store.health().ahead, 0);
+}
