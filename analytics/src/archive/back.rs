@@ -1,7 +1,7 @@
 //! A month comes back from its file into the store.
 
 use super::Archive;
-use super::file::Reader;
+use super::file::{Reader, compare};
 use super::rows::{Kind, Row};
 use crate::Error;
 use model::{DatastreamId, Interval, Observation, Quality, Timestamp, UtcMonth};
@@ -17,6 +17,8 @@ const AT_ONCE: usize = 5000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BroughtBack {
     pub rows: u64,
+    /// With the checksum that the file carries; an older pescaia wrote none.
+    pub compared: bool,
     pub accepted: u64,
     pub there_already: u64,
     /// Where the store now holds what the file says, in the place of another value.
@@ -34,15 +36,16 @@ impl Archive {
     /// has by now stay, unless the file's came later. All of it is on disk when it returns.
     ///
     /// # Errors
-    /// [`Error::File`] when it is no file of a month, names a datastream that nobody knows, or is cut short or damaged; what was taken in
-    /// before that stays.
+    /// [`Error::File`] when it is no file of a month, names a datastream that nobody knows, or is cut short or damaged: nothing is taken in
+    /// before the file was read to its end and compared with the checksum that it carries.
     pub fn bring_back(&self, path: &Path, days: u32, telling: &mut dyn FnMut(u64, u64)) -> Result<BroughtBack, Error> {
         let wrong = |what: String| Error::File { path: path.display().to_string(), what };
+        let compared = compare(path, Kind::Observations)?;
         let mut reader = Reader::open(path, Kind::Observations)?;
         let registry = self.store.registry();
         let is_deleted = self.store.is_deleted()?;
         let mut replaced = replaced_beside(path)?;
-        let mut back = BroughtBack::default();
+        let mut back = BroughtBack { compared, ..BroughtBack::default() };
         let mut datastreams: BTreeMap<String, DatastreamId> = BTreeMap::new();
         let of = reader.len() as u64;
         loop {
@@ -145,6 +148,7 @@ fn replaced_beside(path: &Path) -> Result<ReplacedBy, Error> {
     if path.file_name().is_none_or(|name| name != "observations.parquet") || !beside.exists() {
         return Ok(found);
     }
+    compare(&beside, Kind::Replaced)?;
     let mut reader = Reader::open(&beside, Kind::Replaced)?;
     loop {
         let rows = reader.next()?;
