@@ -68,7 +68,7 @@ fn corrected(intake: &Intake, order: &CorrectOrder) -> Result<Vec<String>, Strin
         Uncorrected::Store(cause) => cause.to_string(),
     };
     if let Some(number) = order.undo {
-        return intake.undo(number, &order.who, &order.why).map(|done| lines(&done)).map_err(said);
+        return intake.undo(number, &order.who, &order.why).map(|done| undone(&done)).map_err(said);
     }
     let key = order.datastream.as_deref().unwrap_or_default();
     let registry = intake.store().registry();
@@ -99,13 +99,19 @@ fn corrected(intake: &Intake, order: &CorrectOrder) -> Result<Vec<String>, Strin
 }
 
 fn lines(done: &Corrected) -> Vec<String> {
+    told(done, |number| format!("this is change {number}, taken back by: pescaia correct --undo {number} --why …"))
+}
+
+/// What was taken back is not taken back once more: the correction is made again.
+fn undone(done: &Corrected) -> Vec<String> {
+    told(done, |number| format!("this is change {number}; to have the correction again, make it again"))
+}
+
+fn told(done: &Corrected, of: impl Fn(u64) -> String) -> Vec<String> {
     let mut lines: Vec<String> =
         done.examples.iter().map(|(at, before, after)| format!("  {}  {before} → {after}", local_time(*at, Lang::En))).collect();
     lines.push(match done.number {
-        Some(number) => format!(
-            "{} observations are revised; this is change {number}, taken back by: pescaia correct --undo {number} --why …",
-            done.changed
-        ),
+        Some(number) => format!("{} observations are revised; {}", done.changed, of(number)),
         None => format!("{} observations would be revised; nothing was changed", done.changed),
     });
     if done.left > 0 {
