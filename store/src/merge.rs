@@ -35,8 +35,14 @@ pub struct Merged {
     /// Times of the backup that were deleted here since, and stay so.
     pub deleted: u64,
     pub gaps: u64,
+    /// Changes of the network that the backup knew of, for those who look back.
+    pub former: u64,
+    /// Raw payloads.
+    pub payloads: u64,
     /// Refused messages of the backup, which stay in it.
     pub quarantined: u64,
+    /// Entries of its audit, which stay in it: each names the one before.
+    pub audited: u64,
 }
 
 /// A datastream of the backup.
@@ -80,7 +86,10 @@ impl Store {
             newer_here: 0,
             deleted: 0,
             gaps: 0,
+            former: self.take_over_former(engine.as_ref())?,
+            payloads: 0,
             quarantined: engine.range(Table::Quarantine, all, Order::Ascending, usize::MAX)?.len() as u64,
+            audited: engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?.len() as u64,
         };
         self.take_over_tokens(engine.as_ref())?;
         // What was deleted there stays deleted here too.
@@ -104,6 +113,7 @@ impl Store {
             let Some(datastream) = known else { continue };
             merged.gaps += self.take_over_gaps(engine.as_ref(), part, number(datastream.id, datastream.key.as_str())?)?;
         }
+        merged.payloads = self.take_over_payloads(engine.as_ref())?;
         self.commit_blocking(Batch { audit: vec![self.entry(&merged, backup, who)], ..Batch::default() })?;
         Ok(merged)
     }

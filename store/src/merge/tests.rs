@@ -132,3 +132,44 @@ fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
         assert_eq!(into.digest(), there.digest());
     }
 }
+
+#[test]
+fn what_the_network_was_before_and_raw_payloads_come_along_once() {
+    let (there, into) = (Dir::new("former-there"), Dir::new("former-into"));
+    let store = there.open();
+    let now = Timestamp::from_seconds(NOW);
+    let next = NETWORK.replace("period_s = 60", "period_s = 60\n[[datastream.threshold]]\nvalue = 2.5\nlabel = \"soglia\"");
+    store.apply(&load_embedded("n", &next, &[]).expect("a network")).expect("applied");
+    says(&store, vec![value(&store, 0, 1.5, Quality::GOOD, 1)]);
+    let payload = |second: i64| crate::Payload {
+        owner: "o".into(),
+        device: "probe".into(),
+        received_at: now.plus_seconds(second - 100),
+        port: Some(2),
+        heard_at: None,
+        bytes: second.to_le_bytes().to_vec(),
+    };
+    store.commit_blocking(Batch { payloads: (0..30).map(payload).collect(), ..Batch::default() }).expect("committed");
+    let backup = there.0.join("backup.db");
+    store.backup(&backup, &mut |_| ()).expect("backed up");
+    let held = |store: &Store| store.payloads(&"o".into(), &"probe".into(), Interval::ALL, 99).expect("read");
+    let sent = held(&store);
+    store.close_blocking();
+
+    // Another number, and a network that came before the backup did.
+    let store = Store::open(&into.0, Settings::default(), Arc::new(Fixed)).expect("open");
+    let first = NETWORK.replace("id = \"d\"", "id = \"c\"");
+    store.apply(&load_embedded("n", &first, &[]).expect("a network")).expect("applied");
+    let merged = store.merge(&backup, "test", &mut |_| ()).expect("taken in");
+    assert_eq!((merged.former, merged.payloads, merged.audited), (1, 30, 0));
+    assert!(sent.len() == 30 && held(&store) == sent);
+    let viewer = Viewer::Token { owner: "o".into(), scopes: vec![Scope::Read] };
+    let then = store.seen_by(&viewer).as_of(now.plus_seconds(-1)).expect("then");
+    let d = then.datastream("d").expect("known then");
+    assert!(d.thresholds.is_empty() && d.id == store.registry().datastream_by_key("d").expect("here").id);
+    assert_eq!(then.observations(&d, Interval::ALL, 9).expect("read").len(), 1);
+    assert_eq!(store.seen_by(&viewer).datastream("d").expect("now").thresholds.len(), 1);
+    let again = store.merge(&backup, "test", &mut |_| ()).expect("again");
+    assert_eq!((again.former, again.payloads), (0, 0));
+    store.close_blocking();
+}

@@ -5,6 +5,7 @@ use super::networks::{Kept, documents, kept_document};
 use crate::engine::{Change, Document, Engine};
 use crate::network::{self, Document as NetworkDocument};
 use crate::registry::Registry;
+use crate::writer::Work;
 use crate::{Error, View};
 use model::{Datastream, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,42 @@ pub struct Revision {
 }
 
 impl Store {
+    /// Takes over what the network of another store was before each of its changes, as far as they lie before the first that is known
+    /// here: what came after is this store's own to tell. To be called once its entries are known. How many changes came in.
+    pub(crate) fn take_over_former(&self, other: &dyn Engine) -> Result<u64, Error> {
+        let history = &self.inner.networks.history;
+        let ours = history.changes();
+        let begins = ours.first().map_or(i64::MAX, |first| first.until_us);
+        let numbers: BTreeMap<String, Option<u32>> = documents(self.inner.shared.engine.as_ref())?
+            .into_iter()
+            .map(|document| (key(document.kind, &document.id), document.number))
+            .collect();
+        let mut put = Vec::new();
+        let mut taken = Vec::new();
+        for former in History::restore(other)?.changes().iter().filter(|former| former.until_us < begins) {
+            // Numbers are each store's own.
+            let here = |(key, entry): (&String, &Option<Kept>)| {
+                let number = numbers.get(key)?;
+                Some((key.clone(), entry.as_ref().map(|kept| Kept { number: *number, ..kept.clone() })))
+            };
+            let entries = former.entries.iter().filter_map(here).collect();
+            let former = Former { until_us: former.until_us, reason: former.reason.clone(), entries };
+            let body = serde_json::to_string(&former).map_err(|cause| Error::Damaged { what: cause.to_string() })?;
+            put.push(Change::PutDocument(Document { kind: KIND.into(), id: format!("{:020}", former.until_us), body }));
+            taken.push(Arc::new(former));
+        }
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        self.ask(|answer| Work::Documents(put, answer))?;
+        let count = taken.len() as u64;
+        let mut changes = history.changes.write().unwrap_or_else(PoisonError::into_inner);
+        changes.splice(0..0, taken);
+        drop(changes);
+        history.built.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(count)
+    }
+
     /// What stood in the field at the end of a second. Where nothing was kept of that time (a store from before revisions were), the first
     /// description that is known.
     ///
