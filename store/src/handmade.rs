@@ -33,7 +33,7 @@ pub(crate) fn mark(engine: &dyn Engine) -> Result<(), Error> {
 
 /// What takes the mark away.
 pub(crate) fn unmark() -> Change {
-    Change::DeleteDocument { kind: KIND.into(), id: KIND.into() }
+    Change::DeleteDocument { kind: KIND, id: KIND.into() }
 }
 
 /// Whether the file at `path` expects a log beside it that is not there. To be asked before it is opened, which may make one.

@@ -1,7 +1,7 @@
 //! What a device said that is in no datastream: raw payloads, and messages in the quarantine. Those of a meter speak of a person.
 
 use super::{Deletion, Tombstone};
-use crate::engine::{Change, Order, Span, Table};
+use crate::engine::{Change, Order, Row, Span, Table};
 use crate::writer::Work;
 use crate::{Batch, Error, Replayed, Store, Wanted};
 use model::{DeviceId, Interval, OwnerId, Scope, Timestamp, Viewer};
@@ -93,7 +93,7 @@ impl Store {
         let came_by = Timestamp::from_seconds(by_s.saturating_add(1));
         let until = Interval { from: interval.from, to: interval.to.min(came_by) };
         self.each_payload(subject, until, &mut |rows| {
-            let delete = |(part, at): &(i64, i64)| Change::Delete { table: Table::Payload, part: *part, at: *at };
+            let delete = |row: &Row| Change::Delete { table: Table::Payload, part: row.part, at: row.at };
             let changes = rows.iter().map(delete).collect();
             self.ask(|answer| Work::Documents(changes, answer))
         })?;
@@ -105,13 +105,8 @@ impl Store {
         Ok(())
     }
 
-    /// Part and place of each raw payload of an interval, a thousand at a time.
-    fn each_payload(
-        &self,
-        subject: &Subject,
-        interval: Interval,
-        each: &mut dyn FnMut(&[(i64, i64)]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// The raw payloads of an interval, a thousand at a time.
+    fn each_payload(&self, subject: &Subject, interval: Interval, each: &mut dyn FnMut(&[Row]) -> Result<(), Error>) -> Result<(), Error> {
         let number = self.shared().book.read().unwrap_or_else(PoisonError::into_inner).number(&subject.owner, &subject.device);
         let Some(part) = number.map(i64::from).filter(|_| !interval.is_empty()) else { return Ok(()) };
         let mut span = Span { part, from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
@@ -119,7 +114,7 @@ impl Store {
             let rows = self.shared().engine.range(Table::Payload, span, Order::Ascending, AT_ONCE)?;
             let Some(last) = rows.last() else { return Ok(()) };
             span.from = last.at.saturating_add(1);
-            each(&rows.iter().map(|row| (row.part, row.at)).collect::<Vec<_>>())?;
+            each(&rows)?;
         }
     }
 
