@@ -5,7 +5,7 @@ use crate::digest::hex;
 use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
-use crate::{Error, audit, explain, handmade, ledger, outbox};
+use crate::{Error, audit, explain, handmade, ledger, outbox, published};
 use model::{DatastreamId, Interval, Timestamp};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
@@ -101,6 +101,9 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     chunks(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
     if let Err(cause) = audit::entries(engine.as_ref()) {
+        checked.found(cause.to_string());
+    }
+    for cause in published::damage(engine.as_ref())? {
         checked.found(cause.to_string());
     }
     each_row(engine.as_ref(), Table::Outbox, 0, |row| {
