@@ -58,17 +58,17 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
     let interval = Interval::new(instant(&order.from, Timestamp::MIN)?, instant(&order.to, Timestamp::MAX)?);
     let failed = |cause: store::Error| cause.to_string();
     let registry = store.registry();
+    let mut lines = Vec::new();
     let keys: Vec<String> = match (&order.datastream, &order.device, &order.owner) {
         (Some(key), ..) => vec![key.clone()],
         (None, Some(device), Some(owner)) => {
-            let found = registry.devices().find(|one| one.id.as_str() == device && one.owner.as_str() == owner);
-            let known = found.ok_or_else(|| format!("the owner {owner} has no device {device}"))?;
-            let fed = known.feeds.iter().filter_map(|feed| registry.datastream(feed.datastream));
-            fed.map(|datastream| datastream.key.to_string()).collect()
+            let subject = Subject { owner: owner.as_str().into(), device: device.as_str().into() };
+            let (meant, others) = of_subject(store, &subject)?;
+            lines.extend(others);
+            meant
         }
         _ => return Err("name a datastream, or --device with --owner".into()),
     };
-    let mut lines = Vec::new();
     for key in &keys {
         let Some(datastream) = registry.datastream_by_key(key) else {
             let known = registry.datastreams().map(|datastream| datastream.key.as_str());
@@ -100,6 +100,31 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
         false => "nothing was changed; add --yes to do it".into(),
     });
     Ok(lines)
+}
+
+/// What a device feeds or fed; what another feeds by now is only told, for it may be somebody else's. A meter that was taken out of the
+/// network is still known.
+fn of_subject(store: &Store, subject: &Subject) -> Result<(Vec<String>, Vec<String>), String> {
+    let failed = |cause: store::Error| cause.to_string();
+    let Subject { owner, device } = subject;
+    let fed = store.ever_fed_by(subject).map_err(failed)?;
+    let erased = store.count_of(subject, Interval::ALL).map_err(failed)?;
+    let registry = store.registry();
+    let is_known = registry.devices().any(|one| one.id == *device && one.owner == *owner);
+    if fed.is_empty() && erased == Erased::default() && !is_known {
+        return Err(format!("the owner {owner} has, and had, no device {device}"));
+    }
+    let (mut meant, mut others) = (Vec::new(), Vec::new());
+    for key in fed.into_iter().filter(|key| registry.datastream_by_key(key).is_some()) {
+        let id = registry.datastream_by_key(&key).map(|known| known.id);
+        let feeds_it = |other: &&std::sync::Arc<model::Device>| other.feeds.iter().any(|feed| Some(feed.datastream) == id);
+        match registry.devices().find(feeds_it).filter(|now| now.id != *device || now.owner != *owner) {
+            None => meant.push(key),
+            Some(now) => others
+                .push(format!("{key}: fed by {device} before and by {} now, so it is left; delete it by its id if it is meant", now.id)),
+        }
+    }
+    Ok((meant, others))
 }
 
 /// The list beside a backup.

@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod former;
 mod networks;
-pub use former::{Reason, Revision};
+pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub(crate) use networks::{KINDS, registry_of};
 

@@ -116,7 +116,9 @@ impl Archive {
             let (Some((first, _)), Some((last, _))) = (of_one.first(), of_one.last()) else { continue };
             let interval = Interval::new(first.phenomenon_time, last.phenomenon_time.plus_micros(1));
             let mut here = HashMap::new();
-            self.store.each_last(first.datastream, interval, |known| drop(here.insert(known.phenomenon_time, known)))?;
+            self.store.each_last(first.datastream, interval, |known| {
+                here.insert(known.phenomenon_time, known);
+            })?;
             for (one, before) in of_one {
                 let is_gone = one.quality == Quality::WITHDRAWN;
                 match here.get(&one.phenomenon_time) {

@@ -343,7 +343,7 @@ fn what_was_withdrawn_corrected_and_taken_back_goes_out_and_comes_back_with_all_
     let other = World::empty("versions-other", "");
     other.now("2026-12-10T14:00:00Z");
     let imported = other.archive.import_all(&to, 30, &|_| ()).expect("imported");
-    assert_eq!((imported.equal, imported.different.as_slice()), (3, &[][..]), "{imported:?}");
+    assert_eq!((imported.equal, imported.different.as_slice()), (4, &[][..]), "{imported:?}");
     assert_eq!(other.served("a-level", Interval::ALL), served);
 
     // A month that lies only in its file comes back the same, and what was withdrawn is not believed when it is sent again.
@@ -351,10 +351,11 @@ fn what_was_withdrawn_corrected_and_taken_back_goes_out_and_comes_back_with_all_
     world.keep();
     assert!(world.served("a-level", month("2026-10").interval()).is_empty());
     world.archive.bring_back(&world.file("2026-10"), 30, &mut |_, _| ()).expect("back");
-    assert_eq!(world.served("a-level", Interval::ALL), served);
+    let served: Vec<_> = served.into_iter().filter(|one| month("2026-10").interval().contains(one.phenomenon_time)).collect();
+    assert_eq!(world.served("a-level", month("2026-10").interval()), served);
     let again = october.iter().map(|one| Observation { received_at: world.clock.now(), ..*one }).collect();
     world.store.commit_blocking(Batch { observations: again, ..Batch::default() }).expect("committed");
-    assert_eq!(world.served("a-level", Interval::ALL), served);
+    assert_eq!(world.served("a-level", month("2026-10").interval()), served);
 }
 
 #[test]
@@ -362,7 +363,12 @@ fn a_flipped_bit_never_makes_another_number() {
     let world = World::new("flipped");
     world.keep();
     let whole = std::fs::read(world.file("2026-10")).expect("bytes");
-    let rows = world.in_file(&world.file("2026-10"), "a-level");
+    // Arrivals are kept to the second.
+    let rows = |path: &Path| -> Vec<_> {
+        let rows = world.in_file(path, "a-level").into_iter();
+        rows.map(|(time, bits, received, quality)| (time, bits, received.seconds(), quality)).collect()
+    };
+    let written = rows(&world.file("2026-10"));
     let path = world.dir.join("flipped.parquet");
     let mut refused = 0;
     for place in (0..whole.len()).step_by(19) {
@@ -371,7 +377,8 @@ fn a_flipped_bit_never_makes_another_number() {
         std::fs::write(&path, &bytes).expect("written");
         match compare(&path, Kind::Observations) {
             Err(_) => refused += 1,
-            Ok(compared) => assert!(!compared || world.in_file(&path, "a-level") == rows, "byte {place}"),
+            // Where the checksum itself is gone, what is flipped is not the rows.
+            Ok(_) => assert!(rows(&path) == written, "byte {place}"),
         }
     }
     assert!(refused > whole.len() / 19 / 2, "{refused}");
@@ -381,7 +388,7 @@ fn a_flipped_bit_never_makes_another_number() {
     world.apply(&NETWORK.replace("name = \"O\"", "name = \"O\"\nkeep_months = 1"));
     world.keep();
     let said = world.archive.bring_back(&path, 30, &mut |_, _| ()).expect_err("damaged").to_string();
-    assert!(said.contains("flipped.parquet") && said.contains("take it from a backup"), "{said}");
+    assert!(said.contains("flipped.parquet") && said.contains("from a backup"), "{said}");
     assert!(world.served("a-level", month("2026-10").interval()).is_empty(), "nothing of it was taken in");
 }
 

@@ -6,10 +6,10 @@ use crate::engine::{Change, Document, Engine};
 use crate::network::{self, Document as NetworkDocument};
 use crate::registry::Registry;
 use crate::writer::Work;
-use crate::{Error, View};
+use crate::{Error, Subject, View};
 use model::{Datastream, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// One change of the network; its id grows with time.
@@ -96,8 +96,29 @@ impl History {
     }
 }
 
+/// What an entry of the network names as a datastream, wherever in it.
+fn datastreams_in(entry: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match entry {
+        serde_json::Value::Object(fields) => {
+            found.extend(fields.get("datastream").and_then(|name| name.as_str()).map(str::to_owned));
+            fields.values().for_each(|value| datastreams_in(value, found));
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| datastreams_in(value, found)),
+        _ => {}
+    }
+}
+
 /// A change that is in a commit.
 pub(super) struct PutFormer(Former);
+
+/// One application of a network that changed something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkChange {
+    pub at: Timestamp,
+    pub reason: Reason,
+    /// What was changed or added, e.g. `datastream empoli-level`.
+    pub entries: Vec<String>,
+}
 
 /// One revision of a description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +171,41 @@ impl Store {
         drop(changes);
         history.built.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(count)
+    }
+
+    /// Ids of the datastreams that a device feeds or ever fed, as far as is known; also of one that is retired.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn ever_fed_by(&self, subject: &Subject) -> Result<BTreeSet<String>, Error> {
+        let device = key("device", &format!("{}/{}", subject.owner, subject.device));
+        let feed = key("feed", &format!("{}/{}/", subject.owner, subject.device));
+        let is_its = |key: &str| key == device || key.starts_with(&feed);
+        let mut found = BTreeSet::new();
+        let mut look = |body: &str| {
+            if let Ok(entry) = serde_json::from_str(body) {
+                datastreams_in(&entry, &mut found);
+            }
+        };
+        for document in documents(self.inner.shared.engine.as_ref())?.iter().filter(|one| is_its(&key(one.kind, &one.id))) {
+            look(&document.body);
+        }
+        for former in self.inner.networks.history.changes() {
+            let entries = former.entries.iter().filter(|(key, _)| is_its(key));
+            entries.filter_map(|(_, entry)| entry.as_ref()).for_each(|kept| look(&kept.body));
+        }
+        Ok(found)
+    }
+
+    /// Every change of the network that is known, the oldest first; the first network of all is none.
+    #[must_use]
+    pub fn network_changes(&self) -> Vec<NetworkChange> {
+        let change = |former: &Arc<Former>| NetworkChange {
+            at: Timestamp::from_micros(former.until_us),
+            reason: former.reason.clone(),
+            entries: former.entries.keys().cloned().collect(),
+        };
+        self.inner.networks.history.changes().iter().map(change).collect()
     }
 
     /// What stood in the field at the end of a second. Where nothing was kept of that time (a store from before revisions were), the first
