@@ -22,7 +22,7 @@ const BOTTOM: f64 = 34.0;
 
 /// Columns of pixels that a chart has for values: into so many parts is thinned what it draws.
 pub(crate) const COLUMNS: u32 = 720;
-/// A gap that is narrower can't be told from a column: the line is broken there and nothing hatched.
+/// A gap that is narrower than a column can't be seen: there the line goes on, and nothing is hatched.
 const NARROW: f64 = 1.3;
 
 /// For which screen: the same chart is made for both, and the style sheet shows one.
@@ -225,12 +225,14 @@ impl Chart<'_> {
 
     fn line(&self, out: &mut String, scale: &Scale) {
         let mut path = String::new();
+        let x_of = |point: &Thinned| scale.x(point.observation.phenomenon_time);
+        let parts = |before: &Thinned, next: &Thinned| next.after_gap && x_of(next) - x_of(before) >= NARROW;
+        let mut before: Option<&Thinned> = None;
         for (place, point) in self.points.iter().enumerate() {
-            let (x, y) = (scale.x(point.observation.phenomenon_time), scale.y(point.observation.result));
-            let starts = place == 0 || point.after_gap;
-            let _ = write!(path, "{}{x:.1} {y:.1}", if starts { "M" } else { "L" });
+            let starts = before.replace(point).is_none_or(|before| parts(before, point));
+            let _ = write!(path, "{}{:.1} {:.1}", if starts { "M" } else { "L" }, x_of(point), scale.y(point.observation.result));
             // One alone is a dot.
-            if starts && self.points.get(place + 1).is_none_or(|next| next.after_gap) {
+            if starts && self.points.get(place + 1).is_none_or(|next| parts(point, next)) {
                 path.push_str("h0");
             }
         }
@@ -339,6 +341,16 @@ mod tests {
         let drawn = svg(&points, "x");
         assert_eq!((path(&drawn).matches('M').count(), path(&drawn).matches("h0").count()), (3, 1));
         assert_eq!(drawn.matches("class=\"gap\"").count(), 2);
+    }
+
+    #[test]
+    fn a_gap_that_is_narrower_than_a_column_does_not_tear_the_line() {
+        let mut points: Vec<Thinned> = (0..4).map(|minute| point(minute, 1.0)).collect();
+        points[2].observation.phenomenon_time = points[1].observation.phenomenon_time.plus_seconds(5);
+        points[2].after_gap = true;
+        let drawn = svg(&points, "x");
+        assert_eq!(path(&drawn).matches('M').count(), 1);
+        assert_eq!(drawn.matches("class=\"gap\"").count(), 1, "only what is after the last");
     }
 
     #[test]
