@@ -325,7 +325,8 @@ fn what_was_withdrawn_corrected_and_taken_back_goes_out_and_comes_back_with_all_
     let october = world.served("a-level", month("2026-10").interval());
     let corrected = Quality::GOOD.with(QualityTest::Corrected, Flag::Good);
     let same = |value: f64| value;
-    let steps: [(usize, Quality, fn(f64) -> f64); 5] = [
+    type Change = fn(f64) -> f64;
+    let steps: [(usize, Quality, Change); 5] = [
         (2, Quality::WITHDRAWN, same),
         (4, Quality::GOOD, same),
         (3, corrected, |value| value / 2.0),
