@@ -132,12 +132,16 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
                     "{} observations taken in, {} revised by later values of the backup, {} there already, {} with a later value here that stays, {} deleted here since; {} gaps",
                     merged.accepted, merged.revised, merged.there_already, merged.newer_here, merged.deleted, merged.gaps
                 ));
-                if merged.quarantined > 0 {
+                if merged.former > 0 || merged.payloads > 0 {
                     lines.push(format!(
-                        "{} refused messages stay in the backup: restore it into a directory of its own to read or replay them",
-                        merged.quarantined
+                        "{} earlier changes of the network, for those who look back; {} raw payloads",
+                        merged.former, merged.payloads
                     ));
                 }
+                lines.push(format!(
+                    "not taken in, and still in the backup: {} refused messages, {} entries of its audit, and its ledger; to read or replay them, restore it into a directory of its own",
+                    merged.quarantined, merged.audited
+                ));
                 Answer::Lines(lines)
             }
             Err(cause) => Answer::Wrong(vec![cause.to_string()]),

@@ -83,7 +83,7 @@ pub(crate) enum Command {
         #[arg(required_unless_present = "all")]
         datastream: Option<String>,
         /// Everything into a new directory: a Parquet file for each month, and pescaia.json; the latter holds hashes of passwords
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["datastream", "from", "to", "italian", "out"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["datastream", "from", "to", "as_of", "italian", "out"])]
         all: Option<PathBuf>,
         /// RFC 3339 with an offset, included; from the first one when left out
         #[arg(long)]
@@ -91,6 +91,9 @@ pub(crate) enum Command {
         /// RFC 3339 with an offset, excluded; to the last one when left out
         #[arg(long)]
         to: Option<String>,
+        /// As it was served at this moment, whatever was revised or received since; RFC 3339 with an offset
+        #[arg(long)]
+        as_of: Option<String>,
         /// Semicolons and decimal commas, for Italian spreadsheets
         #[arg(long)]
         italian: bool,

@@ -5,8 +5,9 @@ use crate::quarantine::micros;
 use ingest::correct::{Corrected, Correction, Uncorrected};
 use ingest::pipeline::Intake;
 use ingest::replay::Mode;
-use model::{Interval, Lang, Timestamp, local_time};
+use model::{Flag, Interval, Lang, Timestamp, local_time};
 use serde::{Deserialize, Serialize};
+use store::AuditEntry;
 
 /// What is corrected, or which correction is taken back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
@@ -29,6 +30,10 @@ pub(crate) struct CorrectOrder {
     #[arg(long, allow_hyphen_values = true)]
     #[serde(default)]
     pub(crate) shift: Option<String>,
+    /// What you hold of the values, whatever the tests say: good, suspect or fail
+    #[arg(long)]
+    #[serde(default)]
+    pub(crate) quality: Option<String>,
     /// Takes this correction back
     #[arg(long)]
     pub(crate) undo: Option<u64>,
@@ -68,7 +73,7 @@ fn corrected(intake: &Intake, order: &CorrectOrder) -> Result<Vec<String>, Strin
         Uncorrected::Store(cause) => cause.to_string(),
     };
     if let Some(number) = order.undo {
-        return intake.undo(number, &order.who, &order.why).map(|done| lines(&done)).map_err(said);
+        return intake.undo(number, &order.who, &order.why).map(|done| undone(&done)).map_err(said);
     }
     let key = order.datastream.as_deref().unwrap_or_default();
     let registry = intake.store().registry();
@@ -92,20 +97,36 @@ fn corrected(intake: &Intake, order: &CorrectOrder) -> Result<Vec<String>, Strin
                 / 1_000_000
         }
     };
-    let correction =
-        Correction { interval, factor: order.factor, offset: order.offset, shift_s, who: order.who.clone(), why: order.why.clone() };
+    let flag = order.quality.as_deref().map(flag_of).transpose()?;
+    let (factor, offset) = (order.factor, order.offset);
+    let correction = Correction { interval, factor, offset, shift_s, flag, who: order.who.clone(), why: order.why.clone() };
     let mode = if order.dry_run { Mode::DryRun } else { Mode::Write };
     intake.correct(datastream, &correction, mode).map(|done| lines(&done)).map_err(said)
 }
 
+fn flag_of(word: &str) -> Result<Flag, String> {
+    match word {
+        "good" | "1" => Ok(Flag::Good),
+        "suspect" | "3" => Ok(Flag::Suspect),
+        "fail" | "4" => Ok(Flag::Fail),
+        _ => Err(format!("--quality {word} can't be; it may be good, suspect or fail")),
+    }
+}
+
 fn lines(done: &Corrected) -> Vec<String> {
+    told(done, |number| format!("this is change {number}, taken back by: pescaia correct --undo {number} --why …"))
+}
+
+/// What was taken back is not taken back once more: the correction is made again.
+fn undone(done: &Corrected) -> Vec<String> {
+    told(done, |number| format!("this is change {number}; to have the correction again, make it again"))
+}
+
+fn told(done: &Corrected, of: impl Fn(u64) -> String) -> Vec<String> {
     let mut lines: Vec<String> =
         done.examples.iter().map(|(at, before, after)| format!("  {}  {before} → {after}", local_time(*at, Lang::En))).collect();
     lines.push(match done.number {
-        Some(number) => format!(
-            "{} observations are revised; this is change {number}, taken back by: pescaia correct --undo {number} --why …",
-            done.changed
-        ),
+        Some(number) => format!("{} observations are revised; {}", done.changed, of(number)),
         None => format!("{} observations would be revised; nothing was changed", done.changed),
     });
     if done.left > 0 {
@@ -114,29 +135,35 @@ fn lines(done: &Corrected) -> Vec<String> {
     lines
 }
 
+/// Entries of a change of the network that are named; the others are counted.
+const NAMED: usize = 5;
+
+/// What people changed of values, with its number, and of the network, in the order of time.
 pub(crate) fn audit(intake: &Intake) -> Answer {
-    match intake.store().audit() {
-        Ok(entries) if entries.is_empty() => Answer::Lines(vec!["nobody has changed anything".into()]),
-        Ok(entries) => Answer::Lines(
-            entries
-                .iter()
-                .map(|entry| {
-                    format!(
-                        "{}  {}  {}  {} {} from {} to {}: {} ({} observations); {}",
-                        entry.number,
-                        entry.at,
-                        entry.who,
-                        entry.what,
-                        entry.datastream,
-                        entry.from,
-                        entry.to,
-                        entry.change,
-                        entry.count,
-                        entry.why
-                    )
-                })
-                .collect(),
-        ),
-        Err(cause) => Answer::Wrong(vec![cause.to_string()]),
+    let entries = match intake.store().audit() {
+        Ok(entries) => entries,
+        Err(cause) => return Answer::Wrong(vec![cause.to_string()]),
+    };
+    let of_values = entries.iter().map(|entry| {
+        let AuditEntry { number, at, who, what, datastream, from, to, change, count, why, .. } = entry;
+        let when = Timestamp::parse(at).unwrap_or(Timestamp::MIN);
+        (when, format!("{number}  {at}  {who}  {what} {datastream} from {from} to {to}: {change} ({count} observations); {why}"))
+    });
+    let changes = intake.store().network_changes();
+    let of_network = changes.iter().map(|change| {
+        let mut named: Vec<&str> = change.entries.iter().take(NAMED).map(String::as_str).collect();
+        let more = format!("{} more", change.entries.len().saturating_sub(NAMED));
+        if change.entries.len() > NAMED {
+            named.push(&more);
+        }
+        let (at, who, why) = (change.at, &change.reason.who, &change.reason.why);
+        let line = format!("-  {at}  {who}  network: {}; {}", named.join(", "), if why.is_empty() { "nobody said why" } else { why });
+        (at, line)
+    });
+    let mut lines: Vec<(Timestamp, String)> = of_values.chain(of_network).collect();
+    lines.sort_by_key(|(at, _)| *at);
+    match lines.is_empty() {
+        true => Answer::Lines(vec!["nobody has changed anything".into()]),
+        false => Answer::Lines(lines.into_iter().map(|(_, line)| line).collect()),
     }
 }

@@ -7,7 +7,7 @@ use model::{Interval, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use store::{Store, Subject, Tombstone};
+use store::{Erased, Store, Subject, Tombstone};
 
 /// What is deleted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
@@ -58,17 +58,17 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
     let interval = Interval::new(instant(&order.from, Timestamp::MIN)?, instant(&order.to, Timestamp::MAX)?);
     let failed = |cause: store::Error| cause.to_string();
     let registry = store.registry();
+    let mut lines = Vec::new();
     let keys: Vec<String> = match (&order.datastream, &order.device, &order.owner) {
         (Some(key), ..) => vec![key.clone()],
         (None, Some(device), Some(owner)) => {
-            let found = registry.devices().find(|one| one.id.as_str() == device && one.owner.as_str() == owner);
-            let known = found.ok_or_else(|| format!("the owner {owner} has no device {device}"))?;
-            let fed = known.feeds.iter().filter_map(|feed| registry.datastream(feed.datastream));
-            fed.map(|datastream| datastream.key.to_string()).collect()
+            let subject = Subject { owner: owner.as_str().into(), device: device.as_str().into() };
+            let (meant, others) = of_subject(store, &subject)?;
+            lines.extend(others);
+            meant
         }
         _ => return Err("name a datastream, or --device with --owner".into()),
     };
-    let mut lines = Vec::new();
     for key in &keys {
         let Some(datastream) = registry.datastream_by_key(key) else {
             let known = registry.datastreams().map(|datastream| datastream.key.as_str());
@@ -82,10 +82,16 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
             format!("{key}: {} observations would be deleted for good", store.count_in(datastream.id, interval).map_err(failed)?)
         });
     }
-    if let (Some(device), Some(owner), true) = (&order.device, &order.owner, order.yes) {
+    if let (Some(device), Some(owner)) = (&order.device, &order.owner) {
         let subject = Subject { owner: owner.as_str().into(), device: device.as_str().into() };
-        let (payloads, messages) = store.delete_subject(&subject).map_err(failed)?;
-        lines.push(format!("{device}: {payloads} raw payloads and {messages} messages in the quarantine are deleted"));
+        let (erased, goes) = if order.yes {
+            (store.delete_subject(&subject, interval, &order.who, &order.why).map_err(failed)?, "are deleted")
+        } else {
+            (store.count_of(&subject, interval).map_err(failed)?, "would be deleted for good")
+        };
+        let Erased { payloads, messages } = erased;
+        let when = if order.from.is_some() || order.to.is_some() { " that came in that time" } else { "" };
+        lines.push(format!("{device}: {payloads} raw payloads and {messages} messages in the quarantine{when} {goes}"));
     }
     lines.push(match order.yes {
         true => "what is derived from them is made again; older backups still hold them, and a restore deletes them again where\n\
@@ -94,6 +100,31 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
         false => "nothing was changed; add --yes to do it".into(),
     });
     Ok(lines)
+}
+
+/// What a device feeds or fed; what another feeds by now is only told, for it may be somebody else's. A meter that was taken out of the
+/// network is still known.
+fn of_subject(store: &Store, subject: &Subject) -> Result<(Vec<String>, Vec<String>), String> {
+    let failed = |cause: store::Error| cause.to_string();
+    let Subject { owner, device } = subject;
+    let fed = store.ever_fed_by(subject).map_err(failed)?;
+    let erased = store.count_of(subject, Interval::ALL).map_err(failed)?;
+    let registry = store.registry();
+    let is_known = registry.devices().any(|one| one.id == *device && one.owner == *owner);
+    if fed.is_empty() && erased == Erased::default() && !is_known {
+        return Err(format!("the owner {owner} has, and had, no device {device}"));
+    }
+    let (mut meant, mut others) = (Vec::new(), Vec::new());
+    for key in fed.into_iter().filter(|key| registry.datastream_by_key(key).is_some()) {
+        let id = registry.datastream_by_key(&key).map(|known| known.id);
+        let feeds_it = |other: &&std::sync::Arc<model::Device>| other.feeds.iter().any(|feed| Some(feed.datastream) == id);
+        match registry.devices().find(feeds_it).filter(|now| now.id != *device || now.owner != *owner) {
+            None => meant.push(key),
+            Some(now) => others
+                .push(format!("{key}: fed by {device} before and by {} now, so it is left; delete it by its id if it is meant", now.id)),
+        }
+    }
+    Ok((meant, others))
 }
 
 /// The list beside a backup.

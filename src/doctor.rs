@@ -96,6 +96,13 @@ fn contents(findings: &mut Findings, dir: &Path) {
     match store::check(&path, &mut |_, _| ()) {
         Err(cause) => findings.fail(&format!("the store can't be read: {cause}")),
         Ok(found) => {
+            let now = SystemClock.now();
+            if let Some((key, at)) = found.newest.as_ref().filter(|(_, at)| *at > now.plus_seconds(3600)) {
+                findings.warn(&format!(
+                    "{key} holds a value of {at}, and the clock says {now}: the clock of this machine, or of the device, is or was wrong; \
+                     move it with pescaia correct --shift, or take it out with pescaia delete"
+                ));
+            }
             let held = format!(
                 "the store holds {} observations of {} datastreams and {} replaced values, up to commit {}",
                 found.observations, found.datastreams, found.replaced, found.commit

@@ -116,10 +116,18 @@ pub(crate) struct ExportOrder {
     pub(crate) from: Option<String>,
     pub(crate) to: Option<String>,
     pub(crate) italian: bool,
+    /// The moment that is looked back at.
+    #[serde(default)]
+    pub(crate) as_of: Option<String>,
 }
 
 /// Writes the CSV of a datastream; `Err` when it, or the interval, is not there.
 pub(crate) fn export(store: &Store, order: &ExportOrder, out: &mut dyn Write) -> anyhow::Result<()> {
+    let as_of = order.as_of.as_deref().map(model::Timestamp::parse).transpose()?;
+    let now = store.clock().now();
+    if let Some(ahead) = as_of.filter(|at| *at > now) {
+        anyhow::bail!("--as-of {ahead} lies ahead of now; leave it out for what is served now");
+    }
     let registry = store.registry();
     let Some(datastream) = registry.datastream_by_key(&order.datastream).cloned() else {
         let keys = registry.datastreams().map(|datastream| datastream.key.as_str());
@@ -130,6 +138,10 @@ pub(crate) fn export(store: &Store, order: &ExportOrder, out: &mut dyn Write) ->
     let interval = model::Interval::new(instant(&order.from, model::Timestamp::MIN)?, instant(&order.to, model::Timestamp::MAX)?);
     // Whoever may open the data directory may see what is in it.
     let view = store.seen_by(&model::Viewer::Token { owner: datastream.owner.clone(), scopes: vec![model::Scope::Read] });
+    let view = match as_of {
+        Some(at) => view.as_of(at)?,
+        None => view,
+    };
     let dialect = if order.italian { api::csv::Dialect::Italian } else { api::csv::Dialect::Plain };
     api::csv::stream(&view, &datastream, interval, dialect, out)?;
     Ok(())

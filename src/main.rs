@@ -72,9 +72,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
             import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run()?;
         }
         Command::Export { all: Some(dir), at, .. } => archive::export_all_command(&dir, &at)?,
-        Command::Export { datastream, from, to, italian, out, at, all: None } => {
+        Command::Export { datastream, from, to, as_of, italian, out, at, all: None } => {
             let datastream = datastream.unwrap_or_default();
-            import::export_command(history::ExportOrder { datastream, from, to, italian }, out.as_deref(), &at)?;
+            import::export_command(history::ExportOrder { datastream, from, to, italian, as_of }, out.as_deref(), &at)?;
         }
         Command::Backup { file, at } => backup::backup_command(&file, &at)?,
         Command::Restore { file, at } => backup::restore_command(&file, &at)?,

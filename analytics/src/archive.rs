@@ -1,6 +1,7 @@
 //! Putting old months away: each closed month of UTC becomes a Parquet file that any program reads; what an owner wants kept no longer
 //! than some months then goes from the store, and stays in the file. A month can be brought back.
 
+mod back;
 mod everything;
 mod export;
 mod file;
@@ -9,17 +10,16 @@ mod rows;
 mod tests;
 
 use crate::Error;
+pub use back::BroughtBack;
 pub use everything::{Everything, Imported};
 use export::{export, names, place};
-use file::Reader;
-use model::{DatastreamId, Interval, Observation, Timestamp, UtcMonth, civil_day_around};
-use rows::{Kind, Row};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use model::{DatastreamId, Timestamp, UtcMonth, civil_day_around};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::{Archived, Batch, Store};
+use store::{Archived, Store};
 use tokio::sync::watch;
 
 /// Devices may send for so long after a month's last civil day what they measured in it, before its file is written.
@@ -28,9 +28,6 @@ const AFTER_S: i64 = 3600;
 const EVERY: Duration = Duration::from_secs(3600);
 /// A start is busy enough.
 const AFTER_START: Duration = Duration::from_secs(60);
-/// Observations of a commit, when a month is brought back.
-const AT_ONCE: usize = 5000;
-
 /// The directory of the months, and the store that they are of.
 #[derive(Clone)]
 pub struct Archive {
@@ -49,22 +46,6 @@ pub struct Kept {
     pub trimmed: BTreeMap<UtcMonth, u64>,
     /// Months that could not be written, and why; they are tried again.
     pub failed: BTreeMap<UtcMonth, String>,
-}
-
-/// A month that was brought back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BroughtBack {
-    pub rows: u64,
-    pub accepted: u64,
-    pub there_already: u64,
-    /// Where the store now holds what the file says, in the place of another value.
-    pub revised: u64,
-    /// Deleted since the file was written, and so they stay.
-    pub deleted: u64,
-    /// For which the store has another value that came later, and stays.
-    pub newer_here: u64,
-    pub datastreams: usize,
-    pub months: BTreeSet<UtcMonth>,
 }
 
 impl Archive {
@@ -135,6 +116,7 @@ impl Archive {
                 continue;
             }
             telling(month);
+            self.store.will_archive(month);
             let whole = self.is_whole(month, archived.get(&month), &trimmed);
             match whole.and_then(|()| export(&self.store, &self.dir, &self.dir, month)) {
                 Ok(Some(staged)) => {
@@ -162,7 +144,7 @@ impl Archive {
     /// By month that a deletion touches: the second of the last.
     fn last_deletions(&self) -> Result<BTreeMap<UtcMonth, i64>, Error> {
         let mut last = BTreeMap::new();
-        for tombstone in self.store.tombstones()? {
+        for tombstone in self.store.tombstones()?.into_iter().filter(|one| one.subject.is_none()) {
             for (month, known) in self.store.archived()? {
                 let interval = month.interval();
                 if tombstone.from_us < interval.to.micros() && tombstone.to_us > interval.from.micros() && tombstone.at_s >= known.at_s {
@@ -238,65 +220,6 @@ impl Archive {
         Ok(())
     }
 
-    /// Takes the observations of a month's file into the store, where they are served again and stay for `days`. Values that the store
-    /// has by now stay, unless the file's came later. All of it is on disk when it returns.
-    ///
-    /// # Errors
-    /// [`Error::File`] when it is no file of a month, names a datastream that nobody knows, or is cut short or damaged; what was taken in
-    /// before that stays.
-    pub fn bring_back(&self, path: &Path, days: u32, telling: &mut dyn FnMut(u64, u64)) -> Result<BroughtBack, Error> {
-        let wrong = |what: String| Error::File { path: path.display().to_string(), what };
-        let mut reader = Reader::open(path, Kind::Observations)?;
-        let registry = self.store.registry();
-        let is_deleted = self.store.is_deleted()?;
-        let mut replaced = replaced_beside(path)?;
-        let mut back = BroughtBack::default();
-        let mut datastreams: BTreeMap<String, DatastreamId> = BTreeMap::new();
-        let of = reader.len() as u64;
-        loop {
-            let rows = reader.next()?;
-            if rows.is_empty() {
-                break;
-            }
-            let mut wanted: Vec<(Observation, Vec<Observation>)> = Vec::with_capacity(rows.len());
-            for Row { about, observation, .. } in rows {
-                back.rows += 1;
-                let id = match datastreams.get(&*about.datastream) {
-                    Some(id) => *id,
-                    None => {
-                        let known = registry.datastream_by_key(&about.datastream);
-                        let known = known.ok_or_else(|| unknown(&registry, &about.datastream)).map_err(&wrong)?;
-                        if known.property.word() != about.property {
-                            let (key, was, is) = (&about.datastream, about.property, known.property.word());
-                            return Err(wrong(format!("{key} was {was} in it and is {is} here; mend the network file first")));
-                        }
-                        datastreams.insert(about.datastream.to_string(), known.id);
-                        known.id
-                    }
-                };
-                if is_deleted(&about.datastream, &observation) {
-                    back.deleted += 1;
-                    continue;
-                }
-                back.months.insert(UtcMonth::around(observation.phenomenon_time));
-                let of_it = |one: Observation| Observation { datastream: id, ..one };
-                let mut before = replaced.remove(&(about.datastream.clone(), observation.phenomenon_time)).unwrap_or_default();
-                before.retain(|one| !is_deleted(&about.datastream, one));
-                wanted.push((of_it(observation), before.into_iter().map(of_it).collect()));
-            }
-            for some in wanted.chunks(AT_ONCE) {
-                let observations = self.not_newer_here(some, &mut back)?;
-                self.store.commit_blocking(Batch { observations, ..Batch::default() })?;
-            }
-            telling(back.rows, of);
-        }
-        back.datastreams = datastreams.len();
-        let ids: Vec<_> = datastreams.into_values().collect();
-        let until = self.store.clock().now().plus_seconds(i64::from(days) * 86_400);
-        back.months.iter().try_for_each(|month| self.store.brought_back(*month, &ids, until))?;
-        Ok(back)
-    }
-
     /// Copies the files of every month into `to`, except those that are there already, byte for byte. How many were copied. All of them
     /// are synced when it returns.
     ///
@@ -336,66 +259,11 @@ impl Archive {
         Ok(wrong)
     }
 
-    /// What of a file is to be committed: where the store has nothing, what was replaced and then what is served; else what came later.
-    fn not_newer_here(&self, some: &[(Observation, Vec<Observation>)], back: &mut BroughtBack) -> Result<Vec<Observation>, Error> {
-        let mut kept = Vec::with_capacity(some.len());
-        for of_one in some.chunk_by(|(one, _), (next, _)| one.datastream == next.datastream) {
-            let (Some((first, _)), Some((last, _))) = (of_one.first(), of_one.last()) else { continue };
-            let interval = Interval::new(first.phenomenon_time, last.phenomenon_time.plus_micros(1));
-            let mut here = HashMap::new();
-            self.store.each_kept(first.datastream, interval, |known| {
-                here.insert(known.phenomenon_time, (known.received_at, known.result.to_bits()));
-            })?;
-            for (one, before) in of_one {
-                match here.get(&one.phenomenon_time) {
-                    None => {
-                        back.accepted += 1;
-                        kept.extend_from_slice(before);
-                        kept.push(*one);
-                    }
-                    Some((_, bits)) if *bits == one.result.to_bits() => back.there_already += 1,
-                    Some((received_at, _)) if *received_at >= one.received_at => back.newer_here += 1,
-                    Some(_) => {
-                        back.revised += 1;
-                        kept.push(*one);
-                    }
-                }
-            }
-        }
-        Ok(kept)
-    }
-
     /// Where a month's files lie.
     #[must_use]
     pub fn place(&self, month: UtcMonth) -> PathBuf {
         place(&self.dir, month)
     }
-}
-
-/// What was replaced, by datastream and time, in the order in which it was: of the file beside a month's observations, if it is there.
-type ReplacedBy = HashMap<(Arc<str>, Timestamp), Vec<Observation>>;
-
-fn replaced_beside(path: &Path) -> Result<ReplacedBy, Error> {
-    let (mut found, beside) = (ReplacedBy::new(), path.with_file_name("replaced.parquet"));
-    if path.file_name().is_none_or(|name| name != "observations.parquet") || !beside.exists() {
-        return Ok(found);
-    }
-    let mut reader = Reader::open(&beside, Kind::Replaced)?;
-    loop {
-        let rows = reader.next()?;
-        if rows.is_empty() {
-            return Ok(found);
-        }
-        for Row { about, observation, .. } in rows {
-            found.entry((about.datastream.clone(), observation.phenomenon_time)).or_default().push(observation);
-        }
-    }
-}
-
-fn unknown(registry: &store::Registry, key: &str) -> String {
-    let keys = registry.datastreams().map(|datastream| datastream.key.as_str());
-    let near = store::nearest(key, keys).map_or_else(String::new, |near| format!(" (\"{near}\" is known)"));
-    format!("it names the datastream \"{key}\", which nobody knows here{near}; apply the network file that describes it first")
 }
 
 fn copy(months: &BTreeMap<UtcMonth, Archived>, from: &Path, to: &Path) -> Result<usize, Error> {

@@ -27,8 +27,11 @@ impl Params {
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         for (place, (name, _)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let cure = store::nearest(name, known.iter().copied())
-                    .map_or_else(|| format!("the parameters are {}", known.join(", ")), |near| format!("did you mean {near:?}?"));
+                let cure = match store::nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None if known.is_empty() => "this address takes none".into(),
+                    None => format!("the parameters are {}", known.join(", ")),
+                };
                 return Err(self.bad(format!("unknown parameter {name:?}, {cure}")));
             }
             if self.pairs.iter().skip(place + 1).any(|(other, _)| other == name) {

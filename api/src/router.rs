@@ -24,7 +24,7 @@ use utoipa::{Modify, OpenApi};
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
     paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, datastreams::revisions, observations::list, increments::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
         push::push, push::write, push::replay, push::proposals, push::adopt, health::alive, health::ready, health::status, health::metrics),
-    components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut)),
+    components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut, crate::wire::ThinnedOut)),
     modifiers(&Tokens)
 )]
 struct Description;

@@ -8,7 +8,7 @@ pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOu
 
 use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, Visibility};
 use serde::Serialize;
-use store::{BucketRow, Increase, Latest};
+use store::{BucketRow, Increase, Latest, Thinned, View};
 use utoipa::ToSchema;
 
 /// Both languages.
@@ -135,7 +135,12 @@ impl From<&Threshold> for ThresholdOut {
 }
 
 impl DatastreamOut {
-    pub(crate) fn of(datastream: &Datastream, extent: Option<(u64, Timestamp, Timestamp)>) -> Self {
+    /// # Errors
+    /// As [`View::extent`].
+    pub(crate) fn seen(view: &View, datastream: &Datastream) -> Result<Self, store::Error> {
+        Ok(Self::of(datastream, view.extent(datastream)?))
+    }
+    fn of(datastream: &Datastream, extent: Option<(u64, Timestamp, Timestamp)>) -> Self {
         let visibility = match datastream.visibility {
             Visibility::Public => "public",
             Visibility::Shared(_) => "shared",
@@ -184,6 +189,21 @@ impl From<&Observation> for ObservationOut {
             quality: observation.quality.flag() as u8,
             received_at: observation.received_at.to_string(),
         }
+    }
+}
+
+/// One of the observations that a chart needs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ThinnedOut {
+    #[serde(flatten)]
+    pub(crate) observation: ObservationOut,
+    /// Nothing usable was measured for longer than three periods since the one before: draw no line from it to this one.
+    pub(crate) after_gap: bool,
+}
+
+impl From<&Thinned> for ThinnedOut {
+    fn from(thinned: &Thinned) -> Self {
+        Self { observation: (&thinned.observation).into(), after_gap: thinned.after_gap }
     }
 }
 

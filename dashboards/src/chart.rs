@@ -1,5 +1,5 @@
 //! The hydrograph as SVG: threshold bands, a line that never crosses a gap, gaps hatched, an accessible name. A crest survives
-//! every width, for each column of pixels keeps the least and the greatest value.
+//! every width, for each column of pixels keeps the least and the greatest value ([`View::thinned`](store::View::thinned)).
 
 mod rain;
 mod scale;
@@ -10,7 +10,7 @@ use crate::words::Words;
 use model::{Interval, Lang, Threshold, Timestamp, number};
 use scale::{Scale, hours_between_ticks, tick_label, time_ticks, value_ticks};
 use std::fmt::Write;
-use store::BucketRow;
+use store::{BucketRow, Thinned};
 
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 58.0;
@@ -20,8 +20,10 @@ const RIGHT_OF_RAIN: f64 = 44.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 34.0;
 
-/// Columns of pixels that a chart has for values: ask for no more buckets than this.
-pub(crate) const COLUMNS: i64 = 720;
+/// Columns of pixels that a chart has for values: into so many parts is thinned what it draws.
+pub(crate) const COLUMNS: u32 = 720;
+/// A gap that is narrower than a column can't be seen: there the line goes on, and nothing is hatched.
+const NARROW: f64 = 1.3;
 
 /// For which screen: the same chart is made for both, and the style sheet shows one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,9 @@ impl Screen {
 
 /// What is drawn.
 pub(crate) struct Chart<'a> {
+    /// Of a line.
+    pub(crate) points: &'a [Thinned],
+    /// Of bars.
     pub(crate) rows: &'a [BucketRow],
     pub(crate) interval: Interval,
     pub(crate) now: Timestamp,
@@ -112,11 +117,7 @@ impl Chart<'_> {
     fn summary(&self) -> String {
         let decimals = if self.unit == "m" { 2 } else { 1 };
         let lang = self.words.lang;
-        let values = self.rows.iter().map(|row| if self.is_rain { row.sum } else { row.max });
-        let Some(greatest) = values.fold(None, |most: Option<f64>, value| Some(most.map_or(value, |most| most.max(value)))) else {
-            return self.words.no_chart.to_owned();
-        };
-        let least = self.rows.iter().map(|row| row.min).fold(f64::INFINITY, f64::min);
+        let Some((least, greatest)) = self.ends() else { return self.words.no_chart.to_owned() };
         let rain = self.rain.as_ref().map_or_else(String::new, |rain| format!(" {}", rain.summary(self.words)));
         let (least, greatest) = (number(least, decimals, lang), number(greatest, decimals, lang));
         match lang {
@@ -125,10 +126,15 @@ impl Chart<'_> {
         }
     }
 
+    /// The least and the greatest that is drawn.
+    fn ends(&self) -> Option<(f64, f64)> {
+        let of_bars = self.rows.iter().map(|row| (row.min, row.sum));
+        let of_line = self.points.iter().map(|point| (point.observation.result, point.observation.result));
+        of_bars.chain(of_line).reduce(|(least, most), (low, high)| (least.min(low), most.max(high)))
+    }
+
     fn extent(&self) -> (f64, f64) {
-        let lowest = self.rows.iter().map(|row| row.min).fold(f64::INFINITY, f64::min);
-        let highest = self.rows.iter().map(|row| if self.is_rain { row.sum } else { row.max }).fold(f64::NEG_INFINITY, f64::max);
-        let (lowest, highest) = if lowest.is_finite() { (lowest, highest) } else { (0.0, 1.0) };
+        let (lowest, highest) = self.ends().unwrap_or((0.0, 1.0));
         let highest = self.thresholds.iter().map(|threshold| threshold.value).fold(highest, f64::max);
         // From zero where that does not flatten the line.
         let low = if lowest >= 0.0 && lowest < 0.7 * highest { 0.0 } else { lowest - 0.1 * (highest - lowest).max(0.1) };
@@ -185,12 +191,12 @@ impl Chart<'_> {
 
     /// Everything longer than the limit without a value, from the start to now.
     fn gaps(&self, out: &mut String, scale: &Scale) {
-        let mut known_to = self.interval.from;
         let end = self.now.min(self.interval.to);
-        let ends = self.rows.iter().map(|row| (row.start, row.end)).chain([(end, end)]);
-        for (start, row_end) in ends {
-            if start.seconds() - known_to.seconds() > self.gap_s {
-                let (from, to) = (scale.x(known_to), scale.x(start));
+        let is_long = |from: Timestamp, to: Timestamp| to.seconds() - from.seconds() > self.gap_s;
+        let mut known_to = self.interval.from;
+        let mut hatch = |from: Timestamp, to: Timestamp| {
+            let (from, to) = (scale.x(from), scale.x(to));
+            if to - from >= NARROW {
                 let _ = write!(
                     out,
                     "<rect class=\"gap\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>",
@@ -198,29 +204,37 @@ impl Chart<'_> {
                     scale.bottom - TOP
                 );
             }
-            known_to = known_to.max(row_end);
+        };
+        for row in self.rows {
+            if is_long(known_to, row.start) {
+                hatch(known_to, row.start);
+            }
+            known_to = known_to.max(row.end);
+        }
+        for (place, point) in self.points.iter().enumerate() {
+            let at = point.observation.phenomenon_time;
+            if point.after_gap || place == 0 && is_long(known_to, at) {
+                hatch(known_to, at);
+            }
+            known_to = at;
+        }
+        if is_long(known_to, end) {
+            hatch(known_to, end);
         }
     }
 
     fn line(&self, out: &mut String, scale: &Scale) {
         let mut path = String::new();
-        let mut before: Option<Timestamp> = None;
-        for row in self.rows {
-            // One measurement alone stands where it was made.
-            let x = scale.x(if row.count == 1 { row.max_at } else { row.start });
-            let joined = before.is_some_and(|before| row.start.seconds() - before.seconds() <= self.gap_s);
-            let _ = write!(path, "{}{x:.1} {:.1}", if joined { "L" } else { "M" }, scale.y(row.first));
-            // What lies beyond both ends of the column must not be lost; then where it ends.
-            if row.min < row.first.min(row.last) {
-                let _ = write!(path, "V{:.1}", scale.y(row.min));
+        let x_of = |point: &Thinned| scale.x(point.observation.phenomenon_time);
+        let parts = |before: &Thinned, next: &Thinned| next.after_gap && x_of(next) - x_of(before) >= NARROW;
+        let mut before: Option<&Thinned> = None;
+        for (place, point) in self.points.iter().enumerate() {
+            let starts = before.replace(point).is_none_or(|before| parts(before, point));
+            let _ = write!(path, "{}{:.1} {:.1}", if starts { "M" } else { "L" }, x_of(point), scale.y(point.observation.result));
+            // One alone is a dot.
+            if starts && self.points.get(place + 1).is_none_or(|next| parts(point, next)) {
+                path.push_str("h0");
             }
-            if row.max > row.first.max(row.last) {
-                let _ = write!(path, "L{:.1} {:.1}", scale.x(row.max_at), scale.y(row.max));
-            }
-            if row.count > 1 {
-                let _ = write!(path, "L{:.1} {:.1}", scale.x(row.end.min(self.now)).max(x), scale.y(row.last));
-            }
-            before = Some(row.end);
         }
         let _ = write!(out, "<path class=\"level\" d=\"{path}\"/>");
     }
@@ -274,31 +288,25 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Text, Validity};
+    use model::{DatastreamId, Observation, Quality, Text, Validity};
 
-    fn row(minute: i64, value: f64) -> BucketRow {
-        let start = Timestamp::from_seconds(1_795_400_000 + minute * 60);
-        BucketRow {
-            start,
-            end: start.plus_seconds(60),
-            min: value - 0.01,
-            mean: value,
-            max: value + 0.01,
-            max_at: start,
-            first: value,
-            last: value,
-            sum: value,
-            count: 6,
-        }
+    const FROM_S: i64 = 1_795_400_000;
+
+    fn point(minute: i64, value: f64) -> Thinned {
+        let at = Timestamp::from_seconds(FROM_S + minute * 60);
+        let observation =
+            Observation { datastream: DatastreamId(0), phenomenon_time: at, received_at: at, result: value, quality: Quality::GOOD };
+        Thinned { observation, after_gap: false }
     }
 
-    fn svg(rows: &[BucketRow], title: &str) -> String {
-        let from = Timestamp::from_seconds(1_795_400_000);
+    fn svg(points: &[Thinned], title: &str) -> String {
+        let from = Timestamp::from_seconds(FROM_S);
         let threshold = Threshold { value: 2.0, label: Text::new("soglia <1>", "threshold"), meaning: None, validity: Validity::default() };
         let thresholds = [&threshold];
         let interval = Interval::new(from, from.plus_seconds(7200));
         let chart = Chart {
-            rows,
+            points,
+            rows: &[],
             interval,
             now: interval.to,
             gap_s: 180,
@@ -312,26 +320,50 @@ mod tests {
         chart.svg(Screen::Wide)
     }
 
+    fn path(drawn: &str) -> &str {
+        let path = drawn.split("class=\"level\" d=\"").nth(1).expect("a line");
+        path.split('"').next().expect("its path")
+    }
+
     #[test]
     fn the_line_is_broken_at_a_gap_and_the_gap_is_hatched() {
-        let rows: Vec<BucketRow> = (0..30).chain(60..120).map(|minute| row(minute, 1.0)).collect();
-        let drawn = svg(&rows, "x");
-        let path = drawn.split("class=\"level\" d=\"").nth(1).expect("a line");
-        assert_eq!(path.split('"').next().expect("its path").matches('M').count(), 2);
+        let mut points: Vec<Thinned> = (0..30).chain(60..120).map(|minute| point(minute, 1.0)).collect();
+        points[30].after_gap = true;
+        let drawn = svg(&points, "x");
+        assert_eq!(path(&drawn).matches('M').count(), 2);
         assert_eq!(drawn.matches("class=\"gap\"").count(), 1);
     }
 
     #[test]
+    fn one_alone_between_gaps_is_still_drawn() {
+        let mut points: Vec<Thinned> = [0, 1, 60, 118, 119].map(|minute| point(minute, 1.0)).into();
+        (points[2].after_gap, points[3].after_gap) = (true, true);
+        let drawn = svg(&points, "x");
+        assert_eq!((path(&drawn).matches('M').count(), path(&drawn).matches("h0").count()), (3, 1));
+        assert_eq!(drawn.matches("class=\"gap\"").count(), 2);
+    }
+
+    #[test]
+    fn a_gap_that_is_narrower_than_a_column_does_not_tear_the_line() {
+        let mut points: Vec<Thinned> = (0..4).map(|minute| point(minute, 1.0)).collect();
+        points[2].observation.phenomenon_time = points[1].observation.phenomenon_time.plus_seconds(5);
+        points[2].after_gap = true;
+        let drawn = svg(&points, "x");
+        assert_eq!(path(&drawn).matches('M').count(), 1);
+        assert_eq!(drawn.matches("class=\"gap\"").count(), 1, "only what is after the last");
+    }
+
+    #[test]
     fn a_crest_of_one_column_reaches_its_height() {
-        let mut rows: Vec<BucketRow> = (0..120).map(|minute| row(minute, 1.0)).collect();
-        rows[50].max = 1.9;
+        let mut points: Vec<Thinned> = (0..120).map(|minute| point(minute, 1.0)).collect();
+        points[50].observation.result = 1.9;
         let top_of = |drawn: &str| {
-            let path = drawn.split("class=\"level\" d=\"").nth(1).expect("a line").split('"').next().expect("its path").to_owned();
-            path.split(|letter: char| letter.is_alphabetic())
+            path(drawn)
+                .split(|letter: char| letter.is_alphabetic())
                 .filter_map(|part| part.split(' ').next_back()?.parse::<f64>().ok())
                 .fold(f64::INFINITY, f64::min)
         };
-        let (crest, flat) = (top_of(&svg(&rows, "x")), top_of(&svg(&rows[..40], "x")));
+        let (crest, flat) = (top_of(&svg(&points, "x")), top_of(&svg(&points[..40], "x")));
         assert!(crest < flat - 100.0, "{crest} {flat}");
     }
 

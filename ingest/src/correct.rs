@@ -19,6 +19,8 @@ pub struct Correction {
     pub offset: f64,
     /// What the device's clock was wrong by, seconds: added to every time. What stood at the old times is withdrawn.
     pub shift_s: i64,
+    /// What a person holds of the values, instead of what the tests say.
+    pub flag: Option<Flag>,
     pub who: String,
     pub why: String,
 }
@@ -79,13 +81,20 @@ impl Intake {
             // Judged anew: what was beyond the sensor's span for a wrong factor is not any more.
             let phenomenon_time = one.phenomenon_time.plus_seconds(correction.shift_s);
             let quality = Quality::NOT_EVALUATED;
-            let judged = qualify(Observation { result, phenomenon_time, received_at: now, quality, ..*one }, datastream);
-            Observation { quality: judged.quality.with(QualityTest::Corrected, Flag::Good), ..judged }
+            let judged = match correction.flag {
+                None => qualify(Observation { result, phenomenon_time, received_at: now, quality, ..*one }, datastream).quality,
+                Some(flag) => Quality::GOOD.with(QualityTest::Corrected, flag),
+            };
+            let quality = judged.with(QualityTest::Corrected, Flag::Good);
+            Observation { result, phenomenon_time, received_at: now, quality, ..*one }
         };
         let pairs: Vec<(Observation, Observation)> = found
             .iter()
             .map(|one| (*one, corrected(one)))
-            .filter(|(before, after)| before.result.to_bits() != after.result.to_bits() || correction.shift_s != 0)
+            .filter(|(before, after)| {
+                let is_judged_anew = correction.flag.is_some() && before.quality != after.quality;
+                before.result.to_bits() != after.result.to_bits() || correction.shift_s != 0 || is_judged_anew
+            })
             .collect();
         if pairs.iter().any(|(_, after)| !after.result.is_finite()) {
             return Err(Uncorrected::Wrong("some value would be no number any more".into()));
@@ -104,7 +113,7 @@ impl Intake {
             observations.extend(pairs.iter().map(|(before, _)| (before.phenomenon_time, withdrawn(before, now))));
         }
         observations.extend(pairs.into_iter().map(|(_, after)| (after.phenomenon_time, after)));
-        let number = self.commit_change(observations.into_values().collect(), entry)?;
+        let number = self.commit_change(&view, datastream, observations, entry)?;
         Ok(Corrected { number: Some(number), changed, examples, left: 0 })
     }
 
@@ -168,7 +177,12 @@ impl Intake {
         };
         // What is there again as it was, what goes again, and what somebody revised since, which stands.
         let (mut pairs, mut changes, mut left) = (Vec::new(), BTreeMap::new(), 0);
+        // A time may have been withdrawn and said again by the correction: what was there first counts.
+        let mut seen = BTreeSet::new();
         for before in replaced.iter().filter(|one| interval.contains(one.phenomenon_time)) {
+            if !seen.insert(before.phenomenon_time) {
+                continue;
+            }
             let moved_to = before.phenomenon_time.plus_seconds(done.shift_s);
             let Some(now_is) = now_at(moved_to).filter(|_| !since.contains(&before.phenomenon_time) && !since.contains(&moved_to)) else {
                 left += 1;
@@ -183,7 +197,7 @@ impl Intake {
             pairs.push((now_is, again));
         }
         let examples = examples(&pairs);
-        let correction = Correction { interval, factor: 1.0, offset: 0.0, shift_s: 0, who: who.into(), why: why.into() };
+        let correction = Correction { interval, factor: 1.0, offset: 0.0, shift_s: 0, flag: None, who: who.into(), why: why.into() };
         let entry = AuditEntry {
             what: "undo".into(),
             change: format!("takes back {number}"),
@@ -191,12 +205,33 @@ impl Intake {
             ..entry(&datastream, &correction, now, pairs.len())
         };
         let changed = pairs.len() as u64;
-        let number = self.commit_change(changes.into_values().collect(), entry)?;
+        let number = self.commit_change(&view, &datastream, changes, entry)?;
         Ok(Corrected { number: Some(number), changed, examples, left })
     }
 
-    /// The number of the change.
-    fn commit_change(&self, observations: Vec<Observation>, entry: AuditEntry) -> Result<u64, Uncorrected> {
+    /// The number of the change. A value that stays and is only judged otherwise is nothing new to the store: so it is withdrawn and said
+    /// again, in the same commit.
+    fn commit_change(
+        &self,
+        view: &View,
+        datastream: &Datastream,
+        changes: BTreeMap<Timestamp, Observation>,
+        entry: AuditEntry,
+    ) -> Result<u64, Uncorrected> {
+        let mut stays = BTreeSet::new();
+        // What a shift finds at its new time with the same value was there before, and stays as it is.
+        let ends = changes.keys().next().zip(changes.keys().next_back()).filter(|_| entry.shift_s == 0);
+        if let Some((first, last)) = ends {
+            view.each_observation(datastream, Interval::new(*first, last.plus_micros(1)), |now_is| {
+                let said = changes.get(&now_is.phenomenon_time).filter(|said| said.quality != Quality::WITHDRAWN);
+                if said.is_some_and(|said| said.result.to_bits() == now_is.result.to_bits() && said.quality != now_is.quality) {
+                    stays.insert(now_is.phenomenon_time);
+                }
+            })?;
+        }
+        let steps =
+            |one: Observation| stays.contains(&one.phenomenon_time).then(|| withdrawn(&one, one.received_at)).into_iter().chain([one]);
+        let observations = changes.into_values().flat_map(steps).collect();
         let receipt = self.store().commit_blocking(Batch { observations, audit: vec![entry], ..Batch::default() })?;
         let number = self.store().audit()?.iter().rev().find(|entry| entry.commit == receipt.commit).map_or(0, |entry| entry.number);
         Ok(number)
@@ -205,8 +240,14 @@ impl Intake {
 
 impl Correction {
     fn words(&self) -> String {
-        let value = format!("× {} + {}", self.factor, self.offset);
-        if self.shift_s == 0 { value } else { format!("{value}, clock {:+} s", self.shift_s) }
+        let mut words = format!("× {} + {}", self.factor, self.offset);
+        if self.shift_s != 0 {
+            words += &format!(", clock {:+} s", self.shift_s);
+        }
+        if let Some(flag) = self.flag {
+            words += &format!(", quality {}", flag as u8);
+        }
+        words
     }
 }
 
@@ -284,6 +325,7 @@ mod tests {
             factor,
             offset: 0.0,
             shift_s: 0,
+            flag: None,
             who: "anna".into(),
             why: why.into(),
         };
@@ -309,6 +351,48 @@ mod tests {
         let audit = intake.store().audit().expect("whole");
         let said: Vec<_> = audit.iter().map(|entry| (entry.what.as_str(), entry.who.as_str(), entry.count, entry.undoes)).collect();
         assert_eq!(said, [("correct", "anna", 4, None), ("undo", "anna", 3, Some(1))]);
+    }
+
+    #[test]
+    fn a_person_judges_values_otherwise_than_the_tests_and_takes_it_back() {
+        let intake = Intake::new(fixture::store(""), Limits::default(), Meters::default());
+        let datastream = intake.store().registry().datastream_by_key("prova-level").expect("there").clone();
+        let start = fixture::Fixed.now().plus_seconds(-100);
+        let observation = |number: i64| {
+            let time = start.plus_seconds(number * 10);
+            let (result, quality) = (1.0 + number as f64, Quality::NOT_EVALUATED);
+            qualify(Observation { datastream: datastream.id, phenomenon_time: time, received_at: time, result, quality }, &datastream)
+        };
+        let commit = |observations: Vec<Observation>| {
+            intake.store().commit_blocking(Batch { observations, ..Batch::default() }).expect("committed").outcomes
+        };
+        commit((0..4).map(observation).collect());
+        let judged = |flag| Correction {
+            interval: Interval::new(start.plus_seconds(10), start.plus_seconds(30)),
+            factor: 1.0,
+            offset: 0.0,
+            shift_s: 0,
+            flag: Some(flag),
+            who: "anna".into(),
+            why: "weed on the sensor".into(),
+        };
+        let before = levels(&intake);
+        let with = |flag| vec![before[0], (2.0, flag), (3.0, flag), before[3]];
+        let done = intake.correct(&datastream, &judged(Flag::Suspect), Mode::Write).expect("judged");
+        assert_eq!((done.number, done.changed, levels(&intake)), (Some(1), 2, with(Flag::Suspect)));
+        assert_eq!(store::History::count(intake.store(), datastream.id), 4);
+        let again = intake.correct(&datastream, &judged(Flag::Suspect), Mode::Write).expect("nothing to do");
+        assert_eq!((again.number, again.changed), (None, 0));
+        // The device says again what it measured: the judgement stands.
+        assert_eq!(commit(vec![observation(1), observation(2)]), [Outcome::Duplicate, Outcome::Duplicate]);
+        assert_eq!(levels(&intake), with(Flag::Suspect));
+        let worse = intake.correct(&datastream, &judged(Flag::Fail), Mode::Write).expect("judged");
+        assert_eq!(levels(&intake), with(Flag::Fail));
+        intake.undo(worse.number.expect("done"), "anna", "not so bad").expect("taken back");
+        assert_eq!(levels(&intake), with(Flag::Suspect));
+        let audit = intake.store().audit().expect("whole");
+        assert_eq!(audit[0].change, "× 1 + 0, quality 3");
+        assert_eq!(audit.len(), 3);
     }
 
     #[test]
@@ -339,6 +423,7 @@ mod tests {
             factor: 1.0,
             offset: 0.0,
             shift_s,
+            flag: None,
             who: "anna".into(),
             why: "the clock was 70 s ahead".into(),
         };

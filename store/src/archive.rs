@@ -118,6 +118,10 @@ fn json<T: Serialize>(kind: &str, id: String, body: &T) -> Result<Change, Error>
     Ok(Change::PutDocument(Document { kind: kind.into(), id, body }))
 }
 
+pub(crate) fn restore_archived(engine: &dyn Engine) -> Result<BTreeSet<UtcMonth>, Error> {
+    Ok(engine.documents(MONTH)?.iter().filter_map(|document| UtcMonth::parse(&document.id)).collect())
+}
+
 impl Store {
     /// Every month that was put away, by month.
     ///
@@ -133,11 +137,19 @@ impl Store {
         Ok(found)
     }
 
+    /// What comes for this month from now on counts as late, whatever the clock says: its file is about to be written.
+    pub fn will_archive(&self, month: UtcMonth) {
+        self.shared().archived.write().unwrap_or_else(PoisonError::into_inner).insert(month);
+    }
+
     /// Remembers that a month's file was read back and is what the store says. Durable when it returns.
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub fn keep_archived(&self, archived: &Archived) -> Result<(), Error> {
+        if let Some(month) = UtcMonth::parse(&archived.month) {
+            self.will_archive(month);
+        }
         let change = json(MONTH, archived.month.clone(), archived)?;
         self.ask(|answer| Work::Documents(vec![change], answer))
     }
@@ -169,7 +181,25 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] when something of it can't be read: a file of the rest would pass for the whole.
     pub fn each_kept(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
-        self.shared().chunks.visit_of(datastream, interval, &Versions::Now, |point| {
+        self.each_of(datastream, interval, &Versions::Now, &mut each)
+    }
+
+    /// As [`Store::each_kept`], and with it what was withdrawn.
+    ///
+    /// # Errors
+    /// As [`Store::each_kept`].
+    pub fn each_last(&self, datastream: DatastreamId, interval: Interval, mut each: impl FnMut(Observation)) -> Result<(), Error> {
+        self.each_of(datastream, interval, &Versions::Every, &mut each)
+    }
+
+    fn each_of(
+        &self,
+        datastream: DatastreamId,
+        interval: Interval,
+        versions: &Versions,
+        each: &mut dyn FnMut(Observation),
+    ) -> Result<(), Error> {
+        self.shared().chunks.visit_of(datastream, interval, versions, |point| {
             each(point.observation(datastream));
             std::ops::ControlFlow::Continue(())
         })?;

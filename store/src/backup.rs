@@ -60,6 +60,16 @@ fn copy(store: &Store, part: &Path, of: u64, progress: &mut dyn FnMut(Progress))
     })
 }
 
+/// Copies a database file that nobody has open, with what lies in the log beside it; synced when it returns.
+fn copy_whole(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |cause: String| Error::Io { action: format!("copying {}", from.display()), cause };
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copied = rusqlite::Connection::open_with_flags(from, flags)
+        .and_then(|connection| connection.execute("VACUUM INTO ?1", [to.display().to_string()]));
+    copied.map_err(|cause| failed(cause.to_string()))?;
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|cause| failed(cause.to_string()))
+}
+
 fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -92,8 +102,12 @@ pub fn restore_into(dir: &Path, backup: &Path, progress: &mut dyn FnMut(Progress
     let part = part_of(&target);
     let _ = std::fs::remove_file(&part);
     owner_only(&part).map_err(failed("making the database"))?;
-    std::fs::copy(backup, &part).map_err(failed("copying the backup"))?;
-    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed("syncing the database"))?;
+    // Not byte by byte: what lies beside it in a write-ahead log belongs to it.
+    copy_whole(backup, &part)?;
+    let copied = check(&part, &mut |datastreams, of| progress(Progress::Read { datastreams, of }))?;
+    if (copied.digest.as_str(), copied.commit, copied.is_sound()) != (checked.digest.as_str(), checked.commit, true) {
+        return Err(Error::Damaged { what: format!("what was written into {} is not what the backup holds", part.display()) });
+    }
     crate::disk::put_in_place(&part, &target).map_err(failed("naming the database"))?;
     Ok(checked)
 }

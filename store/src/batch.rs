@@ -25,6 +25,9 @@ pub struct Batch {
     pub cursors: Vec<Cursor>,
     /// Entries of the quarantine that were read again.
     pub replayed: Vec<Replayed>,
+    /// The observations are a history that another store, or a file, held: each version of a time in its order, down to the one that was
+    /// served or withdrawn. It is kept as it was, and not judged again as if a device had sent it.
+    pub as_it_was: bool,
 }
 
 /// An entry of the quarantine that was read again: it goes when nothing of it is refused any more, in the commit that holds the rest.
@@ -56,10 +59,10 @@ impl Batch {
             && self.births.is_empty()
             && self.silenced.is_empty()
     }
-    /// A person's change: a commit of its own, which stands above what devices say.
+    /// A person's change, or what was once one: a commit of its own, which stands above what devices say.
     #[must_use]
     pub fn is_correction(&self) -> bool {
-        !self.audit.is_empty()
+        self.as_it_was || !self.audit.is_empty()
     }
     /// Points, and rejects and others counted as one point each.
     #[must_use]

@@ -5,8 +5,8 @@ use crate::digest::hex;
 use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
-use crate::{Error, audit, ledger, outbox};
-use model::{DatastreamId, Interval};
+use crate::{Error, audit, explain, handmade, ledger, outbox, published};
+use model::{DatastreamId, Interval, Timestamp};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -28,6 +28,8 @@ pub struct Checked {
     /// Values that were replaced, and are kept.
     pub replaced: u64,
     pub bytes: u64,
+    /// The datastream with the greatest time, and that time.
+    pub newest: Option<(String, Timestamp)>,
     /// SHA-256 over every served observation, datastream by datastream: the same for two stores that serve the same, however they
     /// hold it.
     pub digest: String,
@@ -57,13 +59,15 @@ impl Checked {
 /// # Errors
 /// [`Error::Foreign`], [`Error::Newer`], or [`Error::Io`] when it can't be opened at all; what is damaged in it is in the answer.
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, Error> {
-    let (engine, faults) = Sqlite::snapshot(path)?;
+    let lacks_log = handmade::lacks_log(path);
+    let (engine, faults) = Sqlite::snapshot(path).map_err(|cause| explain::of_file(path, cause))?;
     let engine: Arc<dyn Engine> = Arc::new(engine);
     let mut checked = Checked {
         commit: 0,
         datastreams: 0,
         observations: 0,
         replaced: 0,
+        newest: None,
         bytes: std::fs::metadata(path).map_or(0, |found| found.len()),
         digest: String::new(),
         damage: Vec::new(),
@@ -71,6 +75,9 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked,
     };
     for fault in faults {
         checked.found(format!("the database file: {fault}"));
+    }
+    if lacks_log && handmade::was_open(engine.as_ref()).unwrap_or(false) {
+        checked.found(handmade::WORDS.into());
     }
     if let Err(cause) = contents(&engine, &mut checked, progress) {
         checked.found(cause.to_string());
@@ -97,6 +104,9 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     if let Err(cause) = audit::entries(engine.as_ref()) {
         checked.found(cause.to_string());
     }
+    for cause in published::damage(engine.as_ref())? {
+        checked.found(cause.to_string());
+    }
     each_row(engine.as_ref(), Table::Outbox, 0, |row| {
         if let Err(cause) = outbox::decode(row) {
             checked.found(format!("what is owed to the centre, at {}: {cause}", row.at));
@@ -109,9 +119,10 @@ fn observations(chunks: &Chunks, registry: &Registry, checked: &mut Checked, pro
     let mut whole = Sha256::new();
     let of = registry.by_key.len() as u64;
     for ((key, id), done) in registry.by_key.iter().zip(1_u64..) {
-        let (mut one, mut count) = (Sha256::new(), 0_u64);
+        let (mut one, mut count, mut last) = (Sha256::new(), 0_u64, None);
         let looked = chunks.visit_of(*id, Interval::ALL, &Versions::Now, |point| {
             count += 1;
+            last = Some(Timestamp::from_micros(point.at));
             one.update(point.at.to_le_bytes());
             one.update(point.value.to_bits().to_le_bytes());
             one.update(point.quality.to_le_bytes());
@@ -120,6 +131,9 @@ fn observations(chunks: &Chunks, registry: &Registry, checked: &mut Checked, pro
         });
         if let Err(cause) = looked {
             checked.found(format!("datastream {key}: {cause}"));
+        }
+        if let Some(last) = last.filter(|last| checked.newest.as_ref().is_none_or(|(_, newest)| last > newest)) {
+            checked.newest = Some((key.to_string(), last));
         }
         if count > 0 {
             whole.update(format!("{key}\t{count}\t{}\n", hex(&one.finalize())));

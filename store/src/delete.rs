@@ -1,9 +1,15 @@
 //! Deleting for good: with a preview, a reason in the audit, and a tombstone, so that no backup brings back what was deleted.
 
-use crate::engine::{Change, Document, Engine, Table};
+mod subject;
+#[cfg(test)]
+mod tests;
+
+pub use subject::{Erased, Subject};
+
+use crate::engine::{Change, Document, Engine};
 use crate::writer::{Cut, Purpose, Work};
-use crate::{AuditEntry, Batch, Error, Replayed, Store, Wanted};
-use model::{DatastreamId, DeviceId, Interval, OwnerId, Timestamp};
+use crate::{AuditEntry, Batch, Error, Store};
+use model::{DatastreamId, Interval, Timestamp};
 use serde::{Deserialize, Serialize};
 
 const KIND: &str = "deleted";
@@ -11,9 +17,13 @@ const KIND: &str = "deleted";
 /// That something was deleted: what had come by then stays deleted, whatever a backup says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// The datastream's id, as in the network file.
+    /// The datastream's id, as in the network file; empty when it is of a device.
+    #[serde(default)]
     pub datastream: String,
-    /// `[from, to)`, µs.
+    /// The device whose raw payloads and refused messages are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// `[from, to)`, µs: of phenomenon times; of a device, of the times at which its messages came.
     pub from_us: i64,
     pub to_us: i64,
     /// When, seconds since 1970.
@@ -25,7 +35,8 @@ pub struct Tombstone {
 
 impl Tombstone {
     fn id(&self) -> String {
-        format!("{} {} {} {}", self.datastream, self.from_us, self.to_us, self.at_s)
+        let of = self.subject.as_ref().map_or_else(|| self.datastream.clone(), Subject::word);
+        format!("{of} {} {} {}", self.from_us, self.to_us, self.at_s)
     }
     fn change(&self) -> Result<Change, Error> {
         let body = serde_json::to_string(self).map_err(|cause| Error::Damaged { what: cause.to_string() })?;
@@ -37,11 +48,32 @@ impl Tombstone {
     }
 }
 
-/// Everything that one device said, as far as it is not in its datastreams.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
-    pub owner: OwnerId,
-    pub device: DeviceId,
+/// As the audit has it.
+struct Deletion {
+    of: String,
+    interval: Interval,
+    change: &'static str,
+    count: u64,
+}
+
+impl Deletion {
+    fn entry(self, now: Timestamp, who: &str, why: &str) -> AuditEntry {
+        AuditEntry {
+            number: 0,
+            commit: 0,
+            at: now.to_string(),
+            who: who.into(),
+            what: "delete".into(),
+            datastream: self.of,
+            from: self.interval.from.to_string(),
+            to: self.interval.to.to_string(),
+            change: self.change.into(),
+            why: why.into(),
+            shift_s: 0,
+            count: self.count,
+            undoes: None,
+        }
+    }
 }
 
 /// Every deletion that was ever made.
@@ -64,28 +96,15 @@ impl Store {
         let now = self.clock().now();
         let tombstone = Tombstone {
             datastream: known.key.to_string(),
+            subject: None,
             from_us: interval.from.micros(),
             to_us: interval.to.micros(),
             at_s: now.seconds(),
             pending: true,
         };
         let count = self.count_in(datastream, interval)?;
-        let entry = AuditEntry {
-            number: 0,
-            commit: 0,
-            at: now.to_string(),
-            who: who.into(),
-            what: "delete".into(),
-            datastream: known.key.to_string(),
-            from: interval.from.to_string(),
-            to: interval.to.to_string(),
-            change: "deleted for good".into(),
-            why: why.into(),
-            shift_s: 0,
-            count,
-            undoes: None,
-        };
-        self.commit_blocking(Batch { audit: vec![entry], ..Batch::default() })?;
+        let what = Deletion { of: known.key.to_string(), interval, change: "deleted for good", count };
+        self.commit_blocking(Batch { audit: vec![what.entry(now, who, why)], ..Batch::default() })?;
         self.bury(&tombstone)
     }
 
@@ -110,7 +129,9 @@ impl Store {
             Err(_) => Work::Documents(Vec::new(), answer),
         })?;
         let mut removed = 0;
-        if let Some(known) = self.registry().datastream_by_key(&tombstone.datastream) {
+        if let Some(subject) = &tombstone.subject {
+            self.erase(subject, interval, tombstone.at_s)?;
+        } else if let Some(known) = self.registry().datastream_by_key(&tombstone.datastream) {
             let came_by = Timestamp::from_seconds(tombstone.at_s);
             let cut = Cut { datastreams: vec![known.id], interval, came_by, purpose: Purpose::Erase };
             removed = self.cut(cut)?.into_iter().sum();
@@ -120,29 +141,6 @@ impl Store {
         // Nothing may have gone here, and something there.
         self.shared().last_commit.send_modify(|_| ());
         Ok(removed)
-    }
-
-    /// Deletes what a device said that is in no datastream: raw payloads, and messages in the quarantine. How many of each.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub fn delete_subject(&self, subject: &Subject) -> Result<(u64, u64), Error> {
-        let Subject { owner, device } = subject;
-        let payloads = self.payloads(owner, device, Interval::ALL, usize::MAX)?.len() as u64;
-        let number = self.shared().book.read().unwrap_or_else(std::sync::PoisonError::into_inner).number(owner, device);
-        if let Some(number) = number.filter(|_| payloads > 0) {
-            let change = Change::DropThrough { table: Table::Payload, part: i64::from(number), at: i64::MAX };
-            self.ask(|answer| Work::Documents(vec![change], answer))?;
-        }
-        let view = self.seen_by(&model::Viewer::Token { owner: owner.clone(), scopes: model::Scope::ALL.to_vec() });
-        let wanted = Wanted { device: Some(device.clone()), ..Wanted::default() };
-        let entries = view.quarantine(&wanted, usize::MAX)?;
-        let replayed: Vec<Replayed> = entries.iter().map(|entry| Replayed { number: entry.number, left: Vec::new() }).collect();
-        let quarantined = replayed.len() as u64;
-        if quarantined > 0 {
-            self.commit_blocking(Batch { replayed, ..Batch::default() })?;
-        }
-        Ok((payloads, quarantined))
     }
 
     /// Every deletion, to be kept with the backups.
@@ -164,7 +162,8 @@ impl Store {
         let mut removed = 0;
         for tombstone in known.iter().chain(others).filter(|one| !ended.contains(&one.id())) {
             removed += self.bury(tombstone)?;
-            tracing::info!(event = "deleted", datastream = tombstone.datastream, "a deletion was done again");
+            let of = tombstone.subject.as_ref().map_or_else(|| tombstone.datastream.clone(), Subject::word);
+            tracing::info!(event = "deleted", of, "a deletion was done again");
         }
         Ok(removed)
     }

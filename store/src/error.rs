@@ -16,7 +16,10 @@ pub enum Error {
     #[error("the store is of format {found}, this pescaia knows up to {known}; use the newer pescaia")]
     Newer { found: i64, known: i64 },
     /// Not a store of ours; nothing was touched.
-    #[error("{} is not a pescaia store", path.display())]
+    #[error(
+        "{} is not a pescaia store, or its first bytes are damaged; take the file of a backup, or restore one into another directory with: pescaia restore FILE --data DIR",
+        path.display()
+    )]
     Foreign { path: PathBuf },
     /// Kept bytes do not match their checksum; they are not served.
     #[error("damaged: {what}; restore it from a backup")]

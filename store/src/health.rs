@@ -15,6 +15,8 @@ pub struct Health {
     /// Seconds that the last commit took, with its sync.
     pub last_commit_s: f64,
     pub damaged_chunks: u64,
+    /// Datastreams that hold something of a time well ahead of now: a clock was wrong, this machine's or a device's.
+    pub ahead: u64,
     /// Of the disk; `None` for a store in memory.
     pub room: Option<crate::Room>,
     /// Seconds that a small synced write took when the store was opened; `None` where it could not be measured.

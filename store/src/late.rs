@@ -3,7 +3,7 @@
 
 use crate::engine::{Change, Engine, Order, Row, Span, Table};
 use crate::{Error, Outcome};
-use model::{DatastreamId, Interval, Observation, Timestamp, civil_day_around};
+use model::{DatastreamId, Interval, Observation, Timestamp, UtcMonth, civil_day_around};
 use std::collections::BTreeSet;
 
 /// A civil day of Europe/Rome of one datastream that was over when something of it was committed.
@@ -25,19 +25,25 @@ pub(crate) struct LateMarks {
 
 impl LateMarks {
     /// Adds the mark of a commit, if anything in it is of a day that was over by then. True when it is.
+    ///
+    /// A month of `archived` was over once, whatever the clock says now: it went ahead and came back.
     pub(crate) fn put(
         &mut self,
         commit: u64,
         now: Timestamp,
+        archived: &BTreeSet<UtcMonth>,
         observations: &[Observation],
         outcomes: &[Outcome],
         changes: &mut Vec<Change>,
     ) -> bool {
+        let archived_to = archived.last().map_or(Timestamp::MIN, |month| month.interval().to);
+        let is_archived = |at: Timestamp| at < archived_to && archived.contains(&UtcMonth::around(at));
         let mut days: Vec<(u32, i64)> = Vec::new();
         for (observation, outcome) in observations.iter().zip(outcomes) {
             // What was heard elsewhere before, and comes here now, is late here.
             let today = around(&mut self.received, observation.received_at.max(now));
-            if observation.phenomenon_time < today.from && *outcome != Outcome::Duplicate {
+            let is_over = observation.phenomenon_time < today.from || is_archived(observation.phenomenon_time);
+            if is_over && *outcome != Outcome::Duplicate {
                 let day = around(&mut self.phenomenon, observation.phenomenon_time);
                 days.push((observation.datastream.0, day.from.micros()));
             }

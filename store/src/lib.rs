@@ -17,7 +17,9 @@ mod digest;
 mod disk;
 pub mod engine;
 mod error;
+mod explain;
 mod gaps;
+mod handmade;
 mod health;
 mod history;
 mod influx;
@@ -45,7 +47,7 @@ pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use check::{Checked, check};
 pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
-pub use delete::{Subject, Tombstone};
+pub use delete::{Erased, Subject, Tombstone};
 pub use digest::sha256_hex;
 pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
@@ -65,8 +67,8 @@ pub use portable::{Described, Entry, GapEntry};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
-pub use store::{Reason, Revision, Settings, Store};
-pub use view::{Bucket, BucketRow, CHANGES_H, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, View};
+pub use store::{NetworkChange, Reason, Revision, Settings, Store};
+pub use view::{Bucket, BucketRow, CHANGES_H, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, Thinned, View};
 
 /// Observations as compact bytes with a checksum, as the log keeps them: for the way to another pescaia, and for benches that
 /// measure what the disk allows.

@@ -1,5 +1,8 @@
 //! Taking a backup into a store that lives on: what is missing comes in, what is newer here stays.
 
+#[cfg(test)]
+mod tests;
+
 use crate::backup::Progress;
 use crate::check::{Checked, check, each_row, parts};
 use crate::chunk::{Chunks, Point, Versions};
@@ -32,8 +35,14 @@ pub struct Merged {
     /// Times of the backup that were deleted here since, and stay so.
     pub deleted: u64,
     pub gaps: u64,
+    /// Changes of the network that the backup knew of, for those who look back.
+    pub former: u64,
+    /// Raw payloads.
+    pub payloads: u64,
     /// Refused messages of the backup, which stay in it.
     pub quarantined: u64,
+    /// Entries of its audit, which stay in it: each names the one before.
+    pub audited: u64,
 }
 
 /// A datastream of the backup.
@@ -77,9 +86,14 @@ impl Store {
             newer_here: 0,
             deleted: 0,
             gaps: 0,
+            former: self.take_over_former(engine.as_ref())?,
+            payloads: 0,
             quarantined: engine.range(Table::Quarantine, all, Order::Ascending, usize::MAX)?.len() as u64,
+            audited: engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?.len() as u64,
         };
         self.take_over_tokens(engine.as_ref())?;
+        // What was deleted there stays deleted here too.
+        self.delete_again(&crate::delete::tombstones(engine.as_ref())?)?;
         let ours = self.registry();
         let number = |theirs: DatastreamId, key: &str| {
             let here = ours.datastream_by_key(key).map(|here| here.id);
@@ -99,6 +113,7 @@ impl Store {
             let Some(datastream) = known else { continue };
             merged.gaps += self.take_over_gaps(engine.as_ref(), part, number(datastream.id, datastream.key.as_str())?)?;
         }
+        merged.payloads = self.take_over_payloads(engine.as_ref())?;
         self.commit_blocking(Batch { audit: vec![self.entry(&merged, backup, who)], ..Batch::default() })?;
         Ok(merged)
     }
@@ -135,20 +150,22 @@ impl Store {
             match here.get(&point.at) {
                 Some(ours) if ours == point => merged.there_already += 1,
                 Some(ours) if ours.received_s >= point.received_s => merged.newer_here += 1,
-                Some(_) => {
-                    merged.revised += 1;
-                    observations.push(point.observation(id));
-                }
-                None => {
-                    merged.accepted += 1;
+                ours => {
+                    if ours.is_some() {
+                        merged.revised += 1;
+                    } else if !point.is_withdrawn() {
+                        merged.accepted += 1;
+                    }
+                    let since = ours.map_or(0, |ours| ours.received_s);
                     let before = theirs.replaced.get(&point.at).map_or(&[][..], Vec::as_slice);
-                    let versions = before.iter().filter(|version| !theirs.is_deleted(version)).chain([point]);
+                    let before = before.iter().filter(|version| !theirs.is_deleted(version));
+                    let versions = before.filter(|version| ours.is_none() || version.received_s > since).chain([point]);
                     observations.extend(versions.map(|version| version.observation(id)));
                 }
             }
         }
         for group in observations.chunks(WINDOW) {
-            self.commit_blocking(Batch { observations: group.to_vec(), ..Batch::default() })?;
+            self.commit_blocking(Batch { observations: group.to_vec(), as_it_was: true, ..Batch::default() })?;
         }
         Ok(())
     }

@@ -2,9 +2,12 @@
 //! again once a layout is mended.
 
 use crate::engine::{Change, Engine, Order, Row, Span, Table};
-use crate::{Error, Store};
+use crate::ledger::Book;
+use crate::writer::Work;
+use crate::{Batch, Error, Store, Subject, Tally, Tombstone};
 use model::{DeviceId, Interval, OwnerId, Timestamp};
 use std::collections::HashMap;
+use std::sync::PoisonError;
 
 /// Bytes as a device sent them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub struct Payload {
 
 /// How long raw payloads are kept, days: the observations made of them stay.
 const KEPT_DAYS: i64 = 400;
+
+/// Rows that are taken over together.
+const AT_ONCE: usize = 1000;
 
 /// When a device's payloads were last looked through for old ones, by its number in the ledger.
 pub(crate) type Trimmed = HashMap<u32, i64>;
@@ -45,7 +51,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] when the store can't be read.
     pub fn payloads(&self, owner: &OwnerId, device: &DeviceId, interval: Interval, limit: usize) -> Result<Vec<Payload>, Error> {
-        let number = self.shared().book.read().unwrap_or_else(std::sync::PoisonError::into_inner).number(owner, device);
+        let number = self.shared().book.read().unwrap_or_else(PoisonError::into_inner).number(owner, device);
         let Some(number) = number else { return Ok(Vec::new()) };
         let span = Span { part: i64::from(number), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
         let engine: &dyn Engine = self.shared().engine.as_ref();
@@ -64,5 +70,64 @@ impl Store {
             })
         };
         Ok(rows.iter().filter_map(payload).collect())
+    }
+
+    /// Takes over the payloads of another store that are not here and were not deleted here. How many came in.
+    pub(crate) fn take_over_payloads(&self, other: &dyn Engine) -> Result<u64, Error> {
+        let book = Book::restore(other, Vec::new())?.0;
+        let tombstones = self.tombstones()?;
+        let mut count = 0;
+        for part in 0_u32.. {
+            let Some((owner, device)) = book.name(part) else { break };
+            let subject = Subject { owner: owner.clone(), device: device.clone() };
+            let deleted: Vec<&Tombstone> = tombstones.iter().filter(|one| one.subject.as_ref() == Some(&subject)).collect();
+            let mut span = Span { part: i64::from(part), from: i64::MIN, to: i64::MAX };
+            loop {
+                let mut rows = other.range(Table::Payload, span, Order::Ascending, AT_ONCE)?;
+                let Some(last) = rows.last() else { break };
+                span.from = last.at.saturating_add(1);
+                rows.retain(|row| !deleted.iter().any(|one| one.hides(row.at, row.at.div_euclid(1_000_000))));
+                count += self.put_payloads(&subject, rows)?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn put_payloads(&self, subject: &Subject, rows: Vec<Row>) -> Result<u64, Error> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(0) };
+        let (from, to) = (first.at, last.at);
+        let part = i64::from(self.number_of(subject)?);
+        let engine = self.shared().engine.as_ref();
+        let here = engine.range(Table::Payload, Span { part, from, to }, Order::Ascending, usize::MAX)?;
+        let here: HashMap<i64, Row> = here.into_iter().map(|row| (row.at, row)).collect();
+        // One of the same microsecond that says something else has the place already.
+        let new = rows.into_iter().filter(|row| !here.contains_key(&row.at)).map(|row| Row { part, ..row });
+        let changes: Vec<Change> = new.map(|row| Change::Put { table: Table::Payload, row }).collect();
+        let count = changes.len() as u64;
+        if count > 0 {
+            self.ask(|answer| Work::Documents(changes, answer))?;
+        }
+        Ok(count)
+    }
+
+    /// A device's number in the ledger, which it gets if it has none.
+    fn number_of(&self, Subject { owner, device }: &Subject) -> Result<u32, Error> {
+        let known = || self.shared().book.read().unwrap_or_else(PoisonError::into_inner).number(owner, device);
+        if let Some(number) = known() {
+            return Ok(number);
+        }
+        let tally = Tally {
+            owner: owner.clone(),
+            device: device.clone(),
+            received_at: self.clock().now(),
+            received: 0,
+            observations: 0,
+            repeated: 0,
+            quarantined: 0,
+        };
+        // A commit of nothing else would be none.
+        let mark = crate::SessionMark { client: String::new(), exists: false };
+        self.commit_blocking(Batch { tallies: vec![tally], sessions: vec![mark], ..Batch::default() })?;
+        known().ok_or_else(|| Error::Damaged { what: format!("the ledger: no number for {owner}/{device}") })
     }
 }

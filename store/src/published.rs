@@ -139,6 +139,28 @@ impl Shelf {
     }
 }
 
+fn changed(file: &PublishedFile) -> Error {
+    Error::Damaged { what: format!("the published file {}: its bytes are not those that were written", file.name) }
+}
+
+/// What is wrong with the files of every dataset.
+///
+/// # Errors
+/// [`Error::Io`] when they can't be read at all.
+pub(crate) fn damage(engine: &dyn Engine) -> Result<Vec<Error>, Error> {
+    let mut damage = Vec::new();
+    for document in engine.documents(KIND)? {
+        for file in &wire::read(&document)?.files {
+            let span = Span { part: 0, from: file.number, to: file.number };
+            let row = engine.range(Table::File, span, Order::Ascending, 1)?.pop();
+            if row.is_none_or(|row| sha256_hex(&row.body) != file.sha256) {
+                damage.push(changed(file));
+            }
+        }
+    }
+    Ok(damage)
+}
+
 impl Store {
     /// Puts a file of the next version on disk, where nobody sees it before [`Store::publish`]. The version that holds now may have
     /// the same bytes: then that file goes on, with its age. What is staged and never published is dropped at the next start.
@@ -218,7 +240,7 @@ impl View {
     /// A file of a dataset by its name, with its description; of the version that holds now.
     ///
     /// # Errors
-    /// [`Error::Io`] when the store can't be read.
+    /// [`Error::Io`] when the store can't be read, [`Error::Damaged`] when the file is not as it was written.
     pub fn dataset_file(&self, id: &str, name: &str) -> Result<Option<(PublishedFile, Vec<u8>)>, Error> {
         // Two versions may be published between a description and its bytes: ask again then.
         for _ in 0..3 {
@@ -227,7 +249,7 @@ impl View {
             };
             let span = Span { part: 0, from: file.number, to: file.number };
             if let Some(row) = self.store.shared().engine.range(Table::File, span, Order::Ascending, 1)?.pop() {
-                return Ok(Some((file, row.body)));
+                return if sha256_hex(&row.body) == file.sha256 { Ok(Some((file, row.body))) } else { Err(changed(&file)) };
             }
         }
         Err(Error::Damaged { what: format!("the file {name}") })

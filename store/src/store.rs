@@ -11,8 +11,9 @@ use crate::outbox::{Outbox, OutboxRoom};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
+use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
-use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View};
+use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade};
 use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod former;
 mod networks;
-pub use former::{Reason, Revision};
+pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub(crate) use networks::{KINDS, registry_of};
 
@@ -77,12 +78,20 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
             Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
         }
-        let engine = match Sqlite::open(&dir.join("store.db")) {
+        let path = dir.join("store.db");
+        // The lock is ours: nobody else has it open.
+        let lacks_log = handmade::expects_log(&path).unwrap_or(false) && handmade::has_no_log(&path);
+        let engine = match Sqlite::open(&path) {
             // On a full disk not even the index of the write-ahead log has room.
-            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&dir.join("store.db"))?,
-            opened => opened?,
+            Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&path),
+            opened => opened,
         };
+        let engine = engine.map_err(|cause| explain::of_file(&path, cause))?;
         let engine = Arc::new(engine);
+        if lacks_log && handmade::was_open(engine.as_ref())? {
+            tracing::error!(event = "copied_by_hand", path = %path.display(), "{}", handmade::WORDS);
+        }
+        handmade::mark(engine.as_ref())?;
         crate::disk::keep_ballast(dir);
         let store = Self::on(engine, settings, clock, Some(Place { dir: dir.to_owned(), _lock: lock }), abort)?;
         // What a kill left half deleted.
@@ -128,6 +137,7 @@ impl Store {
         let edges = crate::cursor::restore(engine.as_ref())?;
         let silenced = crate::silence::restore(engine.as_ref())?;
         let trimmed = RwLock::new(crate::archive::restore_trimmed(engine.as_ref())?);
+        let archived = RwLock::new(crate::archive::restore_archived(engine.as_ref())?);
         let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
@@ -141,6 +151,7 @@ impl Store {
             sessions: RwLock::new(sessions),
             health: Mutex::new(health),
             trimmed,
+            archived,
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
@@ -337,9 +348,15 @@ impl Store {
     pub fn health(&self) -> Health {
         let shared = &self.inner.shared;
         let kept = shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let registry = self.registry();
+        let ids: Vec<DatastreamId> =
+            registry.datastreams().filter(|datastream| !datastream.retired).map(|datastream| datastream.id).collect();
+        let ahead = self.clock().now().plus_seconds(AHEAD_S);
+        let is_ahead = |last: &Option<Observation>| last.is_some_and(|last| last.phenomenon_time > ahead);
         Health {
             observations: shared.chunks.observations(),
-            datastreams: self.registry().datastreams().filter(|datastream| !datastream.retired).count() as u64,
+            datastreams: ids.len() as u64,
+            ahead: shared.chunks.last_of(&ids).iter().filter(|last| is_ahead(last)).count() as u64,
             disk_bytes: shared.engine.disk_bytes(),
             waiting: shared.waiting.load(Ordering::Relaxed),
             room: shared.engine.room(),
@@ -369,9 +386,16 @@ impl Store {
 
     /// As [`Store::close`], for threads that may block.
     pub fn close_blocking(&self) {
+        if self.inner.place.is_some() {
+            let _ = self.ask(|answer| Work::Documents(vec![handmade::unmark()], answer));
+        }
         let _ = self.ask(Work::Stop);
         if let Some(writer) = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
+            // Then all of it is in one file, for those who copy that one.
+            if self.inner.place.is_some() {
+                let _ = self.inner.shared.engine.settle();
+            }
         }
     }
 
@@ -386,6 +410,7 @@ impl Store {
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
+
     /// The last observation of each, in the order asked: of a hundred thousand in the time that one page takes.
     #[must_use]
     pub fn latest_of(&self, datastreams: &[DatastreamId]) -> Vec<Option<Observation>> {

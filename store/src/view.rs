@@ -8,12 +8,14 @@ mod ledger;
 mod levels;
 #[cfg(test)]
 mod tests;
+mod thin;
 
 pub use bucket::{Bucket, BucketRow};
 pub use increments::Increase;
 pub use latest::{Latest, StationSummary};
 pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};
+pub use thin::Thinned;
 
 use crate::Error;
 use crate::chunk::Point;
@@ -36,8 +38,8 @@ pub struct View {
     pub(crate) then: Option<Arc<Registry>>,
 }
 
-/// Nothing that is further ahead of its receipt than this is looked for.
-const AHEAD_S: i64 = 86_400;
+/// What lies further ahead of now than this was measured by a clock that was wrong: it is nobody's last value.
+pub(crate) const AHEAD_S: i64 = 3600;
 
 impl View {
     /// The store as this viewer saw it at an earlier moment, to the second: observations with the values and states, and stations with
@@ -88,17 +90,25 @@ impl View {
         Ok(found)
     }
     fn last_before(&self, id: DatastreamId, to: Timestamp, limit: usize) -> Result<Vec<Observation>, Error> {
-        let to = self.as_of.map_or(to, |as_of| to.min(as_of.plus_seconds(AHEAD_S)));
+        let to = to.min(self.now().plus_seconds(AHEAD_S));
         let points = self.store.shared().chunks.last_before(id, to.micros(), limit, self.as_of)?;
         let here = points.into_iter().map(|point| point.observation(id)).collect();
         self.last_beyond(id, to, limit, here)
     }
     /// The last of each, in their order.
     fn last_of(&self, ids: &[DatastreamId]) -> Result<Vec<Option<Observation>>, Error> {
-        match self.as_of {
-            None => Ok(self.store.shared().chunks.last_of(ids)),
-            Some(_) => ids.iter().map(|id| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop())).collect(),
+        let before = |id: &DatastreamId| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop());
+        if self.looks_back() {
+            return ids.iter().map(before).collect();
         }
+        let ahead = self.now().plus_seconds(AHEAD_S);
+        let mut found = self.store.shared().chunks.last_of(ids);
+        for (last, id) in found.iter_mut().zip(ids) {
+            if last.is_some_and(|last| last.phenomenon_time > ahead) {
+                *last = before(id)?;
+            }
+        }
+        Ok(found)
     }
     #[must_use]
     pub fn viewer(&self) -> &Viewer {
@@ -196,21 +206,23 @@ impl View {
         let gaps = found.into_iter().filter(|gap| gap.to >= interval.from && gap.from <= self.now());
         Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())
     }
-    /// Count of observations and the extent of their phenomenon times, both ends included.
-    #[must_use]
-    pub fn extent(&self, datastream: &Datastream) -> Option<(u64, Timestamp, Timestamp)> {
-        let id = self.gate(datastream)?;
-        if self.looks_back() {
-            let (mut count, mut ends) = (0, None);
-            let looked = self.visit(id, Interval::ALL, |point| {
-                count += 1;
-                ends = Some((ends.map_or(point.at, |(first, _)| first), point.at));
+    /// Count of observations and the extent of their phenomenon times, both ends included; kept, so that it costs nothing, but for a
+    /// moment that is looked back at, for which all of them are read.
+    ///
+    /// # Errors
+    /// As [`View::observations`]: a part would pass for the whole.
+    pub fn extent(&self, datastream: &Datastream) -> Result<Option<(u64, Timestamp, Timestamp)>, Error> {
+        let Some(id) = self.gate(datastream) else { return Ok(None) };
+        let extent = if self.looks_back() {
+            let mut extent: Option<(u64, i64, i64)> = None;
+            self.visit(id, Interval::ALL, |point| {
+                extent = Some(extent.map_or((1, point.at, point.at), |(count, first, _)| (count + 1, first, point.at)));
                 ControlFlow::Continue(())
-            });
-            let (first, last) = ends.filter(|_| looked.is_ok())?;
-            return Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)));
-        }
-        let (count, first, last) = self.store.shared().chunks.extent(id)?;
-        Some((count, Timestamp::from_micros(first), Timestamp::from_micros(last)))
+            })?;
+            extent
+        } else {
+            self.store.shared().chunks.extent(id)
+        };
+        Ok(extent.map(|(count, first, last)| (count, Timestamp::from_micros(first), Timestamp::from_micros(last))))
     }
 }

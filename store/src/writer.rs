@@ -15,7 +15,7 @@ use crate::quarantine::{Plan, Shelf};
 use crate::silence::{self, Silenced};
 use crate::{Error, Health};
 use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp, UtcMonth};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) health: Mutex<Health>,
     /// Months of datastreams that lie only in files.
     pub(crate) trimmed: RwLock<Trimmed>,
+    /// Months that are in files: what comes for one of them makes its file be written again.
+    pub(crate) archived: RwLock<BTreeSet<UtcMonth>>,
     pub(crate) waiting: AtomicU64,
     pub(crate) committed: broadcast::Sender<Arc<[Observation]>>,
     /// The last commit with something of a day that was over.
@@ -231,7 +233,10 @@ impl Writer {
         shelf.end(&mut plan, engine, &mut changes)?;
         drop(shelf);
         let chain = self.audit.put(group.iter().flat_map(|(batch, _)| &batch.audit), staged.commit, &mut changes);
-        let has_late = self.late.put(staged.commit, self.clock.now(), observations, &staged.outcomes, &mut changes);
+        let has_late = {
+            let archived = self.shared.archived.read().unwrap_or_else(PoisonError::into_inner);
+            self.late.put(staged.commit, self.clock.now(), &archived, observations, &staged.outcomes, &mut changes)
+        };
         let edges = {
             let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner);
             cursor::put(&known, group.iter().flat_map(|(batch, _)| &batch.cursors), self.clock.now(), &mut changes)

@@ -31,6 +31,10 @@ fn errors_are_problems_with_a_cure() {
         (&format!("{of}?from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z"), 400, "before"),
         (&format!("{of}?cursor=zzz"), 400, "next_cursor"),
         (&format!("{of}?agg=PT7M"), 400, "PT15M"),
+        (&format!("{of}?thin=0"), 400, "1 to 10000"),
+        (&format!("{of}?thin=9&agg=PT1H"), 400, "either agg or thin"),
+        (&format!("{of}?thin=9&limit=9"), 400, "leave limit and cursor out"),
+        ("/api/v1/datasets?as_of=2020-01-01T00:00:00Z", 400, "leave as_of out"),
         ("/api/v1/latest?token=x", 400, "Bearer"),
     ] {
         let (found, body) = world.get_as(path, None);

@@ -3,7 +3,7 @@
 use super::file::{Groups, Reader, Writer, digest_of, sha256_of};
 use super::rows::{About, Kind, Row, RowsDigest};
 use crate::Error;
-use model::{Datastream, UtcMonth};
+use model::{Datastream, Quality, UtcMonth};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,9 +47,17 @@ impl Month<'_> {
         let about = Self::about(datastream);
         let interval = self.month.interval();
         let (mut served, mut replaced) = (Vec::new(), Vec::new());
-        self.store.each_kept(datastream.id, interval, |observation| served.push(Row { about: about.clone(), observation, order: 0 }))?;
+        // What was withdrawn ends the list of what was replaced of its time: nothing is served of it.
+        let mut withdrawn = Vec::new();
+        self.store.each_last(datastream.id, interval, |observation| {
+            let of = if observation.quality == Quality::WITHDRAWN { &mut withdrawn } else { &mut served };
+            of.push(Row { about: about.clone(), observation, order: 0 });
+        })?;
         for one in self.store.replaced(datastream.id, interval)? {
             replaced.push(Row { about: about.clone(), observation: one.observation, order: one.order });
+        }
+        if !withdrawn.is_empty() {
+            ended_by(withdrawn, &mut replaced);
         }
         let (mut before, before_that) = (self.observations.take(&about.datastream)?, self.replaced.take(&about.datastream)?);
         if !self.store.is_trimmed(datastream.id, self.month) {
@@ -81,11 +89,28 @@ impl Month<'_> {
         served.extend(by_time.into_values());
         for (_, mut rows) in replaced_of {
             rows.sort_by_key(|row| row.observation.received_at);
-            rows.dedup_by_key(|row| (row.observation.received_at, row.observation.result.to_bits()));
+            rows.dedup_by_key(|row| (row.observation.received_at, row.observation.result.to_bits(), row.observation.quality));
             replaced.extend(rows.into_iter().zip(0..).map(|(row, order)| Row { order, ..row }));
         }
         Ok(())
     }
+}
+
+/// Puts each of `last` behind what was replaced of its time before; both in the order of time.
+fn ended_by(last: Vec<Row>, replaced: &mut Vec<Row>) {
+    let before = std::mem::take(replaced);
+    let mut before = before.into_iter().peekable();
+    for mut row in last {
+        let at = row.observation.phenomenon_time;
+        while let Some(earlier) = before.next_if(|earlier| earlier.observation.phenomenon_time <= at) {
+            if earlier.observation.phenomenon_time == at {
+                row.order = earlier.order + 1;
+            }
+            replaced.push(earlier);
+        }
+        replaced.push(row);
+    }
+    replaced.extend(before);
 }
 
 /// Both files of a month, synced, read back and compared, beside those that they take the place of.

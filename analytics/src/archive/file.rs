@@ -6,14 +6,19 @@ use polars::prelude::*;
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::BatchedWriter;
+use polars_parquet::write::KeyValue;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Rows of a row group, and in memory at once.
 const ROWS: usize = 1 << 18;
+
+/// What a file says of its rows, for those who take it in: a bit that is flipped in it mostly gives other numbers and no error. How many
+/// there are, and the digest of [`RowsDigest`].
+const SAYS: [&str; 2] = ["pescaia.rows", "pescaia.sha256"];
 
 fn wrong(path: &Path) -> impl Fn(String) -> Error {
     let path = path.display().to_string();
@@ -25,6 +30,7 @@ pub(super) struct Writer {
     path: PathBuf,
     kind: Kind,
     writer: BatchedWriter<BufWriter<File>>,
+    schema: SchemaRef,
     waiting: Vec<Row>,
     pub(super) rows: u64,
     pub(super) digest: RowsDigest,
@@ -37,7 +43,8 @@ impl Writer {
         let file = opened.map_err(|cause| failed(format!("it can't be written: {cause}")))?;
         let empty = frame(&[], kind)?;
         let writer = crate::file::writer(BufWriter::new(file), empty.schema()).set_parallel(false).batched(empty.schema())?;
-        Ok(Self { path: path.to_owned(), kind, writer, waiting: Vec::new(), rows: 0, digest: RowsDigest::default() })
+        let (path, schema) = (path.to_owned(), empty.schema().clone());
+        Ok(Self { path, kind, writer, schema, waiting: Vec::new(), rows: 0, digest: RowsDigest::default() })
     }
     pub(super) fn push(&mut self, row: Row) -> Result<(), Error> {
         self.digest.add(&row);
@@ -55,7 +62,11 @@ impl Writer {
     /// The file is synced when it returns. Rows and their digest.
     pub(super) fn finish(mut self) -> Result<(u64, RowsDigest), Error> {
         self.flush()?;
-        self.writer.finish()?;
+        let says = SAYS.into_iter().zip([self.rows.to_string(), self.digest.clone().text()]);
+        let says = says.map(|(key, value)| KeyValue { key: key.into(), value: Some(value) });
+        let all = std::iter::once(crate::file::plain_schema(&self.schema)).chain(says).collect();
+        let ended = self.writer.get_writer().lock().unwrap_or_else(PoisonError::into_inner).end(Some(all));
+        ended.map_err(|cause| wrong(&self.path)(format!("it can't be ended: {cause}")))?;
         drop(self.writer);
         let synced = File::open(&self.path).and_then(|file| file.sync_all());
         synced.map_err(|cause| wrong(&self.path)(format!("it can't be synced: {cause}")))?;
@@ -158,6 +169,25 @@ pub(super) fn digest_of(path: &Path, kind: Kind) -> Result<(u64, RowsDigest), Er
         }
         count += rows.len() as u64;
         rows.iter().for_each(|row| digest.add(row));
+    }
+}
+
+/// Reads a file whole, before anything of it is taken, and compares it with what it says of itself. Whether it says anything: an older
+/// pescaia wrote nothing.
+///
+/// # Errors
+/// [`Error::File`] when it is not as it was written.
+pub(super) fn compare(path: &Path, kind: Kind) -> Result<bool, Error> {
+    let mut reader = ParquetReader::new(open(path)?);
+    let metadata = guarded(|| reader.get_metadata().cloned());
+    let unreadable = |cause| wrong(path)(format!("it is no whole Parquet file ({cause}); take it from a backup"));
+    let kept = metadata.map_err(unreadable)?.key_value_metadata.clone().unwrap_or_default();
+    let said = SAYS.map(|key| kept.iter().find(|one| one.key == key).and_then(|one| one.value.clone()));
+    let (rows, digest) = digest_of(path, kind)?;
+    match said {
+        [None, None] => Ok(false),
+        [Some(said_rows), Some(said_digest)] if said_rows == rows.to_string() && said_digest == digest.text() => Ok(true),
+        _ => Err(wrong(path)("its rows are not those that were written: it is damaged, or was changed; take it from a backup".into())),
     }
 }
 

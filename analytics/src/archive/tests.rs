@@ -1,6 +1,9 @@
+use super::file::{Reader, compare};
+use super::rows::Kind;
 use super::*;
-use model::{Clock, GapReason, Quality, QualityTest, Viewer};
+use model::{Clock, Flag, GapReason, Interval, Observation, Quality, QualityTest, Viewer};
 use std::path::Path;
+use store::{AuditEntry, Batch};
 
 /// A clock that is set by hand.
 struct Set(Mutex<Timestamp>);
@@ -87,7 +90,7 @@ impl World {
         let observation = |hour: i64| {
             let phenomenon_time = at(from).plus_seconds(hour * 3600);
             let received_at = if late_s > 0 { self.clock.now() } else { phenomenon_time.plus_seconds(7) };
-            let quality = Quality::GOOD.with(QualityTest::GrossRange, model::Flag::Suspect);
+            let quality = Quality::GOOD.with(QualityTest::GrossRange, Flag::Suspect);
             let quality = if hour % 5 == 0 { quality } else { Quality::GOOD };
             Observation { datastream: id, phenomenon_time, received_at, result: value + hour as f64 / 1000.0, quality }
         };
@@ -290,4 +293,131 @@ fn everything_goes_out_and_comes_back_to_the_same_checksums() {
     let said = third.archive.import_all(&to, 30, &|_| ()).expect_err("damaged").to_string();
     assert!(said.contains("month=2026-11") && said.contains("nothing was taken in"), "{said}");
     assert!(third.store.registry().datastreams().next().is_none());
+}
+
+/// In the name of a person: of every so manieth value of a month another, or none any more.
+fn changes(world: &World, every: usize, quality: Quality, change: impl Fn(f64) -> f64, originals: &[Observation]) {
+    let received_at = world.clock.now();
+    let changed = |one: &Observation| Observation { received_at, quality, result: change(one.result), ..*one };
+    let observations: Vec<_> = originals.iter().step_by(every).map(changed).collect();
+    let text = String::new;
+    let entry = AuditEntry {
+        number: 0,
+        commit: 0,
+        at: text(),
+        who: "anna".into(),
+        what: "correct".into(),
+        datastream: "a-level".into(),
+        from: text(),
+        to: text(),
+        change: text(),
+        why: "prova".into(),
+        shift_s: 0,
+        count: observations.len() as u64,
+        undoes: None,
+    };
+    world.store.commit_blocking(Batch { observations, audit: vec![entry], ..Batch::default() }).expect("committed");
+}
+
+#[test]
+fn what_was_withdrawn_corrected_and_taken_back_goes_out_and_comes_back_with_all_its_versions() {
+    let world = World::new("versions");
+    let october = world.served("a-level", month("2026-10").interval());
+    let corrected = Quality::GOOD.with(QualityTest::Corrected, Flag::Good);
+    let same = |value: f64| value;
+    type Change = fn(f64) -> f64;
+    let steps: [(usize, Quality, Change); 5] = [
+        (2, Quality::WITHDRAWN, same),
+        (4, Quality::GOOD, same),
+        (3, corrected, |value| value / 2.0),
+        (6, Quality::GOOD, same),
+        (5, Quality::WITHDRAWN, same),
+    ];
+    for (step, (every, quality, change)) in steps.into_iter().enumerate() {
+        world.now(&format!("2026-12-10T13:0{step}:00Z"));
+        changes(&world, every, quality, change, &october);
+    }
+    world.now("2026-12-10T14:00:00Z");
+    let served = world.served("a-level", Interval::ALL);
+    let to = world.dir.join("all");
+    world.archive.export_all(&to, &|_| ()).expect("exported");
+    let other = World::empty("versions-other", "");
+    other.now("2026-12-10T14:00:00Z");
+    let imported = other.archive.import_all(&to, 30, &|_| ()).expect("imported");
+    assert_eq!((imported.equal, imported.different.as_slice()), (4, &[][..]), "{imported:?}");
+    assert_eq!(other.served("a-level", Interval::ALL), served);
+
+    // A month that lies only in its file comes back the same, and what was withdrawn is not believed when it is sent again.
+    world.apply(&NETWORK.replace("name = \"O\"", "name = \"O\"\nkeep_months = 1"));
+    world.keep();
+    assert!(world.served("a-level", month("2026-10").interval()).is_empty());
+    world.archive.bring_back(&world.file("2026-10"), 30, &mut |_, _| ()).expect("back");
+    let served: Vec<_> = served.into_iter().filter(|one| month("2026-10").interval().contains(one.phenomenon_time)).collect();
+    assert_eq!(world.served("a-level", month("2026-10").interval()), served);
+    let again = october.iter().map(|one| Observation { received_at: world.clock.now(), ..*one }).collect();
+    world.store.commit_blocking(Batch { observations: again, ..Batch::default() }).expect("committed");
+    assert_eq!(world.served("a-level", month("2026-10").interval()), served);
+}
+
+#[test]
+fn a_flipped_bit_never_makes_another_number() {
+    let world = World::new("flipped");
+    world.keep();
+    let whole = std::fs::read(world.file("2026-10")).expect("bytes");
+    // Arrivals are kept to the second.
+    let rows = |path: &Path| -> Vec<_> {
+        let rows = world.in_file(path, "a-level").into_iter();
+        rows.map(|(time, bits, received, quality)| (time, bits, received.seconds(), quality)).collect()
+    };
+    let written = rows(&world.file("2026-10"));
+    let path = world.dir.join("flipped.parquet");
+    let mut refused = 0;
+    for place in (0..whole.len()).step_by(19) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1 << (place % 8);
+        std::fs::write(&path, &bytes).expect("written");
+        match compare(&path, Kind::Observations) {
+            Err(_) => refused += 1,
+            // Where the checksum itself is gone, what is flipped is not the rows.
+            Ok(_) => assert!(rows(&path) == written, "byte {place}"),
+        }
+    }
+    assert!(refused > whole.len() / 19 / 2, "{refused}");
+    let mut bytes = whole.clone();
+    bytes[whole.len() / 2] ^= 4;
+    std::fs::write(&path, &bytes).expect("written");
+    world.apply(&NETWORK.replace("name = \"O\"", "name = \"O\"\nkeep_months = 1"));
+    world.keep();
+    let said = world.archive.bring_back(&path, 30, &mut |_, _| ()).expect_err("damaged").to_string();
+    assert!(said.contains("flipped.parquet") && said.contains("from a backup"), "{said}");
+    assert!(world.served("a-level", month("2026-10").interval()).is_empty(), "nothing of it was taken in");
+}
+
+#[test]
+fn a_clock_that_went_ahead_and_came_back_costs_no_observation() {
+    let world = World::empty("clock", &NETWORK.replace("name = \"O\"", "name = \"O\"\nkeep_months = 1"));
+    let says = |from: &str, hours: i64| {
+        let id = world.id("a-level");
+        let observation = |hour: i64| {
+            let time = at(from).plus_seconds(hour * 3600);
+            Observation { datastream: id, phenomenon_time: time, received_at: time.plus_seconds(7), result: 1.5, quality: Quality::GOOD }
+        };
+        world.store.commit_blocking(Batch { observations: (0..hours).map(observation).collect(), ..Batch::default() }).expect("committed");
+    };
+    world.now("2026-11-20T12:00:00Z");
+    says("2026-11-10T00:00:00Z", 240);
+    world.now("2026-12-05T12:00:00Z");
+    assert_eq!(world.keep().written[0].observations, 240, "November passes for over");
+    // The clock is set right, and the month goes on.
+    for hour in 0..240 {
+        let time = at("2026-11-20T12:00:00Z").plus_seconds(hour * 3600);
+        *world.clock.0.lock().expect("a clock") = time.plus_seconds(8);
+        says(&time.to_string(), 1);
+    }
+    world.store.forget_late(*world.store.late_changes().borrow()).expect("struck off");
+    world.now("2027-03-01T12:00:00Z");
+    let kept = world.keep();
+    assert_eq!((kept.written[0].month.as_str(), kept.written[0].observations), ("2026-11", 480));
+    assert_eq!(kept.trimmed, BTreeMap::from([(month("2026-11"), 480)]));
+    assert_eq!(world.in_file(&world.file("2026-11"), "a-level").len(), 480);
 }

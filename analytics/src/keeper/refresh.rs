@@ -42,6 +42,23 @@ type Dirty = BTreeMap<Timestamp, BTreeSet<DatastreamId>>;
 /// # Errors
 /// Nothing was published then.
 pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refreshed>, Error> {
+    match refresh_from(Start::LastVersion, store, job, through) {
+        Err(Error::Store(store::Error::Damaged { what })) => {
+            tracing::warn!(event = "made_anew", what, "the last version of a dataset is damaged; all of it is made again");
+            refresh_from(Start::Nothing, store, job, through)
+        }
+        done => done,
+    }
+}
+
+/// What a version is made from besides the days that changed.
+#[derive(PartialEq, Eq)]
+enum Start {
+    LastVersion,
+    Nothing,
+}
+
+fn refresh_from(start: Start, store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refreshed>, Error> {
     let view = store.seen_by(&Viewer::Public);
     let about = job.about();
     let wanted: Vec<_> = view.datastreams(None).into_iter().filter(|datastream| job.wants(datastream)).collect();
@@ -49,8 +66,9 @@ pub fn refresh(store: &Store, job: &dyn Job, through: u64) -> Result<Option<Refr
     let basis = basis(job, &frames);
     let today = civil_day_around(view.now()).from;
     let last = view.dataset(&about.id);
-    let goes_on = last.as_ref().filter(|last| last.basis == basis);
-    let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today);
+    // One that is complete up to a day to come was made while the clock was ahead.
+    let goes_on = last.as_ref().filter(|last| start == Start::LastVersion && last.basis == basis && last.complete_to <= today);
+    let mut dirty = over_since(&view, &wanted, goes_on.map_or(Timestamp::MIN, |last| last.complete_to), today)?;
     if let Some(last) = goes_on {
         add_late(&mut dirty, store, &wanted, last.watermark, today, through)?;
     }
@@ -101,16 +119,16 @@ fn basis(job: &dyn Job, frames: &Frames) -> String {
 }
 
 /// Every day since `complete_to` that is over, from each datastream's first observation on.
-fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Dirty {
+fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Result<Dirty, Error> {
     let mut dirty = Dirty::new();
     for datastream in wanted {
-        if let Some((_, first, _)) = view.extent(datastream) {
+        if let Some((_, first, _)) = view.extent(datastream)? {
             for day in civil_days(Interval::new(first.max(complete_to), today)) {
                 dirty.entry(day.from).or_default().insert(datastream.id);
             }
         }
     }
-    dirty
+    Ok(dirty)
 }
 
 /// Days that are over and of which something came in a commit after `watermark`, up to `through`.

@@ -165,6 +165,25 @@ fn a_late_observation_makes_only_its_own_day_again() {
 }
 
 #[test]
+fn days_of_a_clock_that_went_ahead_and_came_back_leave_a_dataset() {
+    let world = World::on("2026-11-22T12:00:00Z");
+    world.measured("a-level", "2026-11-19T23:00:00Z", 2 * 24, |_| 1.0, false);
+    world.now("2036-11-22T12:00:00Z");
+    world.measured("a-level", "2036-11-19T23:00:00Z", 24, |_| 9.0, false);
+    world.refresh();
+    let months = || world.dataset().files.iter().map(|file| file.month.clone()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(months().into_iter().collect::<Vec<_>>(), ["2026-11", "2036-11"]);
+    world.now("2026-11-22T12:10:00Z");
+    world.refresh();
+    assert_eq!(months().into_iter().collect::<Vec<_>>(), ["2026-11"]);
+    assert_eq!(world.dataset().complete_to, at("2026-11-21T23:00:00Z"));
+    world.measured("a-level", "2026-11-21T23:00:00Z", 2 * 24, |_| 1.0, false);
+    world.now("2026-11-23T23:05:00Z");
+    assert_eq!(world.refresh().expect("two days more").days, 2);
+    assert_eq!(world.csv("2026-11").len(), 4);
+}
+
+#[test]
 fn a_day_that_ends_is_added_and_a_network_that_changes_makes_everything_again() {
     let world = World::on("2026-11-22T12:00:00Z");
     world.measured("a-level", "2026-11-19T23:00:00Z", 4 * 24, |_| 1.0, false);

@@ -10,28 +10,48 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::Timestamp;
+
+/// What was published at an earlier moment is not kept, unless nothing took its place since: then it is refused, and not answered with
+/// what is published now.
+fn stood_then(seen: &Seen, what: &str, changed_at: Timestamp) -> Result<(), Problem> {
+    if !seen.view.looks_back() || changed_at.seconds() <= seen.view.now().seconds() {
+        return Ok(());
+    }
+    Err(Problem::bad(format!(
+        "{what} was published at {changed_at}, and what it took the place of is not kept; leave as_of out, or ask for observations as of then"
+    )))
+}
 
 /// Every dataset, with when it last changed.
 #[utoipa::path(get, path = "/api/v1/datasets", tag = "datasets",
+    params(("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when every edition of today was published by then, else refused")),
     responses((status = 200, description = "By id", body = Page<DatasetOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
-    params.only(&[])?;
-    let datasets = seen.view.datasets().iter().map(|one| DatasetOut::from(one.as_ref())).collect();
+    params.only(&["as_of"])?;
+    let datasets = seen.view.datasets();
+    for one in &datasets {
+        stood_then(&seen, &one.dataset.id, one.published_at).map_err(|problem| problem.at(&params.path))?;
+    }
+    let datasets = datasets.iter().map(|one| DatasetOut::from(one.as_ref())).collect();
     Ok(keep(Json(Page::<DatasetOut>::whole(datasets)), seen.is_public, 60))
 }
 
 /// One dataset: its columns, and the manifest of its files.
-#[utoipa::path(get, path = "/api/v1/datasets/{id}", tag = "datasets", params(("id" = String, Path, example = "livelli-giornalieri")),
+#[utoipa::path(get, path = "/api/v1/datasets/{id}", tag = "datasets", params(("id" = String, Path, example = "livelli-giornalieri"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when the edition of today was published by then, else refused")),
     responses((status = 200, body = DatasetWhole), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&[])?;
+    params.only(&["as_of"])?;
     let found = seen.view.dataset(&id).ok_or_else(|| Problem::missing("dataset", &id, "/api/v1/datasets").at(&params.path))?;
+    stood_then(&seen, &id, found.published_at).map_err(|problem| problem.at(&params.path))?;
     Ok(keep(Json(DatasetWhole::from(found.as_ref())), seen.is_public, 30))
 }
 
 /// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check.
 #[utoipa::path(get, path = "/api/v1/datasets/{id}/files/{name}", tag = "datasets",
-    params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv")),
+    params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when the file has not changed since, else refused")),
     responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn file(
@@ -40,10 +60,11 @@ pub(crate) async fn file(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params.only(&[])?;
+    params.only(&["as_of"])?;
     let (view, wanted) = (seen.view.clone(), (id.clone(), name.clone()));
     let found = blocking(&params.path, move || Ok(view.dataset_file(&wanted.0, &wanted.1)?)).await?;
     let (file, bytes) = found.ok_or_else(|| Problem::missing("file", &name, &format!("/api/v1/datasets/{id}")).at(&params.path))?;
+    stood_then(&seen, &name, file.changed_at).map_err(|problem| problem.at(&params.path))?;
     let etag = format!("\"{}\"", file.sha256);
     let is_known = headers
         .get(header::IF_NONE_MATCH)

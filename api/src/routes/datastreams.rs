@@ -20,8 +20,12 @@ use model::{Scope, Viewer};
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["station", "as_of"])?;
     let datastreams = seen.view.datastreams(params.get("station"));
-    let items = datastreams.iter().map(|datastream| DatastreamOut::of(datastream, seen.view.extent(datastream))).collect();
-    Ok(keep(Json(Page::whole(items)), seen.is_public, 30))
+    let view = seen.view;
+    let items = blocking(&params.path, move || {
+        let items: Result<Vec<_>, store::Error> = datastreams.iter().map(|datastream| DatastreamOut::seen(&view, datastream)).collect();
+        Ok(items?)
+    });
+    Ok(keep(Json(Page::whole(items.await?)), seen.is_public, 30))
 }
 
 /// One datastream.
@@ -32,7 +36,9 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
     params.only(&["as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
-    Ok(keep(Json(DatastreamOut::of(&datastream, seen.view.extent(&datastream))), seen.is_public, 30))
+    let view = seen.view;
+    let found = blocking(&params.path, move || Ok(DatastreamOut::seen(&view, &datastream)?)).await?;
+    Ok(keep(Json(found), seen.is_public, 30))
 }
 
 /// Times in which polls of the device failed, and why. A value is never carried across them.

@@ -114,7 +114,17 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
         Some(cause) => part("influxdb", "degraded", format!("{cause}; {} bytes wait and go there later", influx.waiting_bytes)),
         None => part("influxdb", "ok", format!("{} s behind", influx.lag_s)),
     });
-    [writer, store, disk].into_iter().chain(influx).collect()
+    let clock = match health.ahead {
+        0 => part("clock", "ok", "nothing kept lies ahead of it".into()),
+        ahead => {
+            let detail = format!(
+                "{ahead} datastreams hold values of times ahead of now, which are nobody's last value: the clock of this machine, or of a device, \
+                 is or was wrong; look at it, then move them with pescaia correct --shift or take them out with pescaia delete"
+            );
+            part("clock", "degraded", detail)
+        }
+    };
+    [writer, store, disk, clock].into_iter().chain(influx).collect()
 }
 
 /// As ModI wants it: a problem document that says there is none, with figures beside.

@@ -7,7 +7,7 @@ use crate::page::{Page, cursor, keep, resume};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
-use crate::wire::{BucketOut, ObservationOut};
+use crate::wire::{BucketOut, ObservationOut, ThinnedOut};
 use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,17 @@ use store::{Bucket, View};
 
 const DEFAULT: usize = 1000;
 const MOST: usize = 50_000;
+/// Parts that an interval is thinned into at most: four observations each are as many as a page may hold.
+const MOST_PARTS: u32 = 10_000;
+
+/// What becomes of the observations on their way out.
+#[derive(Clone, Copy)]
+enum Shape {
+    AsTheyAre,
+    Buckets(Bucket),
+    /// The first, least, greatest and last of each of so many parts.
+    Thin(u32),
+}
 
 /// What is asked of one datastream.
 struct Question {
@@ -37,36 +48,62 @@ struct Question {
         ("to" = Option<String>, Query, description = "RFC 3339 with an offset, excluded; now when left out"),
         ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to; PT24H when nothing is said", example = "PT36H"),
         ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max and count instead of observations"),
+        ("thin" = Option<u32>, Query, description = "1 to 10000, for charts: of each of so many equal parts of the interval the first, least, greatest and last observation of quality 1 or 2, at most four, as they were measured, with after_gap where no line may lead to one. No crest is lost. The answer is whole: without agg, limit and cursor", example = 720),
         ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
         ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
-    responses((status = 200, description = "Observations; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
+    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&["from", "to", "period", "agg", "limit", "cursor", "f", "csv", "as_of"])?;
+    params.only(&["from", "to", "period", "agg", "thin", "limit", "cursor", "f", "csv", "as_of"])?;
     let datastream =
         seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
     let asked = params.interval(seen.view.now())?;
     let interval = Interval::new(resume(&params, asked.from)?, asked.to);
-    let bucket = match params.choice("agg", &["", "PT15M", "PT1H", "P1D"])? {
-        "PT15M" => Some(Bucket::Seconds(900)),
-        "PT1H" => Some(Bucket::Seconds(3600)),
-        "P1D" => Some(Bucket::CivilDay),
-        _ => None,
+    let shape = match (params.choice("agg", &["", "PT15M", "PT1H", "P1D"])?, parts(&params)?) {
+        ("", Some(parts)) => Shape::Thin(parts),
+        (_, Some(_)) => return Err(params.bad("give either agg or thin")),
+        ("PT15M", None) => Shape::Buckets(Bucket::Seconds(900)),
+        ("PT1H", None) => Shape::Buckets(Bucket::Seconds(3600)),
+        ("P1D", None) => Shape::Buckets(Bucket::CivilDay),
+        _ => Shape::AsTheyAre,
     };
     let dialect = if params.choice("csv", &["", "it"])? == "it" { Dialect::Italian } else { Dialect::Plain };
     let format = params.choice("f", &["json", "csv", "geojson"])?;
     // A file is wanted whole.
     let limit = params.limit(if format == "csv" { MOST } else { DEFAULT }, MOST)?;
     let question = Question { view: seen.view, datastream, interval, limit, format, dialect };
-    let response = blocking(&params.path, move || match bucket {
-        None => plain(&question),
-        Some(bucket) => aggregated(&question, bucket),
+    let response = blocking(&params.path, move || match shape {
+        Shape::AsTheyAre => plain(&question),
+        Shape::Buckets(bucket) => aggregated(&question, bucket),
+        Shape::Thin(parts) => thinned(&question, parts),
     });
     Ok(keep(response.await?, seen.is_public, 5))
+}
+
+/// Into how many parts the interval is thinned, if it is.
+fn parts(params: &Params) -> Result<Option<u32>, Problem> {
+    let Some(given) = params.get("thin") else { return Ok(None) };
+    if params.get("limit").or(params.get("cursor")).is_some() {
+        return Err(params.bad("what is thinned comes whole; leave limit and cursor out"));
+    }
+    let parts = given.parse().ok().filter(|parts| (1..=MOST_PARTS).contains(parts));
+    parts.map(Some).ok_or_else(|| params.bad(format!("thin={given} can't be; it may be 1 to {MOST_PARTS}")))
+}
+
+fn thinned(question: &Question, parts: u32) -> Result<Response, Problem> {
+    let Question { view, datastream, interval, .. } = question;
+    let items: Vec<ThinnedOut> = view.thinned(datastream, *interval, parts)?.iter().map(Into::into).collect();
+    let header = [&csv::OBSERVATION[..], &["after_gap"]].concat();
+    let whole = Question { limit: items.len(), view: view.clone(), datastream: datastream.clone(), ..*question };
+    Ok(answer(&whole, items, None, &header, |item| {
+        let mut cells = csv::observation(&item.observation);
+        cells.push(Cell::Text(item.after_gap.to_string()));
+        cells
+    }))
 }
 
 fn plain(question: &Question) -> Result<Response, Problem> {

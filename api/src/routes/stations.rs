@@ -5,6 +5,7 @@ use crate::geo;
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
+use crate::routes::blocking;
 use crate::wire::{DatastreamOut, StationOut};
 use axum::Json;
 use axum::extract::Path;
@@ -23,7 +24,8 @@ pub(crate) struct StationWhole {
 
 /// Stations with at least one datastream that you may see.
 #[utoipa::path(get, path = "/api/v1/stations", tag = "stations",
-    params(("f" = Option<String>, Query, description = "json (default) or geojson")),
+    params(("f" = Option<String>, Query, description = "json (default) or geojson"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was described at that moment")),
     responses((status = 200, description = "All of them, by id", body = Page<StationOut>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["f", "as_of"])?;
@@ -39,12 +41,18 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
 }
 
 /// One station.
-#[utoipa::path(get, path = "/api/v1/stations/{id}", tag = "stations", params(("id" = String, Path, example = "bisenzio-gamberame")),
+#[utoipa::path(get, path = "/api/v1/stations/{id}", tag = "stations", params(("id" = String, Path, example = "bisenzio-gamberame"),
+        ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was described at that moment")),
     responses((status = 200, body = StationWhole), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["as_of"])?;
     let station = seen.view.station(&id).ok_or_else(|| Problem::missing("station", &id, "/api/v1/stations").at(&params.path))?;
-    let datastreams = seen.view.datastreams(Some(&id));
-    let datastreams = datastreams.iter().map(|datastream| DatastreamOut::of(datastream, seen.view.extent(datastream))).collect();
+    let view = seen.view;
+    let datastreams = blocking(&params.path, move || {
+        let all = view.datastreams(Some(&id));
+        let all: Result<Vec<_>, store::Error> = all.iter().map(|datastream| DatastreamOut::seen(&view, datastream)).collect();
+        Ok(all?)
+    });
+    let datastreams = datastreams.await?;
     Ok(keep(Json(StationWhole { station: StationOut::from(station.as_ref()), datastreams }), seen.is_public, 30))
 }

@@ -23,6 +23,8 @@ struct Entry {
 #[template(path = "datasets.html")]
 struct List<'a> {
     frame: &'a Frame<'a>,
+    /// What is shown is not what was published at the moment that is looked back at.
+    newer: bool,
     entries: Vec<Entry>,
 }
 
@@ -44,6 +46,8 @@ struct ColumnWords {
 #[template(path = "dataset.html")]
 struct One<'a> {
     frame: &'a Frame<'a>,
+    /// As in [`List`].
+    newer: bool,
     id: String,
     title: String,
     description: String,
@@ -72,7 +76,14 @@ pub(crate) fn list(view: &View, frame: &Frame<'_>) -> String {
         rows: whole(one.rows(), lang),
         months: one.files.iter().filter(|file| file.format == Format::Csv).count(),
     };
-    List { frame, entries: view.datasets().iter().map(entry).collect() }.render().unwrap_or_default()
+    let datasets = view.datasets();
+    let newer = datasets.iter().any(|one| is_newer(one, frame));
+    List { frame, newer, entries: datasets.iter().map(entry).collect() }.render().unwrap_or_default()
+}
+
+/// Editions of then are not kept: what is newer must not pass for them.
+fn is_newer(published: &Published, frame: &Frame<'_>) -> bool {
+    frame.then.is_some_and(|then| published.published_at.seconds() > then.seconds())
 }
 
 /// # Errors
@@ -101,6 +112,7 @@ pub(crate) fn one(view: &View, frame: &Frame<'_>, id: &str) -> Result<Option<Str
     let cite = format!("{}, {title}, {} {}, {updated}. {}.", frame.words.product, frame.words.edition, published.edition, dataset.licence);
     let page = One {
         frame,
+        newer: is_newer(&published, frame),
         id: id.to_owned(),
         description: dataset.description.get(lang).to_owned(),
         caution: dataset.caution.get(lang).to_owned(),

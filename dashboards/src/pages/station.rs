@@ -18,6 +18,8 @@ const RANGES: [(&str, i64, &str, &str); 5] = [
 /// Rain gauges further away say little about a river.
 const RAIN_WITHIN_KM: f64 = 25.0;
 const RAIN_BARS: i64 = 96;
+/// Bars of a rain gauge's own chart.
+const BARS: i64 = 120;
 const RAIN_STEPS_S: [i64; 8] = [300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400];
 /// What ended longer ago is a series of the past.
 const ENDED_S: i64 = 30 * 86_400;
@@ -235,19 +237,24 @@ fn chart(
     frame: &Frame<'_>,
 ) -> Result<(String, Option<String>), Error> {
     let datastream = &latest.datastream;
+    let is_rain = datastream.property.is_rain();
     let seconds = interval.to.seconds() - interval.from.seconds();
-    let width = (seconds / COLUMNS).max(i64::from(datastream.period_s)).max(1);
-    let width = if datastream.property.is_rain() { width.max(seconds / 120) } else { width };
-    let rows = view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?;
+    let width = (seconds / BARS).max(i64::from(datastream.period_s)).max(1);
+    let (rows, points) = if is_rain {
+        (view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?, Vec::new())
+    } else {
+        (Vec::new(), view.thinned(datastream, interval, COLUMNS)?)
+    };
     let rain = rain(view, latest, interval, frame)?;
     let chart = Chart {
+        points: &points,
         rows: &rows,
         interval,
         now: interval.to,
-        gap_s: stale_after(datastream.period_s).max(width),
+        gap_s: if is_rain { stale_after(datastream.period_s).max(width) } else { stale_after(datastream.period_s) },
         thresholds,
         rain: rain.as_ref().map(|(rows, title)| Rain { rows, title }),
-        is_rain: datastream.property.is_rain(),
+        is_rain,
         unit: unit_text(datastream),
         title,
         words: frame.words,

@@ -161,7 +161,7 @@ impl InfluxForwarder {
         }
         let known: BTreeSet<String> = self.store.influx_mark("deleted")?.unwrap_or_default().lines().map(str::to_owned).collect();
         let name = |one: &Tombstone| format!("{} {} {} {}", one.datastream, one.from_us, one.to_us, one.at_s);
-        for tombstone in all.iter().filter(|one| !one.pending && !known.contains(&name(one))) {
+        for tombstone in all.iter().filter(|one| one.subject.is_none() && !one.pending && !known.contains(&name(one))) {
             if let Some(datastream) = self.store.registry().datastream_by_key(&tombstone.datastream) {
                 let interval = Interval::new(Timestamp::from_micros(tombstone.from_us), Timestamp::from_micros(tombstone.to_us));
                 self.again(client, datastream.id, interval).await?;

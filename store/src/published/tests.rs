@@ -151,3 +151,26 @@ fn whoever_reads_while_versions_follow_each_other_gets_a_whole_file() {
         assert!(readers.into_iter().map(|reader| reader.join().expect("a reader")).sum::<u64>() > 150);
     });
 }
+
+#[test]
+fn a_published_file_that_is_damaged_is_named_and_not_served() {
+    let dir = Dir::new("damaged");
+    let store = dir.open();
+    let file = stage(&store, "2026-10", "day;1.42\n");
+    publish(&store, vec![file, stage(&store, "2026-11", "day;1.50\n")], 0);
+    let path = dir.0.join("store.db");
+    assert!(crate::check(&path, &mut |_, _| ()).expect("checked").is_sound());
+    store.close_blocking();
+    drop(store);
+    let raw = rusqlite::Connection::open(&path).expect("raw");
+    raw.execute("UPDATE file SET body = CAST('day;1.43\n' AS BLOB) WHERE at = 1", []).expect("flipped");
+    drop(raw);
+    let store = dir.open();
+    let view = store.seen_by(&Viewer::Public);
+    let served = view.dataset_file("days", "days-2026-10.csv");
+    assert!(matches!(&served, Err(Error::Damaged { what }) if what.contains("days-2026-10.csv")), "{served:?}");
+    assert_eq!(text(&store, "days-2026-11.csv").as_deref(), Some("day;1.50\n"));
+    let damage = crate::check(&path, &mut |_, _| ()).expect("checked").damage;
+    assert!(damage.len() == 1 && damage[0].contains("days-2026-10.csv"), "{damage:?}");
+    store.close_blocking();
+}

@@ -5,10 +5,11 @@ use super::networks::{Kept, documents, kept_document};
 use crate::engine::{Change, Document, Engine};
 use crate::network::{self, Document as NetworkDocument};
 use crate::registry::Registry;
-use crate::{Error, View};
+use crate::writer::Work;
+use crate::{Error, Subject, View};
 use model::{Datastream, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// One change of the network; its id grows with time.
@@ -95,8 +96,29 @@ impl History {
     }
 }
 
+/// What an entry of the network names as a datastream, wherever in it.
+fn datastreams_in(entry: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match entry {
+        serde_json::Value::Object(fields) => {
+            found.extend(fields.get("datastream").and_then(|name| name.as_str()).map(str::to_owned));
+            fields.values().for_each(|value| datastreams_in(value, found));
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| datastreams_in(value, found)),
+        _ => {}
+    }
+}
+
 /// A change that is in a commit.
 pub(super) struct PutFormer(Former);
+
+/// One application of a network that changed something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkChange {
+    pub at: Timestamp,
+    pub reason: Reason,
+    /// What was changed or added, e.g. `datastream empoli-level`.
+    pub entries: Vec<String>,
+}
 
 /// One revision of a description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +137,77 @@ pub struct Revision {
 }
 
 impl Store {
+    /// Takes over what the network of another store was before each of its changes, as far as they lie before the first that is known
+    /// here: what came after is this store's own to tell. To be called once its entries are known. How many changes came in.
+    pub(crate) fn take_over_former(&self, other: &dyn Engine) -> Result<u64, Error> {
+        let history = &self.inner.networks.history;
+        let ours = history.changes();
+        let begins = ours.first().map_or(i64::MAX, |first| first.until_us);
+        let numbers: BTreeMap<String, Option<u32>> = documents(self.inner.shared.engine.as_ref())?
+            .into_iter()
+            .map(|document| (key(document.kind, &document.id), document.number))
+            .collect();
+        let mut put = Vec::new();
+        let mut taken = Vec::new();
+        for former in History::restore(other)?.changes().iter().filter(|former| former.until_us < begins) {
+            // Numbers are each store's own.
+            let here = |(key, entry): (&String, &Option<Kept>)| {
+                let number = numbers.get(key)?;
+                Some((key.clone(), entry.as_ref().map(|kept| Kept { number: *number, ..kept.clone() })))
+            };
+            let entries = former.entries.iter().filter_map(here).collect();
+            let former = Former { until_us: former.until_us, reason: former.reason.clone(), entries };
+            let body = serde_json::to_string(&former).map_err(|cause| Error::Damaged { what: cause.to_string() })?;
+            put.push(Change::PutDocument(Document { kind: KIND.into(), id: format!("{:020}", former.until_us), body }));
+            taken.push(Arc::new(former));
+        }
+        if taken.is_empty() {
+            return Ok(0);
+        }
+        self.ask(|answer| Work::Documents(put, answer))?;
+        let count = taken.len() as u64;
+        let mut changes = history.changes.write().unwrap_or_else(PoisonError::into_inner);
+        changes.splice(0..0, taken);
+        drop(changes);
+        history.built.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(count)
+    }
+
+    /// Ids of the datastreams that a device feeds or ever fed, as far as is known; also of one that is retired.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn ever_fed_by(&self, subject: &Subject) -> Result<BTreeSet<String>, Error> {
+        let device = key("device", &format!("{}/{}", subject.owner, subject.device));
+        let feed = key("feed", &format!("{}/{}/", subject.owner, subject.device));
+        let is_its = |key: &str| key == device || key.starts_with(&feed);
+        let mut found = BTreeSet::new();
+        let mut look = |body: &str| {
+            if let Ok(entry) = serde_json::from_str(body) {
+                datastreams_in(&entry, &mut found);
+            }
+        };
+        for document in documents(self.inner.shared.engine.as_ref())?.iter().filter(|one| is_its(&key(one.kind, &one.id))) {
+            look(&document.body);
+        }
+        for former in self.inner.networks.history.changes() {
+            let entries = former.entries.iter().filter(|(key, _)| is_its(key));
+            entries.filter_map(|(_, entry)| entry.as_ref()).for_each(|kept| look(&kept.body));
+        }
+        Ok(found)
+    }
+
+    /// Every change of the network that is known, the oldest first; the first network of all is none.
+    #[must_use]
+    pub fn network_changes(&self) -> Vec<NetworkChange> {
+        let change = |former: &Arc<Former>| NetworkChange {
+            at: Timestamp::from_micros(former.until_us),
+            reason: former.reason.clone(),
+            entries: former.entries.keys().cloned().collect(),
+        };
+        self.inner.networks.history.changes().iter().map(change).collect()
+    }
+
     /// What stood in the field at the end of a second. Where nothing was kept of that time (a store from before revisions were), the first
     /// description that is known.
     ///

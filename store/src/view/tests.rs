@@ -1,6 +1,6 @@
 use super::Bucket;
 use crate::{Batch, Store, load_embedded};
-use model::{Clock, Interval, Level, Observation, Quality, Timestamp, Viewer};
+use model::{Clock, Flag, Interval, Level, Observation, Quality, QualityTest, Timestamp, Viewer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -120,7 +120,7 @@ fn what_a_viewer_may_not_see_is_nowhere() {
         assert_eq!(view.observations(&own, Interval::ALL, 9).expect("read").len(), seen, "{viewer:?}");
         assert_eq!(view.observations_before(&own, Timestamp::MAX, 9).expect("read").len(), seen);
         assert_eq!(view.buckets(&own, Interval::ALL, Bucket::Seconds(900), 9).expect("read").len(), seen);
-        assert_eq!(view.extent(&own).map_or(0, |(count, ..)| count), seen as u64);
+        assert_eq!(view.extent(&own).expect("read").map_or(0, |(count, ..)| count), seen as u64);
         assert_eq!(
             view.latest().expect("read").iter().filter(|latest| latest.datastream.key.as_str() == "own").count(),
             usize::from(seen > 0)
@@ -200,4 +200,104 @@ fn a_counter_is_shared_among_the_days_between_its_readings_and_their_sum_is_the_
     measure(&store, "meter", "2026-04-02T12:15:00Z", &[300.0]);
     let far = view.increases(&meter, Interval::new(at("2026-04-01T00:00:00Z"), at("2026-04-02T00:00:00Z")), Bucket::CivilDay, 9);
     assert!(far.expect("read").iter().all(|day| day.amount.is_none()), "more than 48 hours apart");
+}
+
+/// A level of a year, with a crest of one quarter of an hour, a trough, a night without signal and an hour that failed.
+fn a_year(store: &Store) -> Vec<f64> {
+    let mut values: Vec<f64> = (0_i32..35_040).map(|quarter| 1.0 + f64::from(quarter * 7919 % 97) / 1000.0).collect();
+    (values[20_003], values[7_001]) = (4.57, -0.31);
+    measure(store, "open", "2025-11-23T00:00:00Z", &values[..30_000]);
+    measure(store, "open", "2026-10-01T20:00:00Z", &values[30_020..]);
+    values
+}
+
+#[test]
+fn thinning_loses_no_crest_at_any_number_of_columns() {
+    let (store, _) = world("2026-11-24T00:00:00Z");
+    a_year(&store);
+    let view = store.seen_by(&Viewer::Public);
+    let open = view.datastream("open").expect("seen");
+    let interval = Interval::new(at("2025-11-23T00:00:00Z"), at("2026-11-24T00:00:00Z"));
+    let all = view.observations(&open, interval, usize::MAX).expect("read");
+    for columns in [1, 2, 3, 7, 100, 719, 720, 5000, 100_000, u32::MAX] {
+        let kept = view.thinned(&open, interval, columns).expect("read");
+        assert!(kept.len() <= (columns as usize).saturating_mul(4), "{columns}: {}", kept.len());
+        assert!(kept.is_sorted_by(|one, next| one.observation.phenomenon_time < next.observation.phenomenon_time));
+        let measured = |one: &super::Thinned| all.binary_search_by_key(&one.observation.phenomenon_time, |of| of.phenomenon_time);
+        assert!(kept.iter().all(|one| measured(one).is_ok_and(|place| all[place] == one.observation)), "as measured");
+        let ends = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold((f64::MAX, f64::MIN), |(least, most): (f64, f64), value| (least.min(value), most.max(value)))
+        };
+        assert_eq!(ends(&mut kept.iter().map(|one| one.observation.result)), (-0.31, 4.57), "{columns}");
+        // And so in every part: whatever is drawn of it reaches as high and as low as what was measured there.
+        if columns == 720 {
+            let length = interval.to.micros() - interval.from.micros();
+            let part = |time: Timestamp| i128::from(time.micros() - interval.from.micros()) * 720 / i128::from(length);
+            for number in 0..720 {
+                let whole = ends(&mut all.iter().filter(|one| part(one.phenomenon_time) == number).map(|one| one.result));
+                let thin = kept.iter().map(|one| one.observation).filter(|one| part(one.phenomenon_time) == number);
+                assert_eq!(ends(&mut thin.map(|one| one.result)), whole, "part {number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thinned_line_crosses_no_gap_at_any_number_of_columns() {
+    let (store, _) = world("2026-11-24T00:00:00Z");
+    a_year(&store);
+    // Half a day that failed: nobody may draw through it either.
+    let id = store.registry().datastream_by_key("open").expect("there").id;
+    let failed = |quarter: i64| {
+        let time = at("2026-03-01T00:00:00Z").plus_seconds(quarter * 900);
+        Observation {
+            datastream: id,
+            phenomenon_time: time,
+            received_at: time.plus_seconds(1),
+            result: 99.0,
+            quality: Quality::GOOD.with(QualityTest::DeviceStatus, Flag::Fail),
+        }
+    };
+    store.commit_blocking(Batch { observations: (0..48).map(failed).collect(), ..Batch::default() }).expect("committed");
+    let view = store.seen_by(&Viewer::Public);
+    let open = view.datastream("open").expect("seen");
+    let interval = Interval::new(at("2025-11-23T00:00:00Z"), at("2026-11-24T00:00:00Z"));
+    let usable: Vec<_> = view.observations(&open, interval, usize::MAX).expect("read");
+    let usable: Vec<_> = usable.into_iter().filter(|one| one.quality.is_usable()).map(|one| one.phenomenon_time).collect();
+    let gaps: Vec<_> = usable.windows(2).filter(|pair| pair[1].seconds() - pair[0].seconds() > 2700).collect();
+    assert_eq!(gaps.len(), 2);
+    for columns in [1, 2, 7, 365, 720, 40_000] {
+        let kept = view.thinned(&open, interval, columns).expect("read");
+        assert!(kept.iter().all(|one| one.observation.quality.is_usable()));
+        let lines = kept.windows(2).filter(|pair| !pair[1].after_gap);
+        let crosses = |pair: &[super::Thinned]| {
+            let (from, to) = (pair[0].observation.phenomenon_time, pair[1].observation.phenomenon_time);
+            gaps.iter().any(|gap| gap[0] >= from && gap[1] <= to)
+        };
+        assert_eq!(lines.filter(|pair| crosses(pair)).count(), 0, "{columns}");
+        assert_eq!(kept.iter().filter(|one| one.after_gap).count(), 2, "{columns}");
+    }
+}
+
+#[test]
+fn a_value_of_a_clock_that_jumped_ten_years_is_nobodys_last_value() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    measure(&store, "open", "2026-11-23T04:00:00Z", &[1.5; 8]);
+    clock.0.store(at("2036-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
+    measure(&store, "open", "2036-11-23T05:45:00Z", &[1.8]);
+    clock.0.store(at("2026-11-23T06:10:00Z").seconds(), Ordering::Relaxed);
+    measure(&store, "open", "2026-11-23T06:00:00Z", &[2.1]);
+    let view = store.seen_by(&Viewer::Public);
+    let latest = view.latest().expect("read").remove(0);
+    assert_eq!(latest.observation.map(|last| (last.phenomenon_time, last.result)), Some((at("2026-11-23T06:00:00Z"), 2.1)));
+    assert_eq!((latest.state.level, latest.state.stale, latest.age_s), (Level::Over(1), false, Some(600)));
+    let row = view.levels().expect("read").remove(0);
+    assert_eq!(row.latest.observation, latest.observation);
+    let open = view.datastream("open").expect("seen");
+    let last = view.observations_before(&open, Timestamp::MAX, 1).expect("read");
+    assert_eq!(last.first().map(|one| one.result), Some(2.1));
+    assert_eq!(view.observations(&open, Interval::ALL, 99).expect("read").len(), 10, "it is kept, to be mended");
+    assert_eq!(store.health().ahead, 1);
+    clock.0.store(at("2036-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
+    assert_eq!(store.health().ahead, 0);
 }

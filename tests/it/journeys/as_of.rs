@@ -55,6 +55,19 @@ fn a_night_is_shown_later_as_it_was() {
         assert!(levels.contains("As it appeared on") && levels.contains(&format!("as_of={night}")), "{levels}");
     };
     check(&world);
+    let exported = |more: &[&str]| said(&dir, &[&["export", "prova-level"], more].concat());
+    assert!(exported(&["--as-of", &night]).contains(",1.5,") && !exported(&["--as-of", &night]).contains(",0.5,"));
+    assert!(exported(&[]).contains(",0.5,") && exported(&["--as-of", "2126-01-01T00:00:00Z"]).contains("lies ahead of now"));
+    let (_, files) = world.get_as(&format!("/dati?as_of={night}"), None);
+    assert!(files.contains("Come appariva il"), "{files}");
+    assert!(said(&dir, &["audit"]).contains("network: datastream prova-level; nuovo rilievo"), "{}", said(&dir, &["audit"]));
+    // What a chart draws of that night is of that night too.
+    let thin = |more: &str| world.get(&format!("/api/v1/datastreams/prova-level/observations?period=PT1H&thin=1{more}"));
+    let results = |answer: &serde_json::Value| -> Vec<f64> {
+        answer["items"].as_array().expect("items").iter().filter_map(|item| item["result"].as_f64()).collect()
+    };
+    assert_eq!((results(&thin("")), results(&thin(&format!("&as_of={night}")))), (vec![0.5, 0.5], vec![1.5, 1.5]));
+    assert_eq!((&thin("")["items"][0]["after_gap"], &thin("")["next_cursor"]), (&false.into(), &serde_json::Value::Null));
     let (status, revisions) = world.get_as("/api/v1/datastreams/prova-level/revisions", Some(&key));
     let revisions: serde_json::Value = serde_json::from_str(&revisions).expect("JSON");
     let one = &revisions["items"][0];

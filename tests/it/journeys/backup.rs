@@ -194,3 +194,40 @@ fn a_damaged_backup_is_named_and_not_restored() {
     }
     assert!(!Path::new("nowhere").exists());
 }
+
+#[test]
+fn a_store_that_was_copied_by_hand_while_it_ran_is_restored_whole_or_named() {
+    let dir = Dir::new("by-hand");
+    let world = World::run(&dir, &one_gauge());
+    push(&world, &token(&dir, "demo", &["ingest"]), now_s() - 3000, 500, 1.5);
+    let place = |name: &str| {
+        let place = dir.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        place
+    };
+    let (whole, bare) = (place("whole"), place("bare"));
+    let data = dir.path().join("data");
+    for (name, to) in [("store.db", &whole), ("store.db-wal", &whole), ("store.db", &bare)] {
+        std::fs::copy(data.join(name), to.join(name)).unwrap();
+    }
+    let run = |words: &[&str], at: &Path| {
+        let done = pescaia().args(words).arg(at).output().unwrap();
+        (done.status.code(), format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))
+    };
+    let store = whole.join("store.db");
+    let (code, told) = run(&["restore", store.to_str().unwrap(), "--data"], &dir.path().join("restored"));
+    assert!(code == Some(0) && told.contains(": 500 observations"), "{told}");
+    let (code, told) = run(&["verify", "--data"], &dir.path().join("restored"));
+    assert!(code == Some(0) && told.contains(": 500 observations"), "{told}");
+    let store = bare.join("store.db");
+    for words in [&["verify"][..], &["restore", "--data", "nowhere"]] {
+        let (code, told) = run(words, &store);
+        assert!(code != Some(0) && told.contains("without its store.db-wal") && told.contains("pescaia backup"), "{told}");
+    }
+    let (_, told) = run(&["doctor", "--data"], &bare);
+    assert!(told.contains("warn  it was copied by hand"), "{told}");
+    assert!(said(&dir, &["verify"]).contains("it is sound"), "beside the running instance");
+    assert_eq!(world.terminate(), Some(0));
+    let (code, told) = run(&["verify"], &data.join("store.db"));
+    assert!(code == Some(0) && told.contains(": 500 observations"), "closed, it is one file: {told}");
+}

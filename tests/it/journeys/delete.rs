@@ -76,3 +76,42 @@ fn what_is_deleted_stays_deleted_after_a_kill_and_after_a_restore() {
     push(&world, &key, start + 600, 10, 1.7);
     assert_eq!(world.observations("prova-level", "period=P1D").len(), 2010);
 }
+
+#[test]
+fn a_meter_that_is_no_longer_in_the_network_can_be_erased_and_what_another_feeds_by_now_is_only_told() {
+    let dir = Dir::new("erase-retired");
+    let two = one_gauge().replace(
+        "[[device]]",
+        "[[datastream]]\nid = \"prova-own\"\nstation = \"prova\"\nproperty = \"water_level\"\nperiod_s = 10\nvisibility = \"public\"\n[[device]]",
+    );
+    let feeds = "feeds = [{ channel = \"level\", datastream = \"prova-level\" }";
+    let two = two.replace(feeds, &format!("{feeds}, {{ channel = \"own\", datastream = \"prova-own\" }}"));
+    let world = World::run(&dir, &two);
+    let key = token(&dir, "demo", &["ingest"]);
+    push(&world, &key, now_s() - 1000, 300, 1.5);
+    let refused = r#"[{"device":"prova","time":"2026-11-23T06:20:00Z","values":{"unknown":1}}]"#;
+    world.post("/api/v1/observations", &key, "application/json", refused);
+    // It leaves; another takes over one of its datastreams.
+    let (before, device) = two.split_once("[[device]]").unwrap();
+    let next = device.replace("id = \"prova\"", "id = \"nuovo\"").replace("user = \"prova\"", "user = \"nuovo\"");
+    let next = next
+        .replace(feeds, "feeds = [{ channel = \"spare\", datastream = \"prova-own\" }")
+        .replace(", { channel = \"own\", datastream = \"prova-own\" }", "");
+    let files = dir.path().join("network.toml");
+    std::fs::write(&files, format!("{before}[[device]]{next}")).unwrap();
+    let applied = said(&dir, &["network", "apply", files.to_str().unwrap()]);
+    assert!(applied.contains("device demo/prova (retired"), "{applied}");
+    let words = ["delete", "--device", "prova", "--owner", "demo", "--why", "richiesta del cliente"];
+    let preview = said(&dir, &words);
+    assert!(preview.contains("prova-level: 300 observations would be deleted for good"), "{preview}");
+    assert!(preview.contains("prova-own: fed by prova before and by nuovo now"), "{preview}");
+    assert!(preview.contains("0 raw payloads and 1 messages in the quarantine would be deleted"), "{preview}");
+    let told = said(&dir, &[&words[..], &["--yes"]].concat());
+    assert!(
+        told.contains("prova-level: 300 observations are deleted") && told.contains("1 messages in the quarantine are deleted"),
+        "{told}"
+    );
+    assert!(world.observations("prova-level", "period=P1D").is_empty());
+    let nobody = said(&dir, &["delete", "--device", "nessuno", "--owner", "demo", "--why", "x"]);
+    assert!(nobody.contains("has, and had, no device nessuno"), "{nobody}");
+}

@@ -35,7 +35,7 @@ async fn check(store: Store, name: &str) {
     let count = CLIENTS * u32::from(EACH);
     eprintln!("{name}: {:.0} acknowledged publishes/s", f64::from(count) / start.elapsed().as_secs_f64());
     let datastream = world.view().datastream("prova-level").expect("there");
-    assert_eq!(world.view().extent(&datastream).map(|(count, ..)| count), Some(u64::from(count)));
+    assert_eq!(world.view().extent(&datastream).expect("read").map(|(count, ..)| count), Some(u64::from(count)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,175 @@
+use crate::{AuditEntry, Batch, Settings, Store, check, load_embedded};
+use model::{Clock, Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+struct Fixed;
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(NOW)
+    }
+}
+
+const NOW: i64 = 1_795_400_000;
+
+const NETWORK: &str = r#"
+[[owner]]
+id = "o"
+name = "o"
+[[station]]
+id = "s"
+owner = "o"
+name = "s"
+where = [43.9, 11.1]
+[[datastream]]
+id = "d"
+station = "s"
+property = "water_level"
+period_s = 60
+"#;
+
+/// A directory that goes away with its owner.
+struct Dir(PathBuf);
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("pescaia-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+    fn open(&self) -> Store {
+        let store = Store::open(&self.0, Settings::default(), Arc::new(Fixed)).expect("open");
+        store.apply(&load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+        store
+    }
+    fn digest(&self) -> (u64, u64, String) {
+        let found = check(&self.0.join("store.db"), &mut |_, _| ()).expect("checked");
+        (found.observations, found.replaced, found.digest)
+    }
+}
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A minute's value as it came, or as a person changed it, so many seconds later.
+fn value(store: &Store, minute: i64, result: f64, quality: Quality, later_s: i64) -> Observation {
+    let time = Timestamp::from_seconds(NOW - 86_400 + minute * 60);
+    let datastream = store.registry().datastream_by_key("d").expect("there").id;
+    Observation { datastream, phenomenon_time: time, received_at: time.plus_seconds(later_s), result, quality }
+}
+
+fn says(store: &Store, observations: Vec<Observation>) {
+    store.commit_blocking(Batch { observations, ..Batch::default() }).expect("committed");
+}
+
+/// In the name of a person.
+fn changes(store: &Store, observations: Vec<Observation>) {
+    let text = String::new;
+    let entry = AuditEntry {
+        number: 0,
+        commit: 0,
+        at: text(),
+        who: "anna".into(),
+        what: "correct".into(),
+        datastream: "d".into(),
+        from: text(),
+        to: text(),
+        change: text(),
+        why: "a test".into(),
+        shift_s: 0,
+        count: observations.len() as u64,
+        undoes: None,
+    };
+    store.commit_blocking(Batch { observations, audit: vec![entry], ..Batch::default() }).expect("committed");
+}
+
+/// Values that were corrected, withdrawn, and both taken back: every way in which one can follow another.
+fn with_a_past(store: &Store) {
+    let corrected = Quality::GOOD.with(QualityTest::Corrected, Flag::Good);
+    let all = |result: f64, quality, later_s| (0..500).map(|minute| value(store, minute, result, quality, later_s)).collect::<Vec<_>>();
+    let some = |every: usize, of: Vec<Observation>| of.into_iter().step_by(every).collect::<Vec<_>>();
+    says(store, all(1.5, Quality::GOOD, 1));
+    changes(store, some(2, all(1.5, Quality::WITHDRAWN, 1000)));
+    changes(store, some(4, all(1.5, Quality::GOOD, 2000)));
+    changes(store, some(3, all(0.75, corrected, 3000)));
+    changes(store, some(6, all(1.5, Quality::GOOD, 4000)));
+    changes(store, some(5, all(1.5, Quality::WITHDRAWN, 5000)));
+}
+
+#[test]
+fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
+    let (there, empty, partly) = (Dir::new("merge-there"), Dir::new("merge-empty"), Dir::new("merge-partly"));
+    let store = there.open();
+    with_a_past(&store);
+    let backup = there.0.join("backup.db");
+    store.backup(&backup, &mut |_| ()).expect("backed up");
+    let viewer = Viewer::Token { owner: "o".into(), scopes: vec![Scope::Read] };
+    let at_every_moment = |store: &Store| {
+        let view = |after_s: i64| {
+            let view = store.seen_by(&viewer).as_of(Timestamp::from_seconds(NOW - 86_400 + 500 * 60 + after_s)).expect("a view");
+            let d = view.datastream("d").expect("seen");
+            view.observations(&d, Interval::ALL, usize::MAX).expect("read")
+        };
+        (0..6).map(|step| view(step * 1000 + 500)).collect::<Vec<_>>()
+    };
+    let as_it_was = at_every_moment(&store);
+    store.close_blocking();
+    for into in [&empty, &partly] {
+        let store = into.open();
+        if into.0 == partly.0 {
+            // It heard the same devices for a while, and nothing of the corrections.
+            says(&store, (0..300).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
+        }
+        store.merge(&backup, "test", &mut |_| ()).expect("taken in");
+        assert_eq!(at_every_moment(&store), as_it_was);
+        let again = store.merge(&backup, "test", &mut |_| ()).expect("taken in again");
+        assert_eq!((again.accepted, again.revised, again.newer_here), (0, 0, 0), "twice is once");
+        // The device says it all once more: nothing of it comes back.
+        says(&store, (0..500).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
+        store.close_blocking();
+        assert_eq!(into.digest(), there.digest());
+    }
+}
+
+#[test]
+fn what_the_network_was_before_and_raw_payloads_come_along_once() {
+    let (there, into) = (Dir::new("former-there"), Dir::new("former-into"));
+    let store = there.open();
+    let now = Timestamp::from_seconds(NOW);
+    let next = NETWORK.replace("period_s = 60", "period_s = 60\n[[datastream.threshold]]\nvalue = 2.5\nlabel = \"soglia\"");
+    store.apply(&load_embedded("n", &next, &[]).expect("a network")).expect("applied");
+    says(&store, vec![value(&store, 0, 1.5, Quality::GOOD, 1)]);
+    let payload = |second: i64| crate::Payload {
+        owner: "o".into(),
+        device: "probe".into(),
+        received_at: now.plus_seconds(second - 100),
+        port: Some(2),
+        heard_at: None,
+        bytes: second.to_le_bytes().to_vec(),
+    };
+    store.commit_blocking(Batch { payloads: (0..30).map(payload).collect(), ..Batch::default() }).expect("committed");
+    let backup = there.0.join("backup.db");
+    store.backup(&backup, &mut |_| ()).expect("backed up");
+    let held = |store: &Store| store.payloads(&"o".into(), &"probe".into(), Interval::ALL, 99).expect("read");
+    let sent = held(&store);
+    store.close_blocking();
+
+    // Another number, and a network that came before the backup did.
+    let store = Store::open(&into.0, Settings::default(), Arc::new(Fixed)).expect("open");
+    let first = NETWORK.replace("id = \"d\"", "id = \"c\"");
+    store.apply(&load_embedded("n", &first, &[]).expect("a network")).expect("applied");
+    let merged = store.merge(&backup, "test", &mut |_| ()).expect("taken in");
+    assert_eq!((merged.former, merged.payloads, merged.audited), (1, 30, 0));
+    assert!(sent.len() == 30 && held(&store) == sent);
+    let viewer = Viewer::Token { owner: "o".into(), scopes: vec![Scope::Read] };
+    let then = store.seen_by(&viewer).as_of(now.plus_seconds(-1)).expect("then");
+    let d = then.datastream("d").expect("known then");
+    assert!(d.thresholds.is_empty() && d.id == store.registry().datastream_by_key("d").expect("here").id);
+    assert_eq!(then.observations(&d, Interval::ALL, 9).expect("read").len(), 1);
+    assert_eq!(store.seen_by(&viewer).datastream("d").expect("now").thresholds.len(), 1);
+    let again = store.merge(&backup, "test", &mut |_| ()).expect("again");
+    assert_eq!((again.former, again.payloads), (0, 0));
+    store.close_blocking();
+}
