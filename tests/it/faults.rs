@@ -9,3 +9,4 @@ mod lying_slaves;
 mod poison;
 mod slow;
 mod sync_error;
+mod torn_tail;
