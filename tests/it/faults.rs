@@ -1,6 +1,7 @@
 //! What goes wrong, and what must hold all the same (numbers of the fault list of reliability).
 
 mod bombs;
+mod clock;
 mod disk_full;
 mod flood;
 mod influx_down;
