@@ -9,5 +9,6 @@ mod kill;
 mod lying_slaves;
 mod poison;
 mod slow;
+mod stopped;
 mod sync_error;
 mod torn_tail;
