@@ -7,6 +7,7 @@ mod flood;
 mod influx_down;
 mod kill;
 mod lying_slaves;
+mod overload;
 mod poison;
 mod slow;
 mod stopped;
