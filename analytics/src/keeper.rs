@@ -21,6 +21,8 @@ use tokio::sync::watch;
 const GATHER: Duration = Duration::from_millis(300);
 /// After midnight devices still send what they measured before it.
 const AFTER_MIDNIGHT_S: i64 = 120;
+/// A clock that is set to another day is noticed within this long, seconds.
+const LOOK_AGAIN_S: f64 = 900.0;
 /// A dataset that could not be made is tried again after this long.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -113,8 +115,8 @@ fn make(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
     }
 }
 
-/// To shortly after the next civil day begins.
+/// To shortly after the next civil day begins, and never longer than until it is worth asking the clock again: it may be set meanwhile.
 fn until_next_day(now: Timestamp) -> Duration {
     let next = civil_day_around(now).to.plus_seconds(AFTER_MIDNIGHT_S);
-    Duration::from_secs_f64(next.seconds_since(now).clamp(1.0, 90_000.0))
+    Duration::from_secs_f64(next.seconds_since(now).clamp(1.0, LOOK_AGAIN_S))
 }

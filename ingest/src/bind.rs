@@ -2,7 +2,9 @@
 
 use crate::decode::Refusal;
 use crate::shown::{nearest, shown};
-use model::{DatastreamId, Device, DeviceId, Feed, Observation, OwnerId, Quality, QualityTest, Reading, RejectReason, Timestamp};
+use model::{
+    DatastreamId, Device, DeviceId, Feed, MOST_AHEAD_S, Observation, OwnerId, Quality, QualityTest, Reading, RejectReason, Timestamp,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Registry;
@@ -21,21 +23,24 @@ pub struct Limits {
 impl Default for Limits {
     /// Ten minutes ahead; nothing before the year 2000; 10,000 datastreams.
     fn default() -> Self {
-        Self { future_s: 600, earliest: Timestamp::from_seconds(946_684_800), datastreams: 10_000 }
+        Self { future_s: MOST_AHEAD_S, earliest: Timestamp::from_seconds(946_684_800), datastreams: 10_000 }
     }
 }
 
-/// Times given to bare numbers: never the same twice for one datastream.
+/// Times given to bare numbers: never the same twice for one datastream, unless the clock was set back by more than a device's clock
+/// may differ. Then the new time counts: what was stamped by the wrong one must not be gone on with for years.
 #[derive(Debug, Default)]
 pub struct ArrivalTimes {
     last: Mutex<HashMap<DatastreamId, i64>>,
 }
 
 impl ArrivalTimes {
-    fn next(&self, datastream: DatastreamId, arrival: Timestamp) -> Timestamp {
+    fn next(&self, datastream: DatastreamId, arrival: Timestamp, future_s: i64) -> Timestamp {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let given = last.entry(datastream).or_insert(i64::MIN);
-        *given = arrival.micros().max(given.saturating_add(1));
+        let next = given.saturating_add(1);
+        let was_set_back = next > arrival.plus_seconds(future_s).micros();
+        *given = if was_set_back { arrival.micros() } else { arrival.micros().max(next) };
         Timestamp::from_micros(*given)
     }
 }
@@ -78,7 +83,7 @@ pub fn bind(
     let missing = || refuse(RejectReason::UnknownChannel, format!("the datastream of channel {:?} is not there", reading.channel.as_str()));
     let datastream = registry.datastream(feed.datastream).ok_or_else(missing)?;
     let phenomenon_time = match reading.phenomenon_time {
-        None => arrivals.next(datastream.id, received_at),
+        None => arrivals.next(datastream.id, received_at, limits.future_s),
         Some(time) if time > received_at.plus_seconds(limits.future_s) => {
             let detail = format!("{time} lies {:.0} min ahead of now; set the device's clock", time.seconds_since(received_at) / 60.0);
             return Err(refuse(RejectReason::FutureTime, detail));

@@ -38,7 +38,7 @@ pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
 pub use reject::{Message, Reject, RejectReason, Said};
 pub use sentence::{Trend, age_words, local_time, local_time_seen_from, number, sentence};
-pub use state::{Level, State, hysteresis, level, rise_per_hour, stale_after};
+pub use state::{Level, MOST_AHEAD_S, State, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{
     Clock, Interval, TimeError, Timestamp, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch, epoch_day,

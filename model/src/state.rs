@@ -9,6 +9,10 @@ pub fn stale_after(period_s: u32) -> i64 {
     i64::from(period_s.max(1)) * 3
 }
 
+/// How far ahead of now a value may lie and still be of now, seconds: devices' clocks differ, and no more than this is let in by default.
+/// What lies further ahead was measured by a clock that was wrong.
+pub const MOST_AHEAD_S: i64 = 600;
+
 /// Which thresholds are passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {

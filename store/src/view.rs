@@ -22,7 +22,7 @@ use crate::chunk::Point;
 use crate::engine::{Span, Table};
 use crate::gaps::gap_of;
 use crate::registry::Registry;
-use model::{Datastream, DatastreamId, Gap, Interval, Observation, Station, Timestamp, Viewer};
+use model::{Datastream, DatastreamId, Gap, Interval, MOST_AHEAD_S, Observation, Station, Timestamp, Viewer};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -95,20 +95,17 @@ impl View {
         let here = points.into_iter().map(|point| point.observation(id)).collect();
         self.last_beyond(id, to, limit, here)
     }
-    /// The last of each, in their order.
-    fn last_of(&self, ids: &[DatastreamId]) -> Result<Vec<Option<Observation>>, Error> {
-        let before = |id: &DatastreamId| Ok(self.last_before(*id, Timestamp::MAX, 1)?.pop());
+    /// The last of each that can be of `now`, in their order. What lies further ahead was stamped while a clock was wrong: it is kept, and
+    /// must not stand before what is measured since.
+    fn last_of(&self, ids: &[DatastreamId], now: Timestamp) -> Result<Vec<Option<Observation>>, Error> {
+        let end = now.plus_seconds(MOST_AHEAD_S).plus_micros(1);
+        let before_end = |id: &DatastreamId| Ok(self.last_before(*id, end, 1)?.pop());
         if self.looks_back() {
-            return ids.iter().map(before).collect();
+            return ids.iter().map(before_end).collect();
         }
-        let ahead = self.now().plus_seconds(AHEAD_S);
-        let mut found = self.store.shared().chunks.last_of(ids);
-        for (last, id) in found.iter_mut().zip(ids) {
-            if last.is_some_and(|last| last.phenomenon_time > ahead) {
-                *last = before(id)?;
-            }
-        }
-        Ok(found)
+        let last = self.store.shared().chunks.last_of(ids);
+        let is_ahead = |one: &Observation| one.phenomenon_time >= end;
+        ids.iter().zip(last).map(|(id, last)| if last.as_ref().is_some_and(is_ahead) { before_end(id) } else { Ok(last) }).collect()
     }
     #[must_use]
     pub fn viewer(&self) -> &Viewer {

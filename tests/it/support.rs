@@ -1,5 +1,6 @@
 //! A pescaia of one's own in a directory of its own, and clients for it.
 
+pub(crate) mod crew;
 pub(crate) mod influx;
 pub(crate) mod link;
 pub(crate) mod mosquitto;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -59,7 +61,7 @@ pub(crate) struct World {
     pub(crate) mqtt: String,
     /// Where MQTT is spoken over TLS, if it is.
     pub(crate) mqtts: Option<String>,
-    heard: Receiver<String>,
+    heard: Mutex<Receiver<String>>,
 }
 
 impl World {
@@ -73,11 +75,11 @@ impl World {
         let mqtts = ready.split_whitespace().find_map(|word| word.strip_prefix("mqtts=")).map(str::to_owned);
         let (tell, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
-        Self { child, http, mqtt, mqtts, heard }
+        Self { child, http, mqtt, mqtts, heard: Mutex::new(heard) }
     }
     /// What it printed after `ready` and before it fell silent.
     pub(crate) fn said(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.heard.recv_timeout(Duration::from_millis(500)).ok()).collect()
+        std::iter::from_fn(|| self.heard.lock().unwrap().recv_timeout(Duration::from_millis(500)).ok()).collect()
     }
     /// With a configuration for `network` in `dir`.
     pub(crate) fn run(dir: &Dir, network: &str) -> Self {
@@ -169,10 +171,23 @@ impl World {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().expect("kill").success());
+    }
+    /// Waits until it has ended by itself, for at most `patience`; how.
+    pub(crate) fn end_within(&mut self, patience: Duration) -> Option<std::process::ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            match self.child.try_wait().expect("try_wait") {
+                None if begun.elapsed() < patience => std::thread::sleep(Duration::from_millis(10)),
+                ended => return ended,
+            }
+        }
+    }
     /// As systemd does; its exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
-        assert!(done.success());
+        self.signal("TERM");
         self.child.wait().expect("wait").code()
     }
     pub(crate) fn is_running(&mut self) -> bool {

@@ -197,3 +197,30 @@ fn a_day_that_ends_is_added_and_a_network_that_changes_makes_everything_again() 
     world.refresh();
     assert!(world.dataset().files.is_empty(), "what became private is in no file any more");
 }
+
+#[test]
+fn a_clock_that_was_ten_years_ahead_does_not_keep_the_days_that_follow_from_being_made() {
+    let world = World::on("2026-11-22T12:00:00Z");
+    world.measured("a-level", "2026-11-20T23:00:00Z", 24, |_| 1.0, false);
+    world.refresh();
+    world.now("2036-11-22T12:00:00Z");
+    world.measured("a-level", "2026-11-21T23:00:00Z", 5, |_| 2.0, true);
+    world.measured("a-level", "2036-11-21T23:00:00Z", 1, |_| 9.0, false);
+    world.refresh();
+    world.now("2026-11-22T18:00:00Z");
+    world.measured("a-level", "2026-11-22T04:00:00Z", 19, |_| 2.0, false);
+    world.refresh();
+    assert_eq!(world.dataset().complete_to, at("2026-11-21T23:00:00Z"), "it goes by the clock as it is now");
+    world.now("2026-11-22T23:05:00Z");
+    world.refresh().expect("the day is over");
+    let rows = world.csv("2026-11");
+    assert!(rows.iter().any(|row| row.ends_with(",2026-11-22,2,2,2,2026-11-21T23:00:00Z,24,24,1")), "{rows:?}");
+    assert!(world.refresh().is_none(), "nothing has changed");
+}
+
+#[test]
+fn the_clock_is_asked_again_within_a_quarter_of_an_hour() {
+    for (now, expected) in [("2026-11-22T12:00:00Z", 900.0), ("2026-11-22T22:57:00Z", 300.0), ("2026-10-24T22:00:00Z", 900.0)] {
+        assert_eq!(until_next_day(at(now)).as_secs_f64(), expected, "{now}");
+    }
+}

@@ -62,13 +62,15 @@ fn a_time_is_believed_from_2000_to_ten_minutes_ahead() {
 fn bare_numbers_never_share_a_time_even_when_the_clock_goes_back() {
     let (arrivals, registry) = (ArrivalTimes::default(), registry());
     let bare = Reading { phenomenon_time: None, ..reading("prova", "level", "2026-11-23T06:20:00Z", 1.0, None) };
-    let given = [0, 0, 5, -3_600_000_000, 6].map(|off| {
+    // Less than ten minutes is as far as clocks may differ; beyond that the clock was wrong, and an hour or ten years later is right again.
+    let (hour, ten_years) = (3_600_000_000, 315_576_000_000_000);
+    let given = [0, 0, 5, -599_000_000, 6, ten_years, ten_years, 7, 7, -hour, 8].map(|off| {
         let arrival = Fixed.now().plus_micros(off);
         let prova = registry.device("demo", "prova").expect("there");
         let bound = bind(&bare, prova, &registry, arrival, &Limits::default(), &arrivals).expect("bound");
         bound.phenomenon_time.micros() - Fixed.now().micros()
     });
-    assert_eq!(given, [0, 1, 5, 6, 7]);
+    assert_eq!(given, [0, 1, 5, 6, 7, ten_years, ten_years + 1, 7, 8, -hour, 8]);
 }
 
 #[test]

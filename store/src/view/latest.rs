@@ -119,7 +119,7 @@ impl View {
         let registry = self.registry();
         let now = self.now();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
-        let last = self.last_of(&ids)?;
+        let last = self.last_of(&ids, now)?;
         let mut found = Vec::with_capacity(datastreams.len());
         for (datastream, observation) in datastreams.iter().zip(last) {
             let observation = observation.filter(|_| self.sees(datastream));

@@ -32,7 +32,7 @@ impl View {
         let datastreams: Vec<_> = self.datastreams(None).into_iter().filter(is_level).collect();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
         let mut rows = Vec::with_capacity(datastreams.len());
-        for (datastream, last) in datastreams.iter().zip(self.last_of(&ids)?) {
+        for (datastream, last) in datastreams.iter().zip(self.last_of(&ids, now)?) {
             let Some(station) = registry.station(datastream.station.as_str()).filter(|station| !station.retired) else { continue };
             let day = last.map_or_else(|| Ok(Vec::new()), |last| self.recent(datastream, &last, LONG_S))?;
             let latest = Latest::judged(datastream, station, &day, self.silent_since(datastream.id), now)?;

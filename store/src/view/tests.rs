@@ -105,6 +105,29 @@ fn a_state_follows_the_clock_without_anything_arriving() {
 }
 
 #[test]
+fn what_was_stamped_by_a_clock_that_was_wrong_does_not_stand_before_what_is_measured_since() {
+    for wrong in ["2026-11-23T07:00:00Z", "2028-02-29T06:00:00Z", "2036-11-23T06:00:00Z"] {
+        let (store, clock) = world("2026-11-23T06:00:00Z");
+        measure(&store, "open", "2026-11-23T05:15:00Z", &[2.1, 2.1, 2.1]);
+        clock.0.store(at(wrong).seconds(), Ordering::Relaxed);
+        measure(&store, "open", wrong, &[0.5]);
+        let last = || {
+            let view = store.seen_by(&Viewer::Public);
+            let (latest, row) = (view.latest().expect("latest").remove(0), view.levels().expect("levels").remove(0));
+            assert_eq!((row.latest.state, row.latest.observation), (latest.state, latest.observation));
+            (latest.observation.map(|one| one.result), latest.state.level, latest.state.stale)
+        };
+        assert_eq!(last(), (Some(0.5), Level::Below, false), "{wrong}: nobody can know better yet");
+        clock.0.store(at("2026-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
+        assert_eq!(last(), (Some(2.1), Level::Over(1), false), "{wrong}: the clock is right again");
+        measure(&store, "open", "2026-11-23T06:00:00Z", &[2.2]);
+        assert_eq!(last(), (Some(2.2), Level::Over(1), false), "{wrong}: what comes is shown");
+        clock.0.store(at("2026-11-23T06:46:00Z").seconds(), Ordering::Relaxed);
+        assert_eq!(last(), (Some(2.2), Level::Unknown, true), "{wrong}: three periods later nobody knows");
+    }
+}
+
+#[test]
 fn what_a_viewer_may_not_see_is_nowhere() {
     let (store, _) = world("2026-11-23T06:00:00Z");
     measure(&store, "own", "2026-11-23T05:00:00Z", &[1.0; 4]);

@@ -19,6 +19,8 @@ pub(crate) struct Publisher {
     pub(crate) topic: String,
     pub(crate) window: usize,
     pub(crate) payload: fn(u64) -> String,
+    /// How long an answer may take before the link counts as lost.
+    pub(crate) patience: Duration,
     owed: VecDeque<Owed>,
     next: u64,
     /// Numbers below this are acknowledged, for acknowledgements come in order.
@@ -36,6 +38,7 @@ impl Publisher {
             topic: text(topic),
             window,
             payload,
+            patience: Duration::from_secs(20),
             owed: VecDeque::new(),
             next: 0,
             acked: 0,
@@ -52,7 +55,7 @@ impl Publisher {
     fn try_publish(&mut self, door: &str, stop: &dyn Fn(&Self) -> bool) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(door)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.write_all(&connect(&self.client, &self.user))?;
         let mut connack = [0; 4];
         stream.read_exact(&mut connack)?;

@@ -6,6 +6,7 @@ mod five;
 mod hostile;
 mod live;
 mod matrix;
+mod order;
 mod qos_2;
 mod rights;
 mod tls;

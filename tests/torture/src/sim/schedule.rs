@@ -18,12 +18,18 @@ const EVERY: u64 = 16;
 /// The clock stays where arrivals can be kept.
 const CLOCK_S: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
+/// Half past two of the night in which it comes twice in Rome, both times; the leap day; the hour that spring leaves out.
+const TRAPS_S: [i64; 4] = [1_792_888_200, 1_792_891_800, 1_835_438_400, 1_774_747_800];
+
 /// A clock that only the schedule moves.
 pub(crate) struct SimClock(AtomicI64);
 
 impl SimClock {
     pub(crate) fn at(seconds: i64) -> Self {
         Self(AtomicI64::new(seconds))
+    }
+    fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Relaxed);
     }
     fn moves(&self, seconds: i64) {
         let now = self.0.load(Ordering::Relaxed) + seconds;
@@ -130,8 +136,11 @@ impl Play {
             }
             91..94 => self.power_cut(),
             94..97 => {
-                let jumps = [-3600, 3600, -315_576_000, 315_576_000];
-                self.clock.moves(jumps[usize::try_from(self.dice.roll(4)).expect("small")]);
+                match usize::try_from(self.dice.roll(8)).expect("small") {
+                    way @ 0..4 => self.clock.moves([-3600, 3600, -315_576_000, 315_576_000][way]),
+                    // Or it is set to where a calendar has its traps.
+                    trap => self.clock.set(TRAPS_S[trap - 4]),
+                }
                 self.seen.jumps += 1;
                 Ok(())
             }

@@ -1,5 +1,7 @@
 //! Answers against commits that the test holds in its hand.
 
+mod schedules;
+
 use super::super::in_flight::Arrival;
 use super::super::pass::Pass;
 use super::*;
@@ -40,6 +42,14 @@ fn listener() -> Arc<Listener> {
 
 type Commit = oneshot::Sender<Result<Receipt, Error>>;
 
+/// A message whose commit is still to come.
+fn on_its_way() -> (Commit, Settling) {
+    let (commit, receipt) = oneshot::channel();
+    let (owner, meters) = ("demo".into(), Meters::default());
+    let (indexes, rejected, since) = (vec![0], Vec::new(), Instant::now());
+    (commit, Settling { receipt, indexes, rejected, rebirth: None, protocol: "mqtt", owner, since, meters })
+}
+
 impl World {
     fn new(version: Version, wire: usize) -> Self {
         Self::with_patience(version, wire, Duration::from_secs(30))
@@ -54,18 +64,7 @@ impl World {
     }
     /// A publish whose commit is still to come.
     fn publish(&self, pid: u16) -> Commit {
-        let (commit, receipt) = oneshot::channel();
-        let (owner, meters) = ("demo".into(), Meters::default());
-        let settling = Settling {
-            receipt,
-            indexes: vec![0],
-            rejected: Vec::new(),
-            rebirth: None,
-            protocol: "mqtt",
-            owner,
-            since: Instant::now(),
-            meters,
-        };
+        let (commit, settling) = on_its_way();
         let delivery = Delivery::Qos1(Pid::try_from(pid).expect("not 0"));
         assert_eq!(self.in_flight.begin(delivery, false), Arrival::New);
         self.answers.after(Reply { delivery, settling });
