@@ -239,7 +239,7 @@ mod tests {
                 at: at(i64::from(n)),
                 value: value(n),
                 received_s: n / 7,
-                quality: u16::from(n % 50 == 0),
+                quality: u16::from(n.is_multiple_of(50)),
                 ..Point::EMPTY
             };
             (0..300).map(|n| (n * 7 % 11, point(n))).collect()

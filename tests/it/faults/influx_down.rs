@@ -237,10 +237,10 @@ fn an_influxdb_that_is_gone_for_long_costs_nobody_anything() {
     }
     eprintln!("F10: {} acknowledged, {there} there, {missing} missing, {wrong} wrong", sent.len());
     assert_eq!((there, missing, wrong), (sent.len(), 0, 0), "each once");
-    // Last, so that a busy machine hides nothing else.
-    let least = Duration::from_millis(if is_long { 0 } else { 100 });
-    for (took, of_control) in &told {
-        let bound = (before.0.max(*of_control) * 2).max(least);
+    eprintln!("F10: {told:?} beside {before:?}: each with that of one without an InfluxDB");
+    // Times are asserted where nothing else runs. Last, so that a busy machine hides nothing else.
+    for (took, of_control) in told.iter().filter(|_| is_long) {
+        let bound = before.0.max(*of_control) * 2;
         assert!(*took <= bound, "{told:?} beside {before:?}: each with that of one without an InfluxDB");
     }
 }

@@ -40,8 +40,15 @@ fn network() -> String {
     text
 }
 
+/// A process that another test is just starting holds a copy of every lock until it has begun.
 fn open(dir: &Path) -> Store {
-    Store::open(dir, Settings::default(), Arc::new(WallClock)).unwrap_or_else(|cause| panic!("{}: {cause}", dir.display()))
+    for _ in 0..100 {
+        match Store::open(dir, Settings::default(), Arc::new(WallClock)) {
+            Err(store::Error::Locked { .. }) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            opened => return opened.unwrap_or_else(|cause| panic!("{}: {cause}", dir.display())),
+        }
+    }
+    panic!("{}: its lock is held", dir.display());
 }
 
 /// How many commits are there whole; panics when one is there in part, after a missing one, or not as it was made.
