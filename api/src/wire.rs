@@ -6,7 +6,7 @@ mod quarantine;
 pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 
-use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, Visibility};
+use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, TimestampWriter, Visibility};
 use serde::Serialize;
 use store::{BucketRow, Increase, Latest, Thinned, View};
 use utoipa::ToSchema;
@@ -183,11 +183,18 @@ pub(crate) struct ObservationOut {
 
 impl From<&Observation> for ObservationOut {
     fn from(observation: &Observation) -> Self {
+        Self::of(observation, &mut TimestampWriter::default())
+    }
+}
+
+impl ObservationOut {
+    /// With the calendar of its neighbours.
+    pub(crate) fn of(observation: &Observation, times: &mut TimestampWriter) -> Self {
         Self {
-            phenomenon_time: observation.phenomenon_time.to_string(),
+            phenomenon_time: times.write(observation.phenomenon_time),
             result: observation.result,
             quality: observation.quality.flag() as u8,
-            received_at: observation.received_at.to_string(),
+            received_at: times.write(observation.received_at),
         }
     }
 }

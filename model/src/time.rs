@@ -100,6 +100,54 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Writes many instants as [`Timestamp`]'s `Display` does: of neighbours the day is asked of the calendar once.
+#[derive(Debug, Default)]
+pub struct TimestampWriter {
+    /// Days since 1970, and their text up to the `T`.
+    day: Option<(i64, String)>,
+}
+
+impl TimestampWriter {
+    const DAY_US: i64 = 86_400_000_000;
+
+    pub fn write(&mut self, at: Timestamp) -> String {
+        let (day, rest) = (at.0.div_euclid(Self::DAY_US), at.0.rem_euclid(Self::DAY_US));
+        if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
+            let start = Timestamp(day.saturating_mul(Self::DAY_US));
+            let text = start.to_string();
+            let Some(date) = text.strip_suffix("00:00:00Z") else { return at.to_string() };
+            self.day = Some((day, date.to_owned()));
+        }
+        let mut out = String::with_capacity(32);
+        out.push_str(self.day.as_ref().map_or("", |(_, date)| date));
+        let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+        for (number, after) in [(seconds / 3600, ':'), (seconds / 60 % 60, ':'), (seconds % 60, '.')] {
+            out.push(digit(number / 10));
+            out.push(digit(number));
+            out.push(after);
+        }
+        let mut left = micros;
+        for place in [100_000, 10_000, 1000, 100, 10, 1] {
+            if left == 0 {
+                break;
+            }
+            out.push(digit(left / place));
+            left %= place;
+        }
+        if micros == 0 {
+            out.pop();
+        }
+        out.push('Z');
+        out
+    }
+}
+
+/// The last digit of a number.
+#[expect(clippy::cast_sign_loss, reason = "0 to 9")]
+fn digit(number: i64) -> char {
+    char::from(b'0' + (number % 10) as u8)
+}
+
 /// `[from, to)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
@@ -208,6 +256,17 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).expect(text)
+    }
+
+    #[test]
+    fn many_instants_are_written_as_each_is() {
+        let mut writer = TimestampWriter::default();
+        let step = 86_399_999_999 / 7 * 5 + 1;
+        let many = (-2000..2000_i64).map(|n| 1_767_225_600_000_000 + n * step);
+        let odd = [0, -1, 1, 999_999, -62_135_596_800_000_000, -99_999_999_999_000_001, i64::MIN, i64::MAX, 86_400_000_000, 100, 1_000];
+        for at in many.chain(odd).map(Timestamp::from_micros) {
+            assert_eq!(writer.write(at), at.to_string());
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use geojson::JsonObject;
-use model::{Datastream, Interval, Place};
+use model::{Datastream, Interval, Place, TimestampWriter};
 use serde::Serialize;
 use std::sync::Arc;
 use store::{Bucket, View};
@@ -111,7 +111,8 @@ fn plain(question: &Question) -> Result<Response, Problem> {
     let mut found = view.observations(datastream, *interval, limit + 1)?;
     let next = found.get(*limit).map(|first| cursor(first.phenomenon_time));
     found.truncate(*limit);
-    let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
+    let mut times = TimestampWriter::default();
+    let items: Vec<ObservationOut> = found.iter().map(|one| ObservationOut::of(one, &mut times)).collect();
     Ok(answer(question, items, next, &csv::OBSERVATION, csv::observation))
 }
 

@@ -190,12 +190,23 @@ impl Head {
         self.oldest = self.oldest.min(commit);
         self.first_at = self.first_at.min(point.at);
         if point.at > self.sealed_end {
+            if self.fresh.len() == self.fresh.capacity() {
+                self.fresh.reserve_exact(self.room());
+            }
             let is_another = put(&mut self.fresh, point);
             Inserted { is_another, is_full: self.fresh.len() == self.seal_at() + STAY_POINTS }
         } else {
             let is_another = put(&mut self.late, point);
             Inserted { is_another, is_full: self.late.len() == LATE_POINTS }
         }
+    }
+    /// How much longer the buffer becomes: double, and once it is long, as long as it will ever be. Memory that nobody wrote to costs
+    /// nothing, and moving a long buffer does.
+    #[cold]
+    fn room(&self) -> usize {
+        let length = self.fresh.len();
+        let whole = self.seal_at() + STAY_POINTS + 64;
+        if (STAY_POINTS..whole).contains(&length) { whole - length } else { length.clamp(32, 4096) }
     }
     /// Remembers what a commit replaced. True when enough waits to be worth a row.
     pub(crate) fn replace(&mut self, commit: u64, point: Point) -> bool {
@@ -204,12 +215,12 @@ impl Head {
     }
     /// Forgets what is in chunks now.
     pub(crate) fn sealed(&mut self, seal: &Seal) {
-        let mut left = Vec::new();
-        if let Some(stays) = self.fresh.get(seal.fresh..).filter(|stays| !stays.is_empty()) {
-            left.reserve_exact(2 * STAY_POINTS);
-            left.extend_from_slice(stays);
+        if seal.fresh < self.fresh.len() {
+            // It fills up again: the room is kept.
+            self.fresh.drain(..seal.fresh);
+        } else {
+            self.fresh = Vec::new();
         }
-        self.fresh = left;
         self.late = Vec::new();
         self.replaced = Vec::new();
         self.oldest = seal.oldest_left;
@@ -272,13 +283,10 @@ fn find(points: &[Point], at: i64) -> Result<usize, usize> {
     if points.get(place).is_some_and(|point| point.at == at) { Ok(place) } else { Err(place) }
 }
 
-/// Into an ascending buffer, in the place of one of the same time. The buffer grows by half: there are many, and most are half full.
+/// Into an ascending buffer, in the place of one of the same time.
 /// Whether the buffer grew.
 #[inline]
 fn put(buffer: &mut Vec<Point>, point: Point) -> bool {
-    if buffer.len() == buffer.capacity() {
-        buffer.reserve_exact((buffer.len() / 2).max(32));
-    }
     if buffer.last().is_none_or(|last| last.at < point.at) {
         buffer.push(point);
         return true;

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
 use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -24,6 +24,8 @@ const BUFFERED_LIMIT: u64 = 8 << 20;
 const RECORDS_LIMIT: usize = (Stamp::REACH / 2) as usize;
 /// So many datastreams are sealed by one commit, that their chunks fill pages together; fewer when one can't wait.
 const SEALED_TOGETHER: usize = 12;
+/// The same beyond a limit, so that no commit takes long.
+const OLDEST_TOGETHER: usize = 256;
 /// Chunks fetched at once while reading on.
 const FETCH: usize = 32;
 
@@ -65,6 +67,9 @@ pub(crate) struct ChunkWriter {
     buffered: u64,
     /// Datastreams whose buffers are worth sealing.
     full: Vec<u32>,
+    /// Those whose buffers are sealed because there is too much in all of them, and how many of them by one commit.
+    oldest: VecDeque<u32>,
+    oldest_together: usize,
     pub(crate) next_commit: u64,
 }
 
@@ -102,6 +107,8 @@ impl Chunks {
             look_at: 0,
             buffered: 0,
             full: Vec::new(),
+            oldest: VecDeque::new(),
+            oldest_together: OLDEST_TOGETHER,
             next_commit: 1,
         };
         let mut rows_of_replaced = RowsOfReplaced::default();
@@ -179,11 +186,17 @@ impl Chunks {
         if writer.full.len() >= SEALED_TOGETHER || writer.full.iter().any(is_urgent) {
             wanted.extend(writer.full.iter().map(|id| (*id, Portion::Full)));
         }
-        if writer.is_over_a_limit() {
+        if writer.oldest.is_empty() && writer.is_over_a_limit() {
             let cutoff = writer.log_cutoff();
-            wanted.retain(|(id, _)| heads.get(*id as usize).is_some_and(|head| head.oldest > cutoff));
-            wanted.extend(heads.iter().filter(|(_, head)| head.oldest <= cutoff).map(|(id, _)| (id, Portion::All)));
+            let mut oldest: Vec<(u64, u32)> =
+                heads.iter().map(|(id, head)| (head.oldest, id)).filter(|(oldest, _)| *oldest <= cutoff).collect();
+            oldest.sort_unstable();
+            writer.oldest.extend(oldest.into_iter().map(|(_, id)| id));
         }
+        let oldest: Vec<u32> = writer.oldest.iter().take(writer.oldest_together).copied().collect();
+        let whole: HashSet<u32> = oldest.iter().copied().collect();
+        wanted.retain(|(id, _)| !whole.contains(id));
+        wanted.extend(oldest.into_iter().map(|id| (id, Portion::All)));
         let mut rows = Vec::new();
         for (id, portion) in wanted {
             if let Some(head) = heads.get(id as usize) {
@@ -193,6 +206,7 @@ impl Chunks {
                     Err(cause @ Error::Damaged { .. }) => {
                         tracing::error!(event = "damaged", datastream = id, %cause, "a datastream can't be sealed; its points stay in the log");
                         writer.full.retain(|full| *full != id);
+                        writer.oldest.retain(|oldest| *oldest != id);
                     }
                     Err(cause) => return Err(cause),
                 }
@@ -226,6 +240,7 @@ impl Chunks {
             head.sealed(seal);
             head.count = head.count.saturating_sub(seal.lost);
             writer.full.retain(|full| *full != seal.datastream);
+            while writer.oldest.pop_front_if(|oldest| *oldest == seal.datastream).is_some() {}
             seal.gone.iter().for_each(|start| self.fences.remove(seal.datastream, *start));
         }
         let kept = staged.outcomes.iter().filter(|outcome| **outcome != crate::Outcome::Duplicate);
@@ -253,10 +268,14 @@ impl Chunks {
     /// Seals every buffer: for benches and for a store that will rest.
     pub(crate) fn stage_seal_all(&self, writer: &mut ChunkWriter, changes: &mut Vec<Change>) -> Result<Staged, Error> {
         let limit = std::mem::replace(&mut writer.log_limit, 0);
+        writer.oldest.clear();
+        writer.oldest_together = usize::MAX;
         writer.log_bytes += 1; // Over the limit even with an empty log.
         let staged = self.stage(writer, Group { observations: &[], is_correction: false }, changes);
         writer.log_bytes -= 1;
         writer.log_limit = limit;
+        writer.oldest.clear();
+        writer.oldest_together = OLDEST_TOGETHER;
         staged
     }
 
