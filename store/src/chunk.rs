@@ -12,15 +12,18 @@ mod fence;
 mod head;
 mod layer;
 mod log;
+mod pages;
 mod point;
+mod recover;
 mod stage;
 mod tail;
 mod versions;
 
 pub(crate) use codec::decode as decode_points;
 pub(crate) use column::{Reader, put_varint, zigzag};
-pub(crate) use layer::{ChunkWriter, Chunks, Piece, Recovered};
+pub(crate) use layer::{ChunkWriter, Chunks, Piece};
 pub(crate) use point::Point;
+pub(crate) use recover::Recovered;
 pub(crate) use stage::{Group, Staged};
 pub(crate) use versions::Versions;
 

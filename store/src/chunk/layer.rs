@@ -1,17 +1,18 @@
 use super::cache::Cache;
 use super::columns::Columns;
 use super::fence::Fences;
-use super::head::{Head, Heads, in_pages, merge};
+use super::head::{Head, Heads, merge};
+use super::pages::in_pages;
 use super::point::Stamp;
-use super::stage::{Group, Portion, Staged, Stager, existing, put_log, seal, undamaged};
-use super::tail::{Tail, put_chunk};
+use super::stage::{Group, Portion, Staged, Stager, put_log, seal};
+use super::tail::put_chunk;
 use super::versions::Versions;
-use super::{Point, codec, log};
+use super::{Point, codec};
 use crate::Error;
 use crate::engine::{Change, Engine, Order, Span, Table};
 use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -27,7 +28,7 @@ const SEALED_TOGETHER: usize = 12;
 /// The same beyond a limit, so that no commit takes long.
 const OLDEST_TOGETHER: usize = 256;
 /// Chunks fetched at once while reading on.
-const FETCH: usize = 32;
+pub(super) const FETCH: usize = 32;
 
 /// Points of one datastream, ascending in time.
 pub(crate) enum Piece<'a> {
@@ -43,20 +44,10 @@ pub(crate) struct Chunks {
     pub(crate) fences: Fences,
 }
 
-/// What was found when a store was opened.
-pub(crate) struct Recovered {
-    pub(crate) chunks: Chunks,
-    pub(crate) writer: ChunkWriter,
-    /// Records that could not be read, which stay where they are.
-    pub(crate) damage: Vec<Error>,
-    /// What the records that are still in the log add to the ledger, by commit.
-    pub(crate) entries: Vec<(u64, Vec<Entry>)>,
-}
-
 /// What only the writer touches.
 pub(crate) struct ChunkWriter {
     stager: Stager,
-    cache: Cache,
+    pub(super) cache: Cache,
     /// Records that are still in the log, oldest first, with their bytes.
     log: VecDeque<(u64, usize)>,
     log_bytes: usize,
@@ -74,70 +65,8 @@ pub(crate) struct ChunkWriter {
 }
 
 impl Chunks {
-    /// Reads back what the engine holds: where chunks begin, the last of each datastream, and the log into the buffers.
-    pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<Recovered, Error> {
-        let (mut damage, mut entries) = (Vec::new(), Vec::new());
-        let mut heads = Heads::default();
-        let mut cache = Cache::default();
-        let keys = engine.keys(Table::Chunk)?;
-        for (place, key) in keys.iter().enumerate() {
-            let Ok(id) = u32::try_from(key.part) else { continue };
-            let head = heads.reach(id);
-            head.starts.push(key.at);
-            head.count += key.weight.cast_unsigned();
-            head.first_at = head.first_at.min(key.at);
-            head.last_chunk_points = u32::try_from(key.weight).unwrap_or(0);
-            if keys.get(place + 1).is_some_and(|next| next.part == key.part) {
-                continue;
-            }
-            match Tail::of(key) {
-                Some(tail) => {
-                    (head.sealed_end, head.last_chunk_points) = (tail.last.at, tail.points);
-                    heads.set_last(id, Some(tail.last));
-                }
-                None => damage.extend(read_last(id, &mut heads, engine.as_ref(), &mut cache)),
-            }
-        }
-        let mut writer = ChunkWriter {
-            stager: Stager::default(),
-            cache,
-            log: VecDeque::new(),
-            log_bytes: 0,
-            log_limit: LOG_LIMIT,
-            look_at: 0,
-            buffered: 0,
-            full: Vec::new(),
-            oldest: VecDeque::new(),
-            oldest_together: OLDEST_TOGETHER,
-            next_commit: 1,
-        };
-        let mut rows_of_replaced = RowsOfReplaced::default();
-        let mut from = i64::MIN;
-        loop {
-            let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
-            let Some(last) = rows.last() else { break };
-            from = last.at + 1;
-            for row in rows {
-                let commit = row.at.cast_unsigned();
-                writer.log.push_back((commit, row.body.len()));
-                writer.log_bytes += row.body.len();
-                writer.next_commit = commit + 1;
-                match log::decode(&row.body) {
-                    Ok(mut record) => {
-                        entries.push((commit, std::mem::take(&mut record.entries)));
-                        replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache, &mut rows_of_replaced)?;
-                    }
-                    Err(cause) => damage.push(cause),
-                }
-            }
-        }
-        for (id, head) in heads.iter() {
-            writer.buffered += (head.fresh.len() + head.late.len()) as u64;
-            if head.wants_sealing() {
-                writer.full.push(id);
-            }
-        }
-        Ok(Recovered { chunks: Self { engine, heads: RwLock::new(heads), fences: Fences::default() }, writer, damage, entries })
+    pub(super) fn of(engine: Arc<dyn Engine>, heads: Heads) -> Self {
+        Self { engine, heads: RwLock::new(heads), fences: Fences::default() }
     }
 
     pub(super) fn engine(&self) -> &dyn Engine {
@@ -510,11 +439,33 @@ impl Chunks {
 }
 
 impl ChunkWriter {
+    pub(super) fn new(cache: Cache) -> Self {
+        Self {
+            stager: Stager::default(),
+            cache,
+            log: VecDeque::new(),
+            log_bytes: 0,
+            log_limit: LOG_LIMIT,
+            look_at: 0,
+            buffered: 0,
+            full: Vec::new(),
+            oldest: VecDeque::new(),
+            oldest_together: OLDEST_TOGETHER,
+            next_commit: 1,
+        }
+    }
     /// A commit that put a record of `bytes` into the log by itself.
     pub(super) fn take_record(&mut self, commit: u64, bytes: usize) {
         self.next_commit = commit + 1;
         self.log.push_back((commit, bytes));
         self.log_bytes += bytes;
+    }
+    /// The buffers that a head was found with.
+    pub(super) fn take_buffers(&mut self, id: u32, head: &Head) {
+        self.buffered += (head.fresh.len() + head.late.len()) as u64;
+        if head.wants_sealing() {
+            self.full.push(id);
+        }
     }
     /// The log was dropped whole.
     pub(crate) fn forget_all_records(&mut self) {
@@ -565,73 +516,4 @@ impl ChunkWriter {
             self.look_at = self.log_bytes + self.log_limit / LOG_STEPS;
         }
     }
-}
-
-/// Where the last chunk has no summary: the last chunk that can be read has the last point; where a damaged one ended nobody knows. What
-/// is damaged.
-fn read_last(id: u32, heads: &mut Heads, engine: &dyn Engine, cache: &mut Cache) -> Vec<Error> {
-    let mut damage = Vec::new();
-    let (mut last, mut sealed_end) = (None, i64::MIN);
-    for start in heads.reach(id).starts.iter().rev() {
-        match cache.chunk(engine, id, *start) {
-            Ok(points) => {
-                last = points.last().copied();
-                sealed_end = sealed_end.max(last.map_or(*start, |last| last.at));
-                break;
-            }
-            Err(cause) => {
-                sealed_end = sealed_end.max(*start);
-                damage.push(cause);
-            }
-        }
-    }
-    heads.reach(id).sealed_end = sealed_end;
-    heads.set_last(id, last);
-    damage
-}
-
-/// The last commit of each datastream whose replaced values have become rows, looked up when it is first asked for.
-#[derive(Default)]
-struct RowsOfReplaced {
-    last: HashMap<u32, u64>,
-}
-
-impl RowsOfReplaced {
-    fn hold(&mut self, id: u32, commit: u64, engine: &dyn Engine) -> Result<bool, Error> {
-        if let Some(last) = self.last.get(&id) {
-            return Ok(commit <= *last);
-        }
-        let all = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
-        let rows = engine.range(Table::Superseded, all, Order::Descending, 1)?;
-        let last = rows.first().map_or(0, |row| row.at.cast_unsigned());
-        self.last.insert(id, last);
-        Ok(commit <= last)
-    }
-}
-
-fn replay(
-    record: log::Record,
-    commit: u64,
-    heads: &mut Heads,
-    engine: &dyn Engine,
-    cache: &mut Cache,
-    rows: &mut RowsOfReplaced,
-) -> Result<(), Error> {
-    for (id, through) in record.sealed {
-        heads.reach(id).sealed_through(through, commit);
-    }
-    for (id, point) in record.points {
-        let may_be_known = point.at <= heads.last_at(id as usize);
-        let head = heads.reach(id);
-        let before = if may_be_known { undamaged(existing(head, id, point.at, engine, cache), id)? } else { None };
-        if let Some(before) = before.filter(|before| *before != point)
-            && !rows.hold(id, commit, engine)?
-        {
-            head.replace(commit, before);
-        }
-        let was_served = before.is_some_and(|before| !before.is_withdrawn());
-        head.count = head.count.saturating_add_signed(i64::from(!point.is_withdrawn()) - i64::from(was_served));
-        heads.insert(id, point, commit, false);
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
 
 use super::cache::Cache;
-use super::head::{Head, Heads, NewChunk, SHORT_CHUNK, Seal, fitting, merge};
+use super::head::{Head, Heads, NewChunk, SHORT_CHUNK, Seal, merge};
+use super::pages::fitting;
 use super::tail::chunk_row;
 use super::{Point, codec, log};
 use crate::Error;
