@@ -69,6 +69,8 @@ fn month() -> String {
 
 /// The median time of 40 questions, each over a connection of its own, whose answers must hold the whole month.
 fn month_ms(address: &str, request: &str) -> f64 {
+    // What is derived of a month that comes at once is being made; a question in quiet times is meant.
+    std::thread::sleep(Duration::from_secs(4));
     let times: Vec<f64> = (0..40)
         .map(|_| {
             let start = Instant::now();
