@@ -10,6 +10,7 @@ mod columns;
 mod cut;
 mod fence;
 mod head;
+mod heads;
 mod layer;
 mod log;
 mod pages;

@@ -252,7 +252,7 @@ impl Writer {
             kept
         };
         self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).publish(plan);
-        self.shared.chunks.publish(&mut self.chunks, &staged);
+        self.shared.chunks.publish(&mut self.chunks, &mut staged);
         self.publish_entries(&entries, kept)?;
         if let (Some(put), Some(outbox)) = (owed, self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner).as_mut()) {
             outbox.publish(put);
@@ -393,7 +393,7 @@ impl Writer {
         if !staged.seals.is_empty() {
             let kept = self.put_log(&mut staged, &[], &mut changes)?;
             self.commit(&changes)?;
-            self.shared.chunks.publish(&mut self.chunks, &staged);
+            self.shared.chunks.publish(&mut self.chunks, &mut staged);
             self.publish_entries(&[], kept)?;
         }
         Ok(())

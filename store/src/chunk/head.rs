@@ -1,5 +1,5 @@
+use super::Point;
 use super::pages::fitting_points;
-use super::point::{Point, Stamp};
 
 /// A chunk with fewer points is taken up by its successor.
 pub(crate) const SHORT_CHUNK: usize = 768;
@@ -9,67 +9,6 @@ const STAY_POINTS: usize = 512;
 /// Late points that are worth rewriting the chunks they touch, and replaced ones that are worth a row.
 const LATE_POINTS: usize = 128;
 const REPLACED_POINTS: usize = 256;
-
-/// The heads of all datastreams, by number, and the point of the greatest time of each beside them: what is asked of all at once, and of
-/// every observation that comes, lies close together.
-#[derive(Debug, Default)]
-pub(crate) struct Heads {
-    heads: Vec<Head>,
-    /// [`NONE`] where there is none.
-    lasts: Vec<Point>,
-}
-
-const NONE: Point = Point { at: i64::MIN, ..Point::EMPTY };
-
-impl Heads {
-    pub(crate) fn get(&self, index: usize) -> Option<&Head> {
-        self.heads.get(index)
-    }
-    /// Made when it is not there.
-    pub(crate) fn reach(&mut self, id: u32) -> &mut Head {
-        let index = id as usize;
-        while self.heads.len() <= index {
-            let next = u32::try_from(self.heads.len()).unwrap_or(u32::MAX);
-            self.heads.push(Head::new(next));
-            self.lasts.push(NONE);
-        }
-        #[expect(clippy::indexing_slicing, reason = "made longer just above")]
-        &mut self.heads[index]
-    }
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Head)> {
-        (0_u32..).zip(&self.heads)
-    }
-    pub(crate) fn last(&self, index: usize) -> Option<Point> {
-        self.lasts.get(index).copied().filter(|last| last.at != i64::MIN)
-    }
-    /// The greatest time, or the minimum.
-    #[inline]
-    pub(crate) fn last_at(&self, index: usize) -> i64 {
-        self.lasts.get(index).map_or(i64::MIN, |last| last.at)
-    }
-    pub(crate) fn set_last(&mut self, id: u32, last: Option<Point>) {
-        self.reach(id);
-        if let Some(kept) = self.lasts.get_mut(id as usize) {
-            *kept = last.unwrap_or(NONE);
-        }
-    }
-    /// Takes a committed point into its buffer, in the place of one of the same time.
-    #[inline]
-    pub(crate) fn insert(&mut self, id: u32, point: Point, commit: u64, is_counted: bool) -> Inserted {
-        if self.heads.len() <= id as usize {
-            self.reach(id);
-        }
-        let (Some(head), Some(last)) = (self.heads.get_mut(id as usize), self.lasts.get_mut(id as usize)) else {
-            return Inserted::default();
-        };
-        let point = Point { stamp: Stamp::of(commit), ..point };
-        if last.at <= point.at {
-            *last = point;
-        }
-        head.count += u64::from(is_counted);
-        head.insert(point, commit)
-    }
-}
 
 /// What is held in memory of one datastream: what is not yet in chunks, and where its chunks begin. What every point touches comes first.
 #[derive(Debug, Clone)]
@@ -154,8 +93,7 @@ impl Head {
         self.starts.get(after.checked_sub(1)?).copied()
     }
     #[inline]
-    fn insert(&mut self, point: Point, commit: u64) -> Inserted {
-        self.oldest = self.oldest.min(commit);
+    pub(super) fn insert(&mut self, point: Point) -> Inserted {
         self.first_at = self.first_at.min(point.at);
         if point.at > self.sealed_end {
             if self.fresh.len() == self.fresh.capacity() {
@@ -174,7 +112,7 @@ impl Head {
     fn room(&self) -> usize {
         let length = self.fresh.len();
         let whole = self.seal_at() + STAY_POINTS + 64;
-        if (STAY_POINTS..whole).contains(&length) { whole - length } else { length.clamp(32, 4096) }
+        if (128..whole).contains(&length) { whole - length } else { (3 * length).clamp(32, 4096) }
     }
     /// Remembers what a commit replaced. True when enough waits to be worth a row.
     pub(crate) fn replace(&mut self, commit: u64, point: Point) -> bool {

@@ -1,7 +1,8 @@
 use super::cache::Cache;
 use super::columns::Columns;
 use super::fence::Fences;
-use super::head::{Head, Heads, merge};
+use super::head::{Head, merge};
+use super::heads::Heads;
 use super::pages::in_pages;
 use super::point::Stamp;
 use super::stage::{Group, Portion, Staged, Stager, put_log, seal};
@@ -54,8 +55,6 @@ pub(crate) struct ChunkWriter {
     log_limit: usize,
     /// Bytes of log at which it is looked for what can go.
     look_at: usize,
-    /// Points in all buffers.
-    buffered: u64,
     /// Datastreams whose buffers are worth sealing.
     full: Vec<u32>,
     /// Those whose buffers are sealed because there is too much in all of them, and how many of them by one commit.
@@ -73,14 +72,17 @@ impl Chunks {
         self.engine.as_ref()
     }
 
+    /// With everything in the buffers.
     pub(super) fn heads_mut(&self) -> RwLockWriteGuard<'_, Heads> {
-        self.heads.write().unwrap_or_else(PoisonError::into_inner)
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        heads.settle();
+        heads
     }
 
     /// Gives the times between which something lies of each chunk and buffer.
     pub(crate) fn each_span(&self, mut each: impl FnMut(Timestamp, Timestamp)) {
         let mut each = |from: i64, to: i64| each(Timestamp::from_micros(from), Timestamp::from_micros(to));
-        for (_, head) in self.heads().iter() {
+        for (_, head) in self.settled().iter() {
             let ends = head.starts.iter().skip(1).copied().chain([head.sealed_end]);
             head.starts.iter().zip(ends).for_each(|(start, end)| each(*start, end.max(*start)));
             for buffer in [&head.fresh, &head.late] {
@@ -98,24 +100,47 @@ impl Chunks {
         head.starts.iter().skip(first).copied().zip(nexts).take_while(|(start, _)| *start < to).collect()
     }
 
+    /// What came last may be in no buffer yet.
     fn heads(&self) -> RwLockReadGuard<'_, Heads> {
         self.heads.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// With everything in the buffers.
+    fn settled(&self) -> RwLockReadGuard<'_, Heads> {
+        let heads = self.heads();
+        if heads.is_settled() {
+            return heads;
+        }
+        drop(heads);
+        RwLockWriteGuard::downgrade(self.heads_mut())
+    }
+
+    /// As a commit is prepared: with everything in the buffers when something is sealed along with it.
+    fn heads_to_stage(&self, writer: &mut ChunkWriter) -> RwLockReadGuard<'_, Heads> {
+        let mut heads = self.heads();
+        if heads.has_full() {
+            drop(heads);
+            writer.take_full(self.heads.write().unwrap_or_else(PoisonError::into_inner).take_full());
+            heads = self.heads();
+        }
+        if writer.is_sealing(&heads) {
+            drop(heads);
+            heads = RwLockWriteGuard::downgrade(self.heads_mut());
+        }
+        heads
+    }
+
     /// Prepares a group: classified, with seals in `changes`; [`Chunks::put_log`] ends it. Nothing is true before [`Chunks::publish`].
     pub(crate) fn stage(&self, writer: &mut ChunkWriter, group: Group<'_>, changes: &mut Vec<Change>) -> Result<Staged, Error> {
-        let heads = self.heads();
+        let heads = self.heads_to_stage(writer);
         let commit = writer.next_commit;
         let engine = self.engine.as_ref();
         let mut staged = writer.stager.stage(group, commit, &heads, engine, &mut writer.cache, changes)?;
-        writer.full.sort_unstable();
-        writer.full.dedup();
         let mut wanted: Vec<(u32, Portion)> = Vec::new();
-        let is_urgent = |id: &u32| heads.get(*id as usize).is_some_and(Head::is_overfull);
-        if writer.full.len() >= SEALED_TOGETHER || writer.full.iter().any(is_urgent) {
+        if writer.is_sealing_full(&heads) {
             wanted.extend(writer.full.iter().map(|id| (*id, Portion::Full)));
         }
-        if writer.oldest.is_empty() && writer.is_over_a_limit() {
+        if writer.oldest.is_empty() && writer.is_over_a_limit(&heads) {
             let cutoff = writer.log_cutoff();
             let mut oldest: Vec<(u64, u32)> =
                 heads.iter().map(|(id, head)| (head.oldest, id)).filter(|(oldest, _)| *oldest <= cutoff).collect();
@@ -155,7 +180,7 @@ impl Chunks {
     }
 
     /// Makes a committed group visible.
-    pub(crate) fn publish(&self, writer: &mut ChunkWriter, staged: &Staged) {
+    pub(crate) fn publish(&self, writer: &mut ChunkWriter, staged: &mut Staged) {
         writer.next_commit = staged.commit + 1;
         if staged.log_bytes == 0 {
             return;
@@ -165,20 +190,18 @@ impl Chunks {
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         for seal in &staged.seals {
             let head = heads.reach(seal.datastream);
-            writer.buffered = writer.buffered.saturating_sub((seal.fresh + head.late.len()) as u64);
+            let points = seal.fresh + head.late.len();
             head.sealed(seal);
             head.count = head.count.saturating_sub(seal.lost);
+            heads.sealed(points);
             writer.full.retain(|full| *full != seal.datastream);
             while writer.oldest.pop_front_if(|oldest| *oldest == seal.datastream).is_some() {}
             seal.gone.iter().for_each(|start| self.fences.remove(seal.datastream, *start));
         }
-        let kept = staged.outcomes.iter().filter(|outcome| **outcome != crate::Outcome::Duplicate);
-        for ((id, point), outcome) in staged.points.iter().zip(kept) {
-            let inserted = heads.insert(*id, *point, staged.commit, *outcome == crate::Outcome::Accepted);
-            writer.buffered += u64::from(inserted.is_another);
-            if inserted.is_full {
-                writer.full.push(*id);
-            }
+        let kept = staged.outcomes.iter().copied().filter(|outcome| *outcome != crate::Outcome::Duplicate);
+        heads.take(&staged.points, kept, staged.sought, staged.commit);
+        if !staged.recounted.is_empty() {
+            heads.settle();
         }
         for (id, change) in &staged.recounted {
             let head = heads.reach(*id);
@@ -187,11 +210,12 @@ impl Chunks {
         staged.replaced_put.iter().for_each(|id| heads.reach(*id).replaced.clear());
         for (id, point) in &staged.replaced {
             if heads.reach(*id).replace(staged.commit, *point) {
-                writer.full.push(*id);
+                writer.take_full([*id]);
             }
         }
         drop(heads);
         writer.forget_log(staged);
+        writer.stager.give_back(std::mem::take(&mut staged.points));
     }
 
     /// Seals every buffer: for benches and for a store that will rest.
@@ -251,7 +275,7 @@ impl Chunks {
 
     /// Count, first and last time.
     pub(crate) fn extent(&self, datastream: DatastreamId) -> Option<(u64, i64, i64)> {
-        let heads = self.heads();
+        let heads = self.settled();
         let head = heads.get(datastream.index())?;
         let (count, first_at, last) = (head.count, head.first_at, heads.last(datastream.index())?);
         drop(heads);
@@ -259,7 +283,7 @@ impl Chunks {
     }
 
     pub(crate) fn observations(&self) -> u64 {
-        self.heads().iter().map(|(_, head)| head.count).sum()
+        self.settled().iter().map(|(_, head)| head.count).sum()
     }
 
     /// Gives every point of `interval`, as it was served at `as_of` or is now, to `each`, ascending, each time once, until it breaks.
@@ -425,7 +449,7 @@ impl Chunks {
     }
 
     fn buffered(&self, datastream: DatastreamId, from: i64, to: i64) -> Vec<Point> {
-        let heads = self.heads();
+        let heads = self.settled();
         let Some(head) = heads.get(datastream.index()) else { return Vec::new() };
         let inside = |points: &[Point]| {
             let start = points.partition_point(|point| point.at < from);
@@ -447,7 +471,6 @@ impl ChunkWriter {
             log_bytes: 0,
             log_limit: LOG_LIMIT,
             look_at: 0,
-            buffered: 0,
             full: Vec::new(),
             oldest: VecDeque::new(),
             oldest_together: OLDEST_TOGETHER,
@@ -460,12 +483,11 @@ impl ChunkWriter {
         self.log.push_back((commit, bytes));
         self.log_bytes += bytes;
     }
-    /// The buffers that a head was found with.
-    pub(super) fn take_buffers(&mut self, id: u32, head: &Head) {
-        self.buffered += (head.fresh.len() + head.late.len()) as u64;
-        if head.wants_sealing() {
-            self.full.push(id);
-        }
+    /// These are worth sealing.
+    pub(super) fn take_full(&mut self, full: impl IntoIterator<Item = u32>) {
+        self.full.extend(full);
+        self.full.sort_unstable();
+        self.full.dedup();
     }
     /// The log was dropped whole.
     pub(crate) fn forget_all_records(&mut self) {
@@ -478,8 +500,15 @@ impl ChunkWriter {
     pub(super) fn chunk(&mut self, engine: &dyn Engine, datastream: u32, start: i64) -> Result<Arc<[Point]>, Error> {
         self.cache.chunk(engine, datastream, start)
     }
-    fn is_over_a_limit(&self) -> bool {
-        self.log_bytes > self.log_limit || self.buffered > BUFFERED_LIMIT || self.log.len() > RECORDS_LIMIT
+    fn is_sealing_full(&self, heads: &Heads) -> bool {
+        let is_urgent = |id: &u32| heads.get(*id as usize).is_some_and(Head::is_overfull);
+        self.full.len() >= SEALED_TOGETHER || self.full.iter().any(is_urgent)
+    }
+    fn is_sealing(&self, heads: &Heads) -> bool {
+        self.is_sealing_full(heads) || !self.oldest.is_empty() || self.is_over_a_limit(heads)
+    }
+    fn is_over_a_limit(&self, heads: &Heads) -> bool {
+        self.log_bytes > self.log_limit || heads.buffered_points() > BUFFERED_LIMIT || self.log.len() > RECORDS_LIMIT
     }
     /// The commit up to which buffers are sealed so that half the log is freed.
     fn log_cutoff(&self) -> u64 {
@@ -496,7 +525,7 @@ impl ChunkWriter {
     /// The last record that nobody needs once `staged` is committed.
     fn free_log_through(&mut self, heads: &Heads, staged: &Staged) -> Option<u64> {
         let (first, _) = self.log.front()?;
-        if !self.is_over_a_limit() && (staged.seals.is_empty() || self.log_bytes < self.look_at) {
+        if !self.is_over_a_limit(heads) && (staged.seals.is_empty() || self.log_bytes < self.look_at) {
             return None;
         }
         self.look_at = self.log_bytes + self.log_limit / LOG_STEPS;

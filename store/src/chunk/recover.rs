@@ -2,7 +2,7 @@
 //! sealed, then adds its own points.
 
 use super::cache::Cache;
-use super::head::Heads;
+use super::heads::Heads;
 use super::layer::{ChunkWriter, Chunks, FETCH};
 use super::log;
 use super::stage::{existing, undamaged};
@@ -67,9 +67,8 @@ impl Chunks {
                 }
             }
         }
-        for (id, head) in heads.iter() {
-            writer.take_buffers(id, head);
-        }
+        heads.count_buffers();
+        writer.take_full(heads.iter().filter(|(_, head)| head.wants_sealing()).map(|(id, _)| id));
         Ok(Recovered { chunks: Self::of(engine, heads), writer, damage, entries })
     }
 }
@@ -129,8 +128,8 @@ fn replay(
     }
     for (id, point) in record.points {
         let may_be_known = point.at <= heads.last_at(id as usize);
+        let before = if may_be_known { undamaged(existing(heads, id, point.at, engine, cache), id)? } else { None };
         let head = heads.reach(id);
-        let before = if may_be_known { undamaged(existing(head, id, point.at, engine, cache), id)? } else { None };
         if let Some(before) = before.filter(|before| *before != point)
             && !rows.hold(id, commit, engine)?
         {
@@ -138,7 +137,7 @@ fn replay(
         }
         let was_served = before.is_some_and(|before| !before.is_withdrawn());
         head.count = head.count.saturating_add_signed(i64::from(!point.is_withdrawn()) - i64::from(was_served));
-        heads.insert(id, point, commit, false);
+        heads.insert(id, point, commit);
     }
     Ok(())
 }

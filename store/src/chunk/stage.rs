@@ -1,7 +1,8 @@
 //! Getting a group of observations ready for one commit: what is new, what is known, what is sealed along with it.
 
 use super::cache::Cache;
-use super::head::{Head, Heads, NewChunk, SHORT_CHUNK, Seal, merge};
+use super::head::{Head, NewChunk, SHORT_CHUNK, Seal, merge};
+use super::heads::Heads;
 use super::pages::fitting;
 use super::tail::chunk_row;
 use super::{Point, codec, log};
@@ -29,6 +30,8 @@ pub(crate) struct Staged {
     pub(crate) points: Vec<(u32, Point)>,
     /// One for each observation of the group.
     pub(crate) outcomes: Vec<Outcome>,
+    /// How many of the group were looked for among what was there.
+    pub(crate) sought: usize,
     /// What withdrawing and its undoing do to the counts, by datastream.
     pub(crate) recounted: Vec<(u32, i64)>,
     /// What is replaced, by datastream: it becomes a row along with the next seal.
@@ -47,6 +50,8 @@ pub(crate) struct Staged {
 pub(crate) struct Stager {
     /// Per datastream.
     staged: Vec<Latest>,
+    /// The room of the group before.
+    room: Points,
 }
 
 /// What was staged of a datastream last.
@@ -63,6 +68,7 @@ const NOTHING: Latest = Latest { commit: 0, at: i64::MIN, place: NOWHERE };
 const NOWHERE: u32 = u32::MAX;
 
 /// The points of a group so far, each with the place of the one before it of the same datastream.
+#[derive(Default)]
 struct Points {
     all: Vec<(u32, Point)>,
     before: Vec<u32>,
@@ -74,8 +80,15 @@ impl Points {
     /// So many are walked back before they are put in order.
     const WALK: usize = 32;
 
-    fn with_capacity(count: usize) -> Self {
-        Self { all: Vec::with_capacity(count), before: Vec::with_capacity(count), by_time: None }
+    /// So many are kept room for between groups.
+    const ROOM: usize = 16_384;
+
+    fn begin(&mut self, count: usize) {
+        self.all.clear();
+        self.all.reserve(count);
+        self.before.clear();
+        self.before.reserve(count);
+        self.by_time = None;
     }
     #[inline]
     fn push(&mut self, id: u32, point: Point, latest: &mut Latest) {
@@ -119,9 +132,11 @@ impl Stager {
         cache: &mut Cache,
         changes: &mut Vec<Change>,
     ) -> Result<Staged, Error> {
-        let mut points = Points::with_capacity(group.observations.len());
+        let mut points = std::mem::take(&mut self.room);
+        points.begin(group.observations.len());
         let mut outcomes = Vec::with_capacity(group.observations.len());
         let (mut recounted, mut replaced, mut known) = (Vec::new(), Vec::new(), Replaced::default());
+        let mut sought = 0;
         for observation in group.observations {
             let id = observation.datastream.0;
             let index = observation.datastream.index();
@@ -139,17 +154,16 @@ impl Stager {
                 outcomes.push(Outcome::Accepted);
                 continue;
             }
-            let head = heads.get(index);
-            let before = match (points.of(id, point.at, *latest), head) {
-                (Some(staged), _) => Some(staged),
-                (None, Some(head)) => undamaged(existing(head, id, point.at, engine, cache), id)?,
-                (None, None) => None,
+            sought += 1;
+            let before = match points.of(id, point.at, *latest) {
+                Some(staged) => Some(staged),
+                None => undamaged(existing(heads, id, point.at, engine, cache), id)?,
             };
             latest.at = latest.at.max(point.at);
             match before {
                 Some(before) if changes_nothing(&before, &point, group.is_correction) => outcomes.push(Outcome::Duplicate),
                 // The device says again what was corrected since.
-                Some(before) if before.is_corrected() && !group.is_correction && known.holds(id, &point, head, engine)? => {
+                Some(before) if before.is_corrected() && !group.is_correction && known.holds(id, &point, heads.get(index), engine)? => {
                     outcomes.push(Outcome::Duplicate);
                 }
                 Some(before) => {
@@ -169,10 +183,13 @@ impl Stager {
                 }
             }
         }
+        let all = std::mem::take(&mut points.all);
+        self.room = points;
         let mut staged = Staged {
             commit,
-            points: points.all,
+            points: all,
             outcomes,
+            sought,
             recounted,
             replaced,
             replaced_put: Vec::new(),
@@ -184,6 +201,12 @@ impl Stager {
             staged.put_replaced(heads, changes)?;
         }
         Ok(staged)
+    }
+    /// Takes the room of points back that are published: asking the system for it anew each time costs more than filling it.
+    pub(crate) fn give_back(&mut self, points: Vec<(u32, Point)>) {
+        if points.capacity() <= Points::ROOM {
+            self.room.all = points;
+        }
     }
 }
 
@@ -254,11 +277,11 @@ pub(crate) fn undamaged(found: Result<Option<Point>, Error>, id: u32) -> Result<
 }
 
 /// The committed point of this time, if there is one.
-pub(crate) fn existing(head: &Head, id: u32, at: i64, engine: &dyn Engine, cache: &mut Cache) -> Result<Option<Point>, Error> {
-    if let Some(point) = head.buffered(at) {
-        return Ok(Some(*point));
+pub(crate) fn existing(heads: &Heads, id: u32, at: i64, engine: &dyn Engine, cache: &mut Cache) -> Result<Option<Point>, Error> {
+    if let Some(point) = heads.buffered(id as usize, at) {
+        return Ok(Some(point));
     }
-    let Some(start) = head.chunk_of(at) else { return Ok(None) };
+    let Some(start) = heads.get(id as usize).and_then(|head| head.chunk_of(at)) else { return Ok(None) };
     let points = cache.chunk(engine, id, start)?;
     Ok(points.binary_search_by_key(&at, |point| point.at).ok().and_then(|place| points.get(place).copied()))
 }
