@@ -1,6 +1,7 @@
 //! CSV that a spreadsheet opens and a program reads: UTF-8, RFC 3339 times in UTC; `csv=it` writes `;` and decimal commas with
 //! a byte order mark. A text cell that a spreadsheet would run as a formula is made harmless; numbers stay numbers.
 
+use crate::rows;
 use crate::wire::ObservationOut;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,30 @@ pub enum Dialect {
     Italian,
 }
 
+impl Dialect {
+    pub(crate) const fn delimiter(self) -> u8 {
+        match self {
+            Self::Plain => b',',
+            Self::Italian => b';',
+        }
+    }
+    /// What a file begins with.
+    pub(crate) const fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Plain => b"",
+            Self::Italian => "\u{feff}".as_bytes(),
+        }
+    }
+    /// Gives a number its decimal point.
+    pub(crate) fn point(self, number: &mut [u8]) {
+        if self == Self::Italian
+            && let Some(byte) = number.iter_mut().find(|byte| **byte == b'.')
+        {
+            *byte = b',';
+        }
+    }
+}
+
 /// One cell.
 pub(crate) enum Cell {
     Text(String),
@@ -23,19 +48,10 @@ pub(crate) enum Cell {
 }
 
 pub(crate) fn write(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
-    write_rows(dialect, header, rows)
-}
-
-/// Without a header it is the middle of a file.
-fn write_rows(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
-    let delimiter = if dialect == Dialect::Italian { b';' } else { b',' };
-    let is_start = !header.is_empty();
-    let mut out = if dialect == Dialect::Italian && is_start { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
-    let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(&mut out);
+    let mut out = dialect.mark().to_vec();
+    let mut writer = csv::WriterBuilder::new().delimiter(dialect.delimiter()).from_writer(&mut out);
     // Writing to memory does not fail.
-    if is_start {
-        let _ = writer.write_record(header);
-    }
+    let _ = writer.write_record(header);
     for row in rows {
         let _ = writer.write_record(row.into_iter().map(|cell| text_of(cell, dialect)));
     }
@@ -52,13 +68,12 @@ const READ: usize = 50_000;
 /// # Errors
 /// When the store can't be read, or `out` can't be written.
 pub fn stream(view: &View, datastream: &Datastream, interval: Interval, dialect: Dialect, out: &mut dyn Write) -> std::io::Result<()> {
-    let mut header: &[&str] = &OBSERVATION;
     let mut from = interval.from;
+    let mut is_start = true;
     loop {
         let found = view.observations(datastream, Interval::new(from, interval.to), READ).map_err(std::io::Error::other)?;
-        let written = write_rows(dialect, header, found.iter().map(|one| observation(&one.into())));
-        out.write_all(&written)?;
-        header = &[];
+        out.write_all(&rows::csv(&found, dialect, is_start))?;
+        is_start = false;
         match found.last() {
             Some(last) if found.len() == READ => from = last.phenomenon_time.plus_micros(1),
             _ => return Ok(()),

@@ -11,6 +11,7 @@ mod problem;
 mod query;
 mod router;
 mod routes;
+mod rows;
 mod wire;
 
 pub use router::{not_found, openapi, router};

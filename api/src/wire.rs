@@ -183,18 +183,11 @@ pub(crate) struct ObservationOut {
 
 impl From<&Observation> for ObservationOut {
     fn from(observation: &Observation) -> Self {
-        Self::of(observation, &mut TimestampWriter::default())
-    }
-}
-
-impl ObservationOut {
-    /// With the calendar of its neighbours.
-    pub(crate) fn of(observation: &Observation, times: &mut TimestampWriter) -> Self {
         Self {
-            phenomenon_time: times.write(observation.phenomenon_time),
+            phenomenon_time: observation.phenomenon_time.to_string(),
             result: observation.result,
             quality: observation.quality.flag() as u8,
-            received_at: times.write(observation.received_at),
+            received_at: observation.received_at.to_string(),
         }
     }
 }
@@ -229,15 +222,16 @@ pub(crate) struct BucketOut {
     pub(crate) count: u64,
 }
 
-impl From<&BucketRow> for BucketOut {
-    fn from(row: &BucketRow) -> Self {
+impl BucketOut {
+    /// With the calendar of its neighbours.
+    pub(crate) fn of(row: &BucketRow, times: &mut TimestampWriter) -> Self {
         Self {
-            start: row.start.to_string(),
-            end: row.end.to_string(),
+            start: times.write(row.start),
+            end: times.write(row.end),
             min: row.min,
             mean: row.mean,
             max: row.max,
-            max_at: row.max_at.to_string(),
+            max_at: times.write(row.max_at),
             count: row.count,
         }
     }

@@ -100,7 +100,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Writes many instants as [`Timestamp`]'s `Display` does: of neighbours the day is asked of the calendar once.
+/// Writes many instants as [`Timestamp`]'s `Display` does: of neighbours the day is asked of the calendar once. Each column of times has
+/// one of its own.
 #[derive(Debug, Default)]
 pub struct TimestampWriter {
     /// Days since 1970, and their text up to the `T`.
@@ -110,21 +111,30 @@ pub struct TimestampWriter {
 impl TimestampWriter {
     const DAY_US: i64 = 86_400_000_000;
 
-    pub fn write(&mut self, at: Timestamp) -> String {
+    /// Adds the text, which is ASCII, to `out`.
+    pub fn put(&mut self, at: Timestamp, out: &mut Vec<u8>) {
         let (day, rest) = (at.0.div_euclid(Self::DAY_US), at.0.rem_euclid(Self::DAY_US));
         if self.day.as_ref().is_none_or(|(known, _)| *known != day) {
             let start = Timestamp(day.saturating_mul(Self::DAY_US));
             let text = start.to_string();
-            let Some(date) = text.strip_suffix("00:00:00Z") else { return at.to_string() };
+            let Some(date) = text.strip_suffix("00:00:00Z") else { return out.extend_from_slice(at.to_string().as_bytes()) };
             self.day = Some((day, date.to_owned()));
         }
-        let mut out = String::with_capacity(32);
-        out.push_str(self.day.as_ref().map_or("", |(_, date)| date));
+        out.extend_from_slice(self.day.as_ref().map_or("", |(_, date)| date).as_bytes());
         let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-        for (number, after) in [(seconds / 3600, ':'), (seconds / 60 % 60, ':'), (seconds % 60, '.')] {
-            out.push(digit(number / 10));
-            out.push(digit(number));
-            out.push(after);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        out.extend_from_slice(&[
+            digit(hour / 10),
+            digit(hour),
+            b':',
+            digit(minute / 10),
+            digit(minute),
+            b':',
+            digit(second / 10),
+            digit(second),
+        ]);
+        if micros != 0 {
+            out.push(b'.');
         }
         let mut left = micros;
         for place in [100_000, 10_000, 1000, 100, 10, 1] {
@@ -134,18 +144,19 @@ impl TimestampWriter {
             out.push(digit(left / place));
             left %= place;
         }
-        if micros == 0 {
-            out.pop();
-        }
-        out.push('Z');
-        out
+        out.push(b'Z');
+    }
+    pub fn write(&mut self, at: Timestamp) -> String {
+        let mut out = Vec::with_capacity(32);
+        self.put(at, &mut out);
+        String::from_utf8(out).unwrap_or_default()
     }
 }
 
 /// The last digit of a number.
 #[expect(clippy::cast_sign_loss, reason = "0 to 9")]
-fn digit(number: i64) -> char {
-    char::from(b'0' + (number % 10) as u8)
+fn digit(number: i64) -> u8 {
+    b'0' + (number % 10) as u8
 }
 
 /// `[from, to)`.

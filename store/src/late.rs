@@ -1,6 +1,7 @@
 //! What came late: which civil days must be derived again. Marked in the very commit that holds the late observations, so that
 //! neither a kill nor a restart can part the two.
 
+use crate::chunk::{Reader, put_varint, zigzag};
 use crate::engine::{Change, Engine, Order, Row, Span, Table};
 use crate::{Error, Outcome};
 use model::{DatastreamId, Interval, Observation, Timestamp, UtcMonth, civil_day_around};
@@ -62,7 +63,7 @@ impl LateMarks {
         if days.is_empty() {
             return false;
         }
-        let body = days.iter().flat_map(|(id, start)| id.to_le_bytes().into_iter().chain(start.to_le_bytes())).collect();
+        let body = encode(days);
         changes
             .push(Change::Put { table: Table::Late, row: Row { part: 0, at: commit.cast_signed(), weight: 0, summary: Vec::new(), body } });
         true
@@ -74,6 +75,57 @@ fn around(known: &mut Option<Interval>, at: Timestamp) -> Interval {
         Some(day) if day.contains(at) => *day,
         _ => *known.insert(civil_day_around(at)),
     }
+}
+
+/// Marks of a commit, ascending, as runs: mostly all that is measured is late together. How many runs; of each the day as it differs from
+/// the one before, in seconds, how many numbers of datastreams lie between it and the run before of that day, and how long it is.
+fn encode(days: &[(u32, i64)]) -> Vec<u8> {
+    let mut by_day: Vec<(i64, u32)> = days.iter().map(|(id, start)| (start.div_euclid(SECOND), *id)).collect();
+    by_day.sort_unstable();
+    let runs: Vec<&[(i64, u32)]> = by_day.chunk_by(|(day, id), (next_day, next)| day == next_day && *next == *id + 1).collect();
+    let mut out = Vec::new();
+    put_varint(&mut out, runs.len() as u64);
+    let (mut last_day, mut last) = (0, 0);
+    for run in runs {
+        let Some((day, id)) = run.first() else { continue };
+        put_varint(&mut out, zigzag(day - last_day));
+        put_varint(&mut out, zigzag(i64::from(*id) - last));
+        put_varint(&mut out, run.len() as u64);
+        (last_day, last) = (*day, i64::from(*id));
+    }
+    // Twelve bytes a mark is how it was written before.
+    if out.len().is_multiple_of(WIDE) {
+        out.push(0);
+    }
+    out
+}
+
+const SECOND: i64 = 1_000_000;
+/// Bytes of a mark until format 4.
+const WIDE: usize = 12;
+
+/// Datastreams and first instants of days in µs.
+fn decode(body: &[u8]) -> Result<Vec<(u32, i64)>, Error> {
+    let mut days = Vec::new();
+    if body.len().is_multiple_of(WIDE) {
+        for mark in body.chunks_exact(WIDE) {
+            let Some((id, start)) = mark.split_first_chunk::<4>() else { continue };
+            let Some((start, _)) = start.split_first_chunk::<8>() else { continue };
+            days.push((u32::from_le_bytes(*id), i64::from_le_bytes(*start)));
+        }
+        return Ok(days);
+    }
+    let damaged = || Error::Damaged { what: "marks of late days".into() };
+    let mut reader = Reader::new(body);
+    let (mut day, mut first) = (0_i64, 0_i64);
+    for _ in 0..reader.length()? {
+        day = day.wrapping_add(reader.zigzag()?);
+        first = first.wrapping_add(reader.zigzag()?);
+        let from = u32::try_from(first).map_err(|_| damaged())?;
+        let to = reader.length().ok().and_then(|length| from.checked_add(u32::try_from(length).ok()?)).ok_or_else(damaged)?;
+        days.extend((from..to).map(|id| (id, day.wrapping_mul(SECOND))));
+    }
+    Ok(days)
 }
 
 /// The last commit with a mark; 0 without one.
@@ -88,12 +140,38 @@ pub(crate) fn late_days(engine: &dyn Engine) -> Result<Vec<LateDay>, Error> {
     let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
     let mut found = Vec::new();
     for row in engine.range(Table::Late, all, Order::Ascending, usize::MAX)? {
-        for mark in row.body.chunks_exact(12) {
-            let (Some((id, start)), commit) = (mark.split_first_chunk::<4>(), row.at.cast_unsigned()) else { continue };
-            let Some((start, _)) = start.split_first_chunk::<8>() else { continue };
-            let datastream = DatastreamId(u32::from_le_bytes(*id));
-            found.push(LateDay { commit, datastream, start: Timestamp::from_micros(i64::from_le_bytes(*start)) });
-        }
+        let commit = row.at.cast_unsigned();
+        let days = decode(&row.body).unwrap_or_else(|cause| {
+            tracing::error!(event = "damaged", commit, %cause, "which days came late with a commit can't be read; derive them all again");
+            Vec::new()
+        });
+        found.extend(days.into_iter().map(|(id, start)| LateDay {
+            commit,
+            datastream: DatastreamId(id),
+            start: Timestamp::from_micros(start),
+        }));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_and_those_of_older_formats_are_read() {
+        let day = 1_795_000_000 * SECOND;
+        let all: Vec<(u32, i64)> = (0..2000).map(|id| (id, day)).collect();
+        assert!(encode(&all).len() < 16, "a run takes no more for two thousand than for one");
+        let some = [(3, day), (4, day - 86_400 * SECOND), (4, day), (5, day), (900, day + 90_000 * SECOND), (u32::MAX - 1, -day)];
+        let twelve: Vec<(u32, i64)> = (0..60).map(|n| (n * 3, day)).collect();
+        for days in (0..twelve.len()).filter_map(|n| twelve.get(..n)).chain([&all[..], &some[..]]) {
+            let (mut expected, mut found) = (days.to_vec(), decode(&encode(days)).unwrap());
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+        }
+        let wide: Vec<u8> = some.iter().flat_map(|(id, start)| id.to_le_bytes().into_iter().chain(start.to_le_bytes())).collect();
+        assert_eq!(decode(&wide).unwrap(), some);
+    }
 }

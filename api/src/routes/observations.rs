@@ -7,9 +7,11 @@ use crate::page::{Page, cursor, keep, resume};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::rows;
 use crate::wire::{BucketOut, ObservationOut, ThinnedOut};
 use axum::Json;
 use axum::extract::Path;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use geojson::JsonObject;
 use model::{Datastream, Interval, Place, TimestampWriter};
@@ -111,9 +113,20 @@ fn plain(question: &Question) -> Result<Response, Problem> {
     let mut found = view.observations(datastream, *interval, limit + 1)?;
     let next = found.get(*limit).map(|first| cursor(first.phenomenon_time));
     found.truncate(*limit);
-    let mut times = TimestampWriter::default();
-    let items: Vec<ObservationOut> = found.iter().map(|one| ObservationOut::of(one, &mut times)).collect();
-    Ok(answer(question, items, next, &csv::OBSERVATION, csv::observation))
+    match question.format {
+        "geojson" => {
+            let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
+            Ok(answer(question, items, next, &csv::OBSERVATION, csv::observation))
+        }
+        "csv" => {
+            let response = download(rows::csv(&found, question.dialect, true), datastream.key.as_str());
+            Ok(with_cursor(response, next))
+        }
+        _ => {
+            let body = rows::json(&found, *limit, next.as_deref());
+            Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+        }
+    }
 }
 
 fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> {
@@ -121,7 +134,8 @@ fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> 
     let mut found = view.buckets(datastream, *interval, bucket, limit + 1)?;
     let next = found.get(*limit).map(|first| cursor(first.start));
     found.truncate(*limit);
-    let items: Vec<BucketOut> = found.iter().map(Into::into).collect();
+    let mut times = TimestampWriter::default();
+    let items: Vec<BucketOut> = found.iter().map(|row| BucketOut::of(row, &mut times)).collect();
     let header = ["start", "end", "min", "mean", "max", "max_at", "count"];
     Ok(answer(question, items, next, &header, |item| {
         let text = |text: &String| Cell::Text(text.clone());
@@ -144,7 +158,7 @@ fn answer<T: Serialize>(
     header: &[&str],
     cells: impl Fn(&T) -> Vec<Cell>,
 ) -> Response {
-    let mut response = match question.format {
+    let response = match question.format {
         "csv" => download(write(question.dialect, header, items.iter().map(cells)), question.datastream.key.as_str()),
         "geojson" => {
             let station = question.view.station(question.datastream.station.as_str());
@@ -156,7 +170,11 @@ fn answer<T: Serialize>(
         }
         _ => return Json(Page { items, limit: question.limit, next_cursor: next }).into_response(),
     };
-    // Formats without a place for it say in the header that there is more.
+    with_cursor(response, next)
+}
+
+/// Formats without a place for it say in the header that there is more.
+fn with_cursor(mut response: Response, next: Option<String>) -> Response {
     if let Some(value) = next.and_then(|next| axum::http::HeaderValue::from_str(&next).ok()) {
         response.headers_mut().insert("x-next-cursor", value);
     }

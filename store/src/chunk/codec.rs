@@ -29,7 +29,7 @@ const LAG_VARYING: u8 = 1;
 /// Differences of the first order, or none, and no search for something cleverer: that is what measurements of water are.
 fn config(order: usize) -> ChunkConfig {
     let delta = if order == 0 { DeltaSpec::NoOp } else { DeltaSpec::TryConsecutive(order) };
-    ChunkConfig::default().with_compression_level(4).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
+    ChunkConfig::default().with_compression_level(if order == 0 { 4 } else { 6 }).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
 }
 
 /// Encodes points that ascend strictly in time.
