@@ -16,6 +16,7 @@ mod http;
 mod import;
 mod influx;
 mod logs;
+mod memory;
 mod probe;
 mod proposals;
 mod quarantine;
@@ -32,6 +33,9 @@ const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if matches!(cli.command, cli::Command::Demo(_) | cli::Command::Run { .. }) {
+        memory::share_heaps();
+    }
     logs::start(cli.log_json);
     match dispatch(cli.command) {
         Ok(code) => code,
