@@ -7,6 +7,7 @@
 mod support;
 
 use analytics::dataset::LivelliGiornalieri;
+use analytics::frames::Frames;
 use analytics::keeper::refresh;
 use model::{Clock, Interval, Observation, Quality, Timestamp, Viewer};
 use std::fmt::Write as _;
@@ -91,6 +92,15 @@ fn datasets(store: &Store, gauges: usize, period_s: i64) {
     }
     let floor = meter.started.elapsed().as_secs_f64();
     println!("floor, every observation read once: {floor:.2} s, {:.2} s CPU (sum {sum:.0})", meter.cpu_s());
+    let meter = Meter::start();
+    let columns = Frames::new(view.clone(), &view.datastreams(None)).observations(Interval::ALL).unwrap();
+    println!(
+        "to polars columns, {} rows: {:.2} s, {:.3} µs CPU a row",
+        columns.height(),
+        meter.started.elapsed().as_secs_f64(),
+        meter.cpu_s() / columns.height() as f64 * 1e6
+    );
+    drop(columns);
     let before = resident_mb();
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let meter = Meter::start();

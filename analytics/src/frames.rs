@@ -1,7 +1,7 @@
 //! From the store to polars columns.
 
 use crate::Error;
-use model::{Datastream, Interval, Quality, Station, civil_day, civil_day_around, epoch_day};
+use model::{Datastream, Interval, Station, Timestamp, civil_day, civil_day_around, epoch_day};
 use polars::prelude::*;
 use std::sync::Arc;
 use store::View;
@@ -31,23 +31,26 @@ impl Frames {
     /// # Errors
     /// As [`View::observations`].
     pub fn observations(&self, interval: Interval) -> Result<DataFrame, Error> {
-        let (mut number, mut day, mut time, mut value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut number, mut day): (Vec<u32>, Vec<i32>) = (Vec::new(), Vec::new());
+        let (mut time, mut value): (Vec<i64>, Vec<f64>) = (Vec::new(), Vec::new());
         let mut around = Interval::new(interval.from, interval.from);
         let mut date = 0;
         for (datastream, _) in &self.datastreams {
-            self.view.each_observation(datastream, interval, |observation| {
-                if !Quality::is_usable(observation.quality) {
-                    return;
+            self.view.each_usable(datastream, interval, |times, values| {
+                time.extend_from_slice(times);
+                value.extend_from_slice(values);
+                let mut left = times;
+                while let Some(first) = left.first().map(|at| Timestamp::from_micros(*at)) {
+                    if !around.contains(first) {
+                        around = civil_day_around(first);
+                        date = epoch_day(civil_day(first));
+                    }
+                    let inside = left.partition_point(|at| *at < around.to.micros());
+                    day.resize(day.len() + inside, date);
+                    left = left.get(inside..).unwrap_or_default();
                 }
-                if !around.contains(observation.phenomenon_time) {
-                    around = civil_day_around(observation.phenomenon_time);
-                    date = epoch_day(civil_day(observation.phenomenon_time));
-                }
-                number.push(datastream.id.0);
-                day.push(date);
-                time.push(observation.phenomenon_time.micros());
-                value.push(observation.result);
             })?;
+            number.resize(time.len(), datastream.id.0);
         }
         let day = Column::new("day".into(), day).cast(&DataType::Date)?;
         let time = Column::new("time".into(), time).cast(&DataType::Datetime(TimeUnit::Microseconds, None))?;

@@ -6,6 +6,7 @@ mod increments;
 mod latest;
 mod ledger;
 mod levels;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod thin;

@@ -156,10 +156,16 @@ impl World {
     }
     /// Resident bytes, and open descriptors.
     pub(crate) fn weight(&self) -> (u64, usize) {
+        (self.resident("VmRSS:"), std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count())
+    }
+    /// Resident bytes that are of no file: a binary with everything in it for debugging is large itself.
+    pub(crate) fn own_memory(&self) -> u64 {
+        self.resident("RssAnon:")
+    }
+    fn resident(&self, kind: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
-        (kilobytes * 1024, std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count())
+        let line = status.lines().find_map(|line| line.strip_prefix(kind)).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
     /// A line of `/metrics`, labels included in its name; 0 when it is not there.
     pub(crate) fn metric(&self, name: &str) -> u64 {

@@ -1,9 +1,10 @@
 //! Aggregates over buckets of time, computed from the observations themselves, so that late ones count.
 
 use super::View;
+use super::runs::is_usable;
 use crate::Error;
-use crate::chunk::{Piece, Point};
-use model::{Datastream, DatastreamId, Interval, Quality, Timestamp, civil_day_around};
+use crate::chunk::Point;
+use model::{Datastream, Interval, Timestamp, civil_day_around};
 use std::ops::ControlFlow;
 
 /// How long one row of an aggregate is.
@@ -60,7 +61,7 @@ impl View {
         let mut rows: Vec<BucketRow> = Vec::new();
         let (here, flow) = self.visit_beyond(id, interval, usize::MAX, &mut |point| add(&mut rows, point, bucket, limit))?;
         if flow.is_continue() {
-            self.add_here(id, here, bucket, limit, &mut rows)?;
+            self.usable_here(id, here, |times, values| add_all(&mut rows, times, values, bucket, limit))?;
         }
         for row in &mut rows {
             #[expect(clippy::cast_precision_loss, reason = "a count of observations")]
@@ -69,30 +70,6 @@ impl View {
         }
         Ok(rows)
     }
-}
-
-impl View {
-    /// Of what is here, chunk by chunk.
-    fn add_here(&self, id: DatastreamId, here: Interval, bucket: Bucket, limit: usize, rows: &mut Vec<BucketRow>) -> Result<(), Error> {
-        let chunks = &self.store.shared().chunks;
-        if self.looks_back() {
-            return chunks.visit(id, here, self.as_of, |point| add(rows, point, bucket, limit));
-        }
-        chunks.visit_pieces(id, here, |piece| match piece {
-            Piece::Columns(columns, places) => {
-                let mut runs = columns.runs(places).filter(|(quality, _)| is_usable(*quality));
-                runs.try_for_each(|(_, run)| {
-                    let times = columns.times.get(run.clone()).unwrap_or_default();
-                    add_all(rows, times, columns.values.get(run).unwrap_or_default(), bucket, limit)
-                })
-            }
-            Piece::Points(points) => points.iter().try_for_each(|point| add(rows, *point, bucket, limit)),
-        })
-    }
-}
-
-fn is_usable(quality: u16) -> bool {
-    Quality::from_bits(quality).is_some_and(Quality::is_usable)
 }
 
 /// Adds usable values of ascending times: [`add`] of each, bucket by bucket.

@@ -107,13 +107,13 @@ fn ten_times_what_it_is_made_for_costs_no_reading_and_no_reader() {
         all
     });
     assert_eq!(world.metric("pescaia_mqtt_connections"), devices as u64);
-    let (before, _) = world.weight();
+    let before = world.own_memory();
     let most = AtomicU64::new(before);
     let (acked, pages, settled) = std::thread::scope(|scope| {
         let pages = scope.spawn(|| look(&world, &looking_ends));
         scope.spawn(|| {
             while !looking_ends.load(Ordering::Relaxed) {
-                most.fetch_max(world.weight().0, Ordering::Relaxed);
+                most.fetch_max(world.own_memory(), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(200));
             }
         });
@@ -144,7 +144,7 @@ fn ten_times_what_it_is_made_for_costs_no_reading_and_no_reader() {
     let (acks, seen) = (p99(std::mem::take(&mut *acks.lock().unwrap())), pages.len());
     let (pages, most) = (p99(pages), most.into_inner());
     eprintln!(
-        "F16: {devices} connections, {total} acknowledged of {wanted} in {seconds} s; 99th of 100 acknowledgements {acks:?}; 99th of 100 of {seen} pages {pages:?}; resident {} MB before, {} MB at most; recovered after {recovered:?}",
+        "F16: {devices} connections, {total} acknowledged of {wanted} in {seconds} s; 99th of 100 acknowledgements {acks:?}; 99th of 100 of {seen} pages {pages:?}; resident without its file {} MB before, {} MB at most; recovered after {recovered:?}",
         before >> 20,
         most >> 20
     );
@@ -153,7 +153,8 @@ fn ten_times_what_it_is_made_for_costs_no_reading_and_no_reader() {
         assert_eq!(found.len() as u64, *acked, "of d{number}");
     }
     assert!(total >= wanted * 9 / 10, "{total} of {wanted}: it takes what comes");
-    assert!(most <= 256 << 20, "resident {most}");
+    // Of 256 MiB, what a release binary's own pages take is left over.
+    assert!(most <= 226 << 20, "resident {most}");
     assert!(pages <= Duration::from_secs(2), "pages {pages:?}");
     assert!(recovered <= Duration::from_secs(10), "recovered after {recovered:?}");
 }
