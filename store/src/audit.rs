@@ -2,7 +2,7 @@
 //! left out is found. An entry lies in the commit that holds the change.
 
 use crate::digest::sha256_hex;
-use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::engine::{Change, Engine, Order, Row, Span, Table, last_at};
 use crate::{Error, Store};
 use model::{DatastreamId, Observation};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,10 @@ impl Chain {
         let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
         let rows = engine.range(Table::Audit, all, Order::Descending, 1)?;
         let chain = |row: &Row| Self { last: row.at.cast_unsigned(), hash: sha256_hex(&row.body) };
-        Ok(rows.first().map_or_else(Self::default, chain))
+        let chain = rows.first().map_or_else(Self::default, chain);
+        // After an entry that can't be read the chain begins anew: what comes next must not stand in its place.
+        let last = last_at(engine, Table::Audit)?.cast_unsigned();
+        Ok(if last > chain.last { Self { last, hash: String::new() } } else { chain })
     }
 
     /// Adds entries to a commit; the chain is true once that is done.

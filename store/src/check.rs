@@ -2,7 +2,7 @@
 
 use crate::chunk::{Chunks, Versions, decode_points};
 use crate::digest::hex;
-use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
+use crate::engine::{Depth, Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
 use crate::{Error, audit, explain, handmade, ledger, outbox, published};
@@ -86,6 +86,11 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked,
 }
 
 fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Error> {
+    engine.look_over(Depth::All)?;
+    // Published files are named below, as what they are.
+    for damaged in engine.damaged().iter().filter(|damaged| damaged.kind() != Table::File.name()) {
+        checked.found(damaged.to_string());
+    }
     let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
     let last = engine.range(Table::Log, all, Order::Descending, 1)?;
     checked.commit = last.first().map_or(0, |row| row.at.cast_unsigned());
@@ -173,10 +178,13 @@ fn chunks(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Re
 
 fn replaced(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
     for part in parts(engine, Table::Superseded)? {
-        each_row(engine, Table::Superseded, part, |row| match decode_points(&row.body) {
+        let looked = each_row(engine, Table::Superseded, part, |row| match decode_points(&row.body) {
             Ok(points) => checked.replaced += points.len() as u64,
             Err(cause) => checked.found(format!("{}, what commit {} replaced: {cause}", name(registry, part), row.at)),
-        })?;
+        });
+        if let Err(cause) = looked {
+            checked.found(format!("{}, earlier values: {cause}", name(registry, part)));
+        }
     }
     Ok(())
 }

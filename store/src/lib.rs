@@ -34,6 +34,8 @@ mod portable;
 mod published;
 mod quarantine;
 mod registry;
+#[cfg(test)]
+mod scratch;
 mod silence;
 mod store;
 mod view;

@@ -94,6 +94,7 @@ impl Store {
         self.take_over_tokens(engine.as_ref())?;
         // What was deleted there stays deleted here too.
         self.delete_again(&crate::delete::tombstones(engine.as_ref())?)?;
+        crate::delete::all_known(self.shared().engine.as_ref())?;
         let ours = self.registry();
         let number = |theirs: DatastreamId, key: &str| {
             let here = ours.datastream_by_key(key).map(|here| here.id);

@@ -2,7 +2,7 @@
 
 use super::wire::{Label, parts};
 use super::{Room, Whose, each_entry, one};
-use crate::engine::{Change, Document, Engine, Table};
+use crate::engine::{Change, Document, Engine, Table, last_at};
 use crate::{Error, Replayed};
 use model::{OwnerId, Reject, Timestamp};
 use sha2::{Digest, Sha256};
@@ -63,6 +63,7 @@ impl Shelf {
             place.bytes += entry.bytes.len();
             true
         })?;
+        shelf.next = shelf.next.max(last_at(engine, Table::Quarantine)?.cast_unsigned() + 1);
         for document in engine.documents(DROPPED)? {
             let whose = (!document.id.is_empty()).then(|| OwnerId::from(document.id.as_str()));
             shelf.of.entry(whose).or_default().dropped = document.body.parse().unwrap_or(0);
