@@ -106,8 +106,10 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     chunks(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
     checked.replaced += recovered.chunks.replaced_waiting();
-    if let Err(cause) = audit::entries(engine.as_ref()) {
-        checked.found(cause.to_string());
+    for looked in [audit::entries(engine.as_ref()).map(drop), audit::of_others(engine.as_ref()).map(drop)] {
+        if let Err(cause) = looked {
+            checked.found(cause.to_string());
+        }
     }
     for cause in published::damage(engine.as_ref())? {
         checked.found(cause.to_string());
@@ -178,13 +180,10 @@ fn chunks(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Re
 
 fn replaced(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
     for part in parts(engine, Table::Superseded)? {
-        let looked = each_row(engine, Table::Superseded, part, |row| match decode_points(&row.body) {
+        each_row(engine, Table::Superseded, part, |row| match decode_points(&row.body) {
             Ok(points) => checked.replaced += points.len() as u64,
             Err(cause) => checked.found(format!("{}, what commit {} replaced: {cause}", name(registry, part), row.at)),
-        });
-        if let Err(cause) = looked {
-            checked.found(format!("{}, earlier values: {cause}", name(registry, part)));
-        }
+        })?;
     }
     Ok(())
 }

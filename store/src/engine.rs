@@ -86,10 +86,6 @@ impl Table {
     pub const fn has_own_sum(self) -> bool {
         matches!(self, Self::Log | Self::Chunk)
     }
-    /// Without one of its rows the others would tell something else: then nobody gets any of them.
-    pub const fn is_one_story(self) -> bool {
-        matches!(self, Self::Superseded)
-    }
     /// Rows may have a summary.
     pub const fn has_summaries(self) -> bool {
         matches!(self, Self::Chunk)
@@ -183,9 +179,6 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::Full`]: nothing was written, go on later. [`Error::Poisoned`]: a write or sync failed, never commit again.
     fn commit(&self, changes: &[Change]) -> Result<(), Error>;
     /// At most `limit` rows of the span. What is damaged is left out and noted.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Damaged`] when a row is damaged and its table [`Table::is_one_story`].
     fn range(&self, table: Table, span: Span, order: Order, limit: usize) -> Result<Vec<Row>, Error>;
     /// As an ascending [`Engine::range`], but begins with the last row at or before `span.from`, if there is one.
     fn covering(&self, table: Table, span: Span, limit: usize) -> Result<Vec<Row>, Error>;
@@ -224,13 +217,18 @@ pub(crate) fn unreadable(engine: &dyn Engine, kind: &str) -> Vec<String> {
     engine.damaged().into_iter().filter_map(of_kind).collect()
 }
 
-/// The greatest key of a table of one part, damaged or not; 0 without a row. Such rows must have been read before.
+/// Where the damaged rows of one part of a table stand, as far as reading came upon them.
+pub(crate) fn damaged_rows(engine: &dyn Engine, table: Table, part: i64) -> Vec<i64> {
+    let of_part = |damaged| match damaged {
+        Damaged::Row { table: of, part: within, at } if of == table && within == part => Some(at),
+        _ => None,
+    };
+    engine.damaged().into_iter().filter_map(of_part).collect()
+}
+
+/// The greatest key of a table of one part, damaged or not; 0 without a row.
 pub(crate) fn last_at(engine: &dyn Engine, table: Table) -> Result<i64, Error> {
     let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
     let last = engine.range(table, all, Order::Descending, 1)?.first().map_or(0, |row| row.at);
-    let damaged = engine.damaged().into_iter().filter_map(|damaged| match damaged {
-        Damaged::Row { table: of, at, .. } if of == table => Some(at),
-        _ => None,
-    });
-    Ok(damaged.fold(last, i64::max))
+    Ok(damaged_rows(engine, table, 0).into_iter().fold(last, i64::max))
 }

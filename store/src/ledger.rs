@@ -11,7 +11,7 @@ pub(crate) use wire::{decode, encode};
 use crate::engine::{self, Change, Document, Engine, Order, Row, Span, Table};
 use crate::{Batch, Error, Outcome};
 use model::{Account, DeviceId, OwnerId, Timestamp, civil_day, epoch_day};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 const NAME: &str = "ledger-name";
 const MARK: &str = "ledger";
@@ -126,6 +126,20 @@ impl Book {
     pub(crate) fn number(&self, owner: &OwnerId, device: &DeviceId) -> Option<u32> {
         let place = self.names.iter().position(|(of, id)| of == owner && id == device)?;
         u32::try_from(place).ok()
+    }
+
+    /// Every civil day with a line.
+    pub(crate) fn days(&self, engine: &dyn Engine) -> Result<BTreeSet<i32>, Error> {
+        let in_rows = engine.keys(Table::Ledger)?;
+        let in_rows = in_rows.iter().filter_map(|key| i32::try_from(key.part).ok());
+        Ok(in_rows.chain(self.lines.keys().map(|(day, _)| *day)).collect())
+    }
+
+    /// These lines are so now, whatever they were; to be put as rows at once.
+    pub(crate) fn with(&self, day: i32, lines: impl Iterator<Item = (u32, Account)>) -> Self {
+        let mut all = self.lines.clone();
+        all.extend(lines.map(|(device, account)| ((day, device), account)));
+        Self { names: self.names.clone(), lines: all }
     }
 
     /// Every line of a day, by device.

@@ -43,7 +43,7 @@ mod writer;
 
 pub use access::NewToken;
 pub use archive::{Archived, Replaced};
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, ForeignEntry};
 pub use backup::{Progress, restore_into};
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use check::{Checked, check};

@@ -220,6 +220,7 @@ impl Store {
             match unsent {
                 Work::Batch(_, answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Cut(_, answer) => drop(answer.send(Err(Error::Closed))),
+                Work::TakeIn(_, answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Documents(_, answer) | Work::SealAll(answer) | Work::Stop(answer) => drop(answer.send(Err(Error::Closed))),
             }
         }
@@ -265,8 +266,13 @@ impl Store {
 
     /// Takes observations out, physically; how many of each datastream.
     pub(crate) fn cut(&self, cut: Cut) -> Result<Vec<u64>, Error> {
+        self.hand_over(|answer| Work::Cut(cut, answer))
+    }
+
+    /// Gives the writer something that may take long, and waits.
+    pub(crate) fn hand_over<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Work) -> Result<T, Error> {
         let (answer, receiver) = oneshot::channel();
-        self.send(Work::Cut(cut, answer));
+        self.send(work(answer));
         receiver.blocking_recv().unwrap_or(Err(Error::Closed))
     }
 

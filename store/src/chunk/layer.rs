@@ -9,7 +9,7 @@ use super::tail::put_chunk;
 use super::versions::Versions;
 use super::{Point, codec};
 use crate::Error;
-use crate::engine::{Change, Engine, Order, Span, Table};
+use crate::engine::{Change, Engine, Order, Span, Table, damaged_rows};
 use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
 use std::collections::{HashSet, VecDeque};
@@ -377,7 +377,14 @@ impl Chunks {
         let waiting = self.heads().get(datastream.index()).map_or_else(Vec::new, |head| head.replaced.clone());
         let span = Span { part: i64::from(datastream.0), from: from.cast_signed(), to: i64::try_from(to).unwrap_or(i64::MAX) };
         let (mut found, mut in_rows) = (Vec::new(), 0);
-        for row in self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
+        let rows = self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)?;
+        // Without one of them the others would tell another story.
+        if let Some(at) =
+            damaged_rows(self.engine.as_ref(), Table::Superseded, span.part).iter().find(|at| (span.from..=span.to).contains(at))
+        {
+            return Err(Error::Damaged { what: format!("what commit {at} replaced in datastream number {}", datastream.0) });
+        }
+        for row in rows {
             in_rows = row.at.cast_unsigned();
             found.extend(codec::decode(&row.body)?);
         }

@@ -109,11 +109,8 @@ impl RowsOfReplaced {
             return Ok(commit <= *last);
         }
         let all = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
-        // Where a row is damaged, what the log still holds of it becomes a row again.
-        let rows = match engine.range(Table::Superseded, all, Order::Descending, 1) {
-            Err(Error::Damaged { .. }) => Vec::new(),
-            rows => rows?,
-        };
+        // Where the last is damaged, what the log still holds of it becomes a row again.
+        let rows = engine.range(Table::Superseded, all, Order::Descending, 1)?;
         let last = rows.first().map_or(0, |row| row.at.cast_unsigned());
         self.last.insert(id, last);
         Ok(commit <= last)

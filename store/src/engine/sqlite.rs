@@ -138,8 +138,7 @@ impl Sqlite {
         let (name, _, weight) = words(table);
         let sum = if self.has_sums(table) { "sum" } else { "NULL" };
         let sql = format!("SELECT at, {weight}, body, {sum} FROM {name} WHERE {from} ORDER BY {end}");
-        let damaged = std::cell::Cell::new(None);
-        let rows = self.reading(|connection| {
+        self.reading(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut found = statement.query(params![span.part, span.from, span.to])?;
             let mut rows = Vec::new();
@@ -148,18 +147,11 @@ impl Sqlite {
             {
                 match self.sound(table, span.part, row)? {
                     Ok(row) => rows.push(row),
-                    Err(at) => {
-                        self.noted.note(Damaged::Row { table, part: span.part, at });
-                        damaged.set(Some(at));
-                    }
+                    Err(at) => self.noted.note(Damaged::Row { table, part: span.part, at }),
                 }
             }
             Ok(rows)
-        })?;
-        match damaged.get() {
-            Some(at) if table.is_one_story() => Err(Error::Damaged { what: Damaged::Row { table, part: span.part, at }.to_string() }),
-            _ => Ok(rows),
-        }
+        })
     }
 
     /// A row as it was written, or where it stands.

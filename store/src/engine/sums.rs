@@ -5,7 +5,7 @@ use super::Table;
 
 /// Documents of which a second copy is kept: where one that can't be read would make others lie, or shut somebody out. None that is
 /// written with nearly every commit.
-const SPARED: [&str; 15] = [
+const SPARED: [&str; 16] = [
     "owner",
     "station",
     "datastream",
@@ -19,6 +19,7 @@ const SPARED: [&str; 15] = [
     "archive",
     "archive-trimmed",
     "archive-held",
+    "audit-of",
     "ledger",
     "ledger-name",
 ];

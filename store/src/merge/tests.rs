@@ -151,3 +151,5 @@ fn what_the_network_was_before_and_raw_payloads_come_along_once() {
     assert_eq!((again.former, again.payloads), (0, 0));
     store.close_blocking();
 }
+
+mod accounts;
