@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use super::cache::Cache;
 use super::columns::Columns;
 use super::fence::Fences;
@@ -52,6 +55,8 @@ pub(crate) struct ChunkWriter {
     log: VecDeque<(u64, usize)>,
     log_bytes: usize,
     log_limit: usize,
+    buffered_limit: u64,
+    records_limit: usize,
     /// Bytes of log at which it is looked for what can go.
     look_at: usize,
     /// Points in all buffers.
@@ -453,6 +458,8 @@ impl ChunkWriter {
             log: VecDeque::new(),
             log_bytes: 0,
             log_limit: LOG_LIMIT,
+            buffered_limit: BUFFERED_LIMIT,
+            records_limit: RECORDS_LIMIT,
             look_at: 0,
             buffered: 0,
             full: Vec::new(),
@@ -486,7 +493,7 @@ impl ChunkWriter {
         self.cache.chunk(engine, datastream, start)
     }
     fn is_over_a_limit(&self) -> bool {
-        self.log_bytes > self.log_limit || self.buffered > BUFFERED_LIMIT || self.log.len() > RECORDS_LIMIT
+        self.log_bytes > self.log_limit || self.buffered > self.buffered_limit || self.log.len() > self.records_limit
     }
     /// The commit up to which buffers are sealed so that half the log is freed.
     fn log_cutoff(&self) -> u64 {
