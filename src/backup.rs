@@ -138,10 +138,18 @@ pub(crate) fn carry_out(store: &Store, request: &Request, line: &mut dyn FnMut(L
                         merged.former, merged.payloads
                     ));
                 }
-                lines.push(format!(
-                    "not taken in, and still in the backup: {} refused messages, {} entries of its audit, and its ledger; to read or replay them, restore it into a directory of its own",
-                    merged.quarantined, merged.audited
-                ));
+                if merged.lines > 0 || merged.quarantined > 0 || merged.audited > 0 {
+                    lines.push(format!(
+                        "{} refused messages wait here too, {} lines of the ledger are as the backup had them; {} entries of its audit are told beside this one's",
+                        merged.quarantined, merged.lines, merged.audited
+                    ));
+                }
+                if merged.quarantined_left > 0 {
+                    lines.push(format!(
+                        "{} refused messages stay in the backup: this store heard as much of their days itself and has mended them or let them go, or has no room for them; to read or replay them, restore it into a directory of its own",
+                        merged.quarantined_left
+                    ));
+                }
                 Answer::Lines(lines)
             }
             Err(cause) => Answer::Wrong(vec![cause.to_string()]),

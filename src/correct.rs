@@ -7,7 +7,7 @@ use ingest::pipeline::Intake;
 use ingest::replay::Mode;
 use model::{Flag, Interval, Lang, Timestamp, local_time};
 use serde::{Deserialize, Serialize};
-use store::AuditEntry;
+use store::{AuditEntry, ForeignEntry};
 
 /// What is corrected, or which correction is taken back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, clap::Args)]
@@ -149,6 +149,16 @@ pub(crate) fn audit(intake: &Intake) -> Answer {
         let when = Timestamp::parse(at).unwrap_or(Timestamp::MIN);
         (when, format!("{number}  {at}  {who}  {what} {datastream} from {from} to {to}: {change} ({count} observations); {why}"))
     });
+    let others = match intake.store().audit_of_others() {
+        Ok(others) => others,
+        Err(cause) => return Answer::Wrong(vec![cause.to_string()]),
+    };
+    let of_others = others.iter().map(|ForeignEntry { backup, entry }| {
+        let AuditEntry { number, at, who, what, datastream, from, to, change, count, why, .. } = entry;
+        let line =
+            format!("{number} of {backup}  {at}  {who}  {what} {datastream} from {from} to {to}: {change} ({count} observations); {why}");
+        (Timestamp::parse(at).unwrap_or(Timestamp::MIN), line)
+    });
     let changes = intake.store().network_changes();
     let of_network = changes.iter().map(|change| {
         let mut named: Vec<&str> = change.entries.iter().take(NAMED).map(String::as_str).collect();
@@ -160,7 +170,7 @@ pub(crate) fn audit(intake: &Intake) -> Answer {
         let line = format!("-  {at}  {who}  network: {}; {}", named.join(", "), if why.is_empty() { "nobody said why" } else { why });
         (at, line)
     });
-    let mut lines: Vec<(Timestamp, String)> = of_values.chain(of_network).collect();
+    let mut lines: Vec<(Timestamp, String)> = of_values.chain(of_others).chain(of_network).collect();
     lines.sort_by_key(|(at, _)| *at);
     match lines.is_empty() {
         true => Answer::Lines(vec!["nobody has changed anything".into()]),

@@ -231,6 +231,7 @@ fn replayed(intake: &Intake, order: &ReplayOrder) -> Result<Vec<String>, String>
             let outcomes = intake.replay(&entry, &mending, mode).map_err(failed)?;
             entries += 1;
             sum.accepted += outcomes.accepted;
+            sum.deleted += outcomes.deleted;
             sum.duplicates += outcomes.duplicates;
             sum.revised += outcomes.revised;
             still.extend(outcomes.left.into_iter().map(|left| format!("  {}  {}: {}", entry.number, left.reason.code(), left.detail)));
@@ -248,6 +249,9 @@ fn replayed(intake: &Intake, order: &ReplayOrder) -> Result<Vec<String>, String>
             sum.accepted, sum.duplicates, sum.revised
         ),
     });
+    if sum.deleted > 0 {
+        lines.push(format!("{} readings were deleted for good before, and stay so", sum.deleted));
+    }
     Ok(lines)
 }
 
@@ -280,6 +284,9 @@ fn redecoded(intake: &Intake, order: &RedecodeOrder) -> Result<Vec<String>, Stri
             done.payloads, done.unchanged, done.revised, done.accepted
         ),
     }];
+    if done.deleted > 0 {
+        lines.push(format!("{} readings were deleted for good before, and stay so", done.deleted));
+    }
     lines.extend(done.reason.map(|reason| format!("{} payloads can't be read, the last because: {reason}", done.refused)));
     Ok(lines)
 }

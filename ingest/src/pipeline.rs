@@ -285,6 +285,32 @@ impl Taken {
         self.tally(frame, &line, None, |tally| tally.quarantined += 1);
         self.refused.push(Refused { placed, said, line });
     }
+    /// Leaves out what was deleted for good: it counts as never said. How many.
+    pub(crate) fn without(&mut self, is_deleted: impl Fn(&str, &Observation) -> bool, registry: &Registry) -> u64 {
+        let stays =
+            |one: &Observation| registry.datastream(one.datastream).is_none_or(|datastream| !is_deleted(datastream.key.as_str(), one));
+        let before = self.observations.len();
+        let mut of_tally = self.tallies.iter_mut();
+        let (mut tally, mut left) = (None, 0);
+        let mut kept = (Vec::with_capacity(before), Vec::with_capacity(before));
+        for (observation, index) in self.observations.iter().zip(&self.indexes) {
+            while left == 0 {
+                tally = of_tally.next();
+                let Some(tally) = &tally else { break };
+                left = tally.observations;
+            }
+            left = left.saturating_sub(1);
+            if stays(observation) {
+                kept.0.push(*observation);
+                kept.1.push(*index);
+            } else if let Some(tally) = &mut tally {
+                tally.observations -= 1;
+                tally.received -= 1;
+            }
+        }
+        (self.observations, self.indexes) = kept;
+        (before - self.observations.len()) as u64
+    }
     /// Puts the observations in the order of their tallies; those of one device stay in the order in which they were said.
     fn by_device(&mut self) {
         if self.counted_in.is_sorted() {

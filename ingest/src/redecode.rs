@@ -19,6 +19,8 @@ pub struct Redecoded {
     pub accepted: u64,
     pub unchanged: u64,
     pub revised: u64,
+    /// Readings that were deleted for good, and stay so.
+    pub deleted: u64,
     /// Payloads that the layout can't read, with the reason of the last.
     pub refused: u64,
     pub reason: Option<String>,
@@ -29,9 +31,11 @@ impl Intake {
     /// accepted. For threads that may block.
     ///
     /// # Errors
-    /// As [`store::Store::commit`]; what was committed before stays, and doing it again goes on.
+    /// As [`store::Store::commit`], [`Error::Damaged`] when a deletion can't be read; what was committed before stays, and doing it again
+    /// goes on.
     pub fn redecode(&self, device: &Arc<Device>, interval: Interval, mode: Mode) -> Result<Redecoded, Error> {
         let mut done = Redecoded::default();
+        let (is_deleted, registry) = (self.store().is_deleted()?, self.store().registry());
         let mut from = interval.from;
         loop {
             let group = self.store().payloads(&device.owner, &device.id, Interval::new(from, interval.to), GROUP)?;
@@ -40,7 +44,8 @@ impl Intake {
             let mut observations = Vec::new();
             for payload in group {
                 done.payloads += 1;
-                let taken = self.read_raw(device, payload);
+                let mut taken = self.read_raw(device, payload);
+                done.deleted += taken.without(&is_deleted, &registry);
                 observations.extend(taken.observations);
                 if let Some(refused) = taken.refused.last() {
                     done.refused += 1;
@@ -139,7 +144,7 @@ mod tests {
                 owner: "demo".into(),
                 device: None,
                 channel: None,
-                received_at: fixture::Fixed.now().plus_seconds(minute),
+                received_at: fixture::Fixed.now().plus_seconds(minute - 60),
                 bytes: text.into(),
             };
             runtime.block_on(intake.take(frame)).expect("on disk");
@@ -159,5 +164,15 @@ mod tests {
         assert_eq!((done.payloads, done.revised, done.refused), (3, 2, 1));
         assert_eq!(levels(), [1.234, 1.224]);
         assert!(done.reason.expect("a reason").contains("too few for level"));
+
+        // What was deleted for good stays so, though the bytes that it was made of are still there for other channels.
+        let level = intake.store().registry().datastream_by_key("prova-level").expect("there").id;
+        assert_eq!(intake.store().count_in(level, Interval::ALL).expect("counted"), 2);
+        intake.store().delete(level, Interval::ALL, "anna", "asked for").expect("deleted");
+        for mode in [Mode::DryRun, Mode::Write] {
+            let done = intake.redecode(&sonda, Interval::ALL, mode).expect("done");
+            assert_eq!((done.payloads, done.accepted, done.revised, done.deleted), (3, 0, 0, 2));
+        }
+        assert_eq!(levels(), [0.0; 0]);
     }
 }

@@ -34,6 +34,8 @@ pub struct Outcomes {
     pub accepted: u64,
     pub duplicates: u64,
     pub revised: u64,
+    /// What it held was deleted for good, and stays so.
+    pub deleted: u64,
     /// What is still wrong with it: then it stays.
     pub left: Vec<Refusal>,
 }
@@ -54,16 +56,17 @@ impl Intake {
     /// As [`store::Store::commit`]; then nothing changed.
     pub fn replay(&self, entry: &QuarantineEntry, mending: &Mending, mode: Mode) -> Result<Outcomes, Error> {
         let frame = self.frame_of(entry, mending);
-        let taken = self.read(&frame, &|reading| is_wanted(reading, entry), &|reading| retime(reading, &frame, mending.times));
+        let mut taken = self.read(&frame, &|reading| is_wanted(reading, entry), &|reading| retime(reading, &frame, mending.times));
+        let deleted = taken.without(self.store().is_deleted()?, &self.store().registry());
         let rejects = quarantined(&frame, &taken.refused);
         let left: Vec<Refusal> = taken.refused.iter().map(|refused| refused.placed.what.clone()).collect();
         // What now says nothing at all is left as it is: it must not go without a trace.
-        if taken.observations.is_empty() && taken.refused.is_empty() {
+        if taken.observations.is_empty() && taken.refused.is_empty() && deleted == 0 {
             let refusal = |refused: &Refused| Refusal { reason: refused.reason, detail: refused.detail.clone() };
             return Ok(Outcomes { left: entry.refusals.iter().map(refusal).collect(), ..Outcomes::default() });
         }
         if mode == Mode::DryRun {
-            return Ok(Outcomes { accepted: taken.observations.len() as u64, left, ..Outcomes::default() });
+            return Ok(Outcomes { accepted: taken.observations.len() as u64, deleted, left, ..Outcomes::default() });
         }
         let mut tallies = taken.tallies;
         // What came several times and waited as one: the others are repetitions of what is stored now, or wait on.
@@ -77,7 +80,7 @@ impl Intake {
         let replayed = vec![Replayed { number: entry.number, left: rejects }];
         let receipt = self.store().commit_blocking(Batch { observations: taken.observations, tallies, replayed, ..Batch::default() })?;
         let of = |wanted| receipt.outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
-        Ok(Outcomes { accepted: of(Outcome::Accepted), duplicates: of(Outcome::Duplicate), revised: of(Outcome::Revised), left })
+        Ok(Outcomes { accepted: of(Outcome::Accepted), duplicates: of(Outcome::Duplicate), revised: of(Outcome::Revised), deleted, left })
     }
 
     fn frame_of(&self, entry: &QuarantineEntry, mending: &Mending) -> Frame {

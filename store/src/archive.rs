@@ -3,7 +3,7 @@
 //! The files are written by `analytics`; here is what is known of them, durably.
 
 use crate::chunk::Versions;
-use crate::engine::{Change, Document, Engine};
+use crate::engine::{Change, Document, Engine, unreadable};
 use crate::late::late_days;
 use crate::writer::{Cut, Purpose, Work};
 use crate::{Error, Store};
@@ -107,6 +107,9 @@ pub(crate) fn changed_months(engine: &dyn Engine) -> Result<BTreeMap<UtcMonth, u
             mark(month, commit);
         }
     }
+    for id in unreadable(engine, CHANGED) {
+        UtcMonth::parse(&id).into_iter().for_each(|month| mark(month, u64::MAX));
+    }
     for day in late_days(engine)? {
         months_of_day(day.start).into_iter().for_each(|month| mark(month, day.commit));
     }
@@ -129,7 +132,12 @@ impl Store {
     /// [`Error::Io`] when the store can't be read.
     pub fn archived(&self) -> Result<BTreeMap<UtcMonth, Archived>, Error> {
         let mut found = BTreeMap::new();
-        for document in self.shared().engine.documents(MONTH)? {
+        let documents = self.shared().engine.documents(MONTH)?;
+        // It would be put away anew, of what is here; what went from here would go from its file too.
+        if let Some(month) = unreadable(self.shared().engine.as_ref(), MONTH).pop() {
+            return Err(Error::Damaged { what: format!("what is known of the file of {month}") });
+        }
+        for document in documents {
             let damaged = || Error::Damaged { what: format!("what is known of the file of {}", document.id) };
             let month = UtcMonth::parse(&document.id).ok_or_else(damaged)?;
             found.insert(month, serde_json::from_str(&document.body).map_err(|_| damaged())?);
@@ -224,11 +232,12 @@ impl Store {
         Ok(found)
     }
 
-    /// Whether a deletion hides this observation.
+    /// Whether a deletion hides this observation, by its datastream's id: for whoever brings back what came before.
     ///
     /// # Errors
-    /// [`Error::Io`] when the store can't be read.
+    /// [`Error::Io`] when the store can't be read; [`Error::Damaged`] when a deletion can't be.
     pub fn is_deleted(&self) -> Result<impl Fn(&str, &Observation) -> bool + use<>, Error> {
+        crate::delete::all_known(self.shared().engine.as_ref())?;
         let tombstones = self.tombstones()?;
         Ok(move |key: &str, one: &Observation| {
             let (at, received_s) = (one.phenomenon_time.micros(), one.received_at.seconds());

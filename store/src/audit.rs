@@ -2,10 +2,13 @@
 //! left out is found. An entry lies in the commit that holds the change.
 
 use crate::digest::sha256_hex;
-use crate::engine::{Change, Engine, Order, Row, Span, Table};
+use crate::engine::{Change, Document, Engine, Order, Row, Span, Table, last_at};
+use crate::writer::Work;
 use crate::{Error, Store};
 use model::{DatastreamId, Observation};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::path::Path;
 
 /// One change that a person made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +57,10 @@ impl Chain {
         let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
         let rows = engine.range(Table::Audit, all, Order::Descending, 1)?;
         let chain = |row: &Row| Self { last: row.at.cast_unsigned(), hash: sha256_hex(&row.body) };
-        Ok(rows.first().map_or_else(Self::default, chain))
+        let chain = rows.first().map_or_else(Self::default, chain);
+        // After an entry that can't be read the chain begins anew: what comes next must not stand in its place.
+        let last = last_at(engine, Table::Audit)?.cast_unsigned();
+        Ok(if last > chain.last { Self { last, hash: String::new() } } else { chain })
     }
 
     /// Adds entries to a commit; the chain is true once that is done.
@@ -71,6 +77,44 @@ impl Chain {
         }
         chain
     }
+}
+
+/// Entries of the audits of other stores, by the hash of what they say.
+const OTHERS: &str = "audit-of";
+
+/// An entry that was made in another store, and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignEntry {
+    /// The file name of the backup that brought it first.
+    pub backup: String,
+    pub entry: AuditEntry,
+}
+
+/// The entry of a row, and the hash of the one before.
+fn read(text: &str) -> Option<(&str, AuditEntry)> {
+    let (before, body) = text.split_once('\n')?;
+    Some((before, serde_json::from_str(body).ok()?))
+}
+
+/// What other stores' audits say, each entry as it was there, each with the one before it.
+pub(crate) fn of_others(engine: &dyn Engine) -> Result<Vec<ForeignEntry>, Error> {
+    let documents = engine.documents(OTHERS)?;
+    let mut known: HashSet<String> = documents.iter().map(|document| document.id.clone()).collect();
+    let own = engine.range(Table::Audit, Span { part: 0, from: i64::MIN, to: i64::MAX }, Order::Ascending, usize::MAX)?;
+    known.extend(own.iter().map(|row| sha256_hex(&row.body)));
+    known.insert(String::new());
+    let mut found = Vec::with_capacity(documents.len());
+    for Document { id, body, .. } in documents {
+        let damaged = || Error::Damaged { what: format!("the list of changes of another store, at {id}") };
+        let (backup, text) = body.split_once('\n').ok_or_else(damaged)?;
+        let (before, entry) = read(text).ok_or_else(damaged)?;
+        if sha256_hex(text.as_bytes()) != id || !known.contains(before) {
+            return Err(damaged());
+        }
+        found.push(ForeignEntry { backup: backup.to_owned(), entry });
+    }
+    found.sort_by(|one, other| (&one.entry.at, one.entry.number).cmp(&(&other.entry.at, other.entry.number)));
+    Ok(found)
 }
 
 /// Every entry, with each link of the chain looked at.
@@ -94,6 +138,40 @@ pub(crate) fn entries(engine: &dyn Engine) -> Result<Vec<AuditEntry>, Error> {
 }
 
 impl Store {
+    /// What people changed in the stores of backups that were taken in, the first first. It is no part of this store's own list.
+    ///
+    /// # Errors
+    /// As [`Store::audit`].
+    pub fn audit_of_others(&self) -> Result<Vec<ForeignEntry>, Error> {
+        of_others(self.shared().engine.as_ref())
+    }
+
+    /// Keeps those entries of a backup's audit that are neither in this one's nor kept already; its own and those it keeps of others. How
+    /// many.
+    pub(crate) fn take_over_audit(&self, other: &dyn Engine, backup: &Path) -> Result<u64, Error> {
+        // Whole, each link of it.
+        entries(other)?;
+        of_others(other)?;
+        let engine = self.shared().engine.as_ref();
+        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+        let own = engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?;
+        let mut known: HashSet<String> = own.iter().map(|row| sha256_hex(&row.body)).collect();
+        known.extend(engine.documents(OTHERS)?.into_iter().map(|document| document.id));
+        let name = backup.file_name().map_or_else(String::new, |name| name.to_string_lossy().replace('\n', " "));
+        let of_it = |row: Row| {
+            let text = String::from_utf8_lossy(&row.body);
+            Document { kind: OTHERS.into(), id: sha256_hex(&row.body), body: format!("{name}\n{text}") }
+        };
+        let theirs = other.range(Table::Audit, all, Order::Ascending, usize::MAX)?.into_iter().map(of_it);
+        let mut new: Vec<Document> = theirs.chain(other.documents(OTHERS)?).collect();
+        new.retain(|document| !known.contains(&document.id));
+        let count = new.len() as u64;
+        if count > 0 {
+            self.ask(|answer| Work::Documents(new.into_iter().map(Change::PutDocument).collect(), answer))?;
+        }
+        Ok(count)
+    }
+
     /// Every change that people made, the first first.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::chunk::{Chunks, Versions, decode_points};
 use crate::digest::hex;
-use crate::engine::{Engine, Order, Row, Span, Sqlite, Table};
+use crate::engine::{Depth, Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
 use crate::{Error, audit, explain, handmade, ledger, outbox, published};
@@ -86,6 +86,11 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked,
 }
 
 fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Error> {
+    engine.look_over(Depth::All)?;
+    // Published files are named below, as what they are.
+    for damaged in engine.damaged().iter().filter(|damaged| damaged.kind() != Table::File.name()) {
+        checked.found(damaged.to_string());
+    }
     let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
     let last = engine.range(Table::Log, all, Order::Descending, 1)?;
     checked.commit = last.first().map_or(0, |row| row.at.cast_unsigned());
@@ -101,8 +106,10 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     chunks(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
     checked.replaced += recovered.chunks.replaced_waiting();
-    if let Err(cause) = audit::entries(engine.as_ref()) {
-        checked.found(cause.to_string());
+    for looked in [audit::entries(engine.as_ref()).map(drop), audit::of_others(engine.as_ref()).map(drop)] {
+        if let Err(cause) = looked {
+            checked.found(cause.to_string());
+        }
     }
     for cause in published::damage(engine.as_ref())? {
         checked.found(cause.to_string());

@@ -6,7 +6,7 @@ mod tests;
 
 pub use subject::{Erased, Subject};
 
-use crate::engine::{Change, Document, Engine};
+use crate::engine::{Change, Document, Engine, unreadable};
 use crate::writer::{Cut, Purpose, Work};
 use crate::{AuditEntry, Batch, Error, Store};
 use model::{DatastreamId, Interval, Timestamp};
@@ -73,6 +73,22 @@ impl Deletion {
             count: self.count,
             undoes: None,
         }
+    }
+}
+
+/// That all deletions are known: where one can't be read, what it speaks of could come back.
+///
+/// # Errors
+/// [`Error::Damaged`] names it.
+pub(crate) fn all_known(engine: &dyn Engine) -> Result<(), Error> {
+    engine.documents(KIND)?;
+    match unreadable(engine, KIND).first() {
+        None => Ok(()),
+        Some(id) => Err(Error::Damaged {
+            what: format!(
+                "the deletion \"{id}\" can't be read, and what it took out could come back; first bring it back with the list of deletions that lies beside a backup"
+            ),
+        }),
     }
 }
 

@@ -3,9 +3,16 @@
 //! Public so that the torture harness can put a disk of its own making under the whole store ([`crate::Store::open_on`]): one that loses
 //! power, tears, flips bits and fills up as its seed says. The product itself only ever uses SQLite, and tests memory.
 
+mod damage;
+mod documents;
 mod memory;
 mod sqlite;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod upgrade;
 
+pub use damage::Damaged;
 pub use memory::Memory;
 pub(crate) use sqlite::Sqlite;
 
@@ -74,6 +81,10 @@ impl Table {
     /// Every row has part 0.
     pub const fn is_single_part(self) -> bool {
         matches!(self, Self::Log | Self::Quarantine | Self::Late | Self::File | Self::Audit | Self::Outbox)
+    }
+    /// The bytes of a row carry a checksum of their own; all others have one beside them.
+    pub const fn has_own_sum(self) -> bool {
+        matches!(self, Self::Log | Self::Chunk)
     }
     /// Rows may have a summary.
     pub const fn has_summaries(self) -> bool {
@@ -152,19 +163,41 @@ pub struct Span {
     pub to: i64,
 }
 
+/// How far one looks for damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Documents of kinds that nobody has asked for yet: all that are there were then looked at.
+    Documents,
+    /// Every row and document that has a checksum beside it.
+    All,
+}
+
 pub trait Engine: Send + Sync + 'static {
     /// All changes or none, on disk and synced when it returns `Ok`. Called by one writer at a time.
     ///
     /// # Errors
     /// [`Error::Full`]: nothing was written, go on later. [`Error::Poisoned`]: a write or sync failed, never commit again.
     fn commit(&self, changes: &[Change]) -> Result<(), Error>;
-    /// At most `limit` rows of the span.
+    /// At most `limit` rows of the span. What is damaged is left out and noted.
     fn range(&self, table: Table, span: Span, order: Order, limit: usize) -> Result<Vec<Row>, Error>;
     /// As an ascending [`Engine::range`], but begins with the last row at or before `span.from`, if there is one.
     fn covering(&self, table: Table, span: Span, limit: usize) -> Result<Vec<Row>, Error>;
     /// Every key of a table of many parts, ascending.
     fn keys(&self, table: Table) -> Result<Vec<Key>, Error>;
+    /// Those of a kind, by id. What is damaged in every copy is left out and noted.
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error>;
+    /// Notes what is damaged.
+    fn look_over(&self, _: Depth) -> Result<(), Error> {
+        Ok(())
+    }
+    /// What reading found to be damaged so far, and nothing took the place of.
+    fn damaged(&self) -> Vec<Damaged> {
+        Vec::new()
+    }
+    /// Writes copies that are damaged anew from those that are sound. How many.
+    fn mend(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
     /// Bytes that it takes on disk, write-ahead log included.
     fn disk_bytes(&self) -> u64;
     /// Room on its disk; `None` where there is none.
@@ -175,107 +208,27 @@ pub trait Engine: Send + Sync + 'static {
     fn copy_to(&self, path: &Path) -> Result<(), Error>;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Ids of the documents of a kind that can't be read, as far as they can be told. The kind must have been asked for before.
+pub(crate) fn unreadable(engine: &dyn Engine, kind: &str) -> Vec<String> {
+    let of_kind = |damaged| match damaged {
+        Damaged::Document { kind: of, id } if of == kind => Some(id),
+        _ => None,
+    };
+    engine.damaged().into_iter().filter_map(of_kind).collect()
+}
 
-    fn put(table: Table, part: i64, at: i64, body: &str) -> Change {
-        let summary = if table.has_summaries() { vec![7, 0, 9] } else { Vec::new() };
-        Change::Put { table, row: Row { part, at, weight: 3, summary, body: body.into() } }
-    }
+/// Where the damaged rows of one part of a table stand, as far as reading came upon them.
+pub(crate) fn damaged_rows(engine: &dyn Engine, table: Table, part: i64) -> Vec<i64> {
+    let of_part = |damaged| match damaged {
+        Damaged::Row { table: of, part: within, at } if of == table && within == part => Some(at),
+        _ => None,
+    };
+    engine.damaged().into_iter().filter_map(of_part).collect()
+}
 
-    fn keys(engine: &dyn Engine, table: Table, span: Span, order: Order, limit: usize) -> Vec<i64> {
-        engine.range(table, span, order, limit).expect("range").iter().map(|row| row.at).collect()
-    }
-
-    /// What every engine does alike.
-    fn check(engine: &dyn Engine) {
-        let all = |part| Span { part, from: i64::MIN, to: i64::MAX };
-        engine
-            .commit(&[
-                put(Table::Chunk, 1, -5, "a"),
-                put(Table::Chunk, 1, 7, "b"),
-                put(Table::Chunk, 2, 7, "c"),
-                put(Table::Log, 0, 1, "l1"),
-                put(Table::Log, 0, 2, "l2"),
-            ])
-            .expect("commit");
-        assert_eq!(keys(engine, Table::Chunk, all(1), Order::Ascending, 9), [-5, 7]);
-        assert_eq!(keys(engine, Table::Chunk, all(1), Order::Descending, 1), [7]);
-        assert_eq!(keys(engine, Table::Chunk, Span { part: 1, from: -5, to: 6 }, Order::Ascending, 9), [-5]);
-        let covering = |from, to| {
-            let rows = engine.covering(Table::Chunk, Span { part: 1, from, to }, 9).expect("covering");
-            rows.iter().map(|row| row.at).collect::<Vec<_>>()
-        };
-        assert_eq!((covering(0, 6), covering(-9, 6), covering(7, 9), covering(-9, -6)), (vec![-5], vec![-5], vec![7], vec![]));
-        let key = |part, at| Key { part, at, weight: 3, summary: vec![7, 0, 9] };
-        assert_eq!(engine.keys(Table::Chunk).expect("keys"), [key(1, -5), key(1, 7), key(2, 7)]);
-        engine
-            .commit(&[
-                put(Table::Chunk, 1, 7, "b2"),
-                Change::Delete { table: Table::Chunk, part: 1, at: -5 },
-                Change::DropThrough { table: Table::Log, part: 0, at: 1 },
-                Change::PutDocument(Document { kind: "token".into(), id: "x".into(), body: "1".into() }),
-                Change::PutDocument(Document { kind: "token".into(), id: "y".into(), body: "2".into() }),
-                Change::DeleteDocument { kind: "token", id: "x".into() },
-            ])
-            .expect("commit");
-        let left = engine.range(Table::Chunk, all(1), Order::Ascending, 9).expect("range");
-        assert_eq!(left, [Row { part: 1, at: 7, weight: 3, summary: Vec::new(), body: b"b2".to_vec() }]);
-        assert_eq!(keys(engine, Table::Log, all(0), Order::Ascending, 9), [2]);
-        let tokens = engine.documents("token").expect("documents");
-        assert_eq!(tokens.iter().map(|token| token.id.as_str()).collect::<Vec<_>>(), ["y"]);
-    }
-
-    #[test]
-    fn memory_and_sqlite_do_alike() {
-        check(&Memory::default());
-        let dir = std::env::temp_dir().join(format!("pescaia-engine-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory");
-        check(&Sqlite::open(&dir.join("store.db")).expect("open"));
-        std::fs::remove_dir_all(&dir).expect("clean up");
-    }
-
-    #[test]
-    fn a_store_of_format_1_is_taken_over_with_what_it_holds() {
-        let dir = std::env::temp_dir().join(format!("pescaia-format-1-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory");
-        let path = dir.join("store.db");
-        Sqlite::open(&path).expect("open").commit(&[put(Table::Chunk, 1, 7, "old")]).expect("commit");
-        let raw = rusqlite::Connection::open(&path).expect("raw");
-        raw.execute_batch(
-            "DROP TABLE late; DROP TABLE file; DROP TABLE ledger; DROP TABLE payload; DROP TABLE audit; DROP TABLE outbox;
-             DROP INDEX chunk_keys; ALTER TABLE chunk DROP COLUMN summary; CREATE UNIQUE INDEX chunk_key ON chunk(part, at, weight);
-             PRAGMA user_version=1;",
-        )
-        .expect("as format 1 was");
-        drop(raw);
-        let engine = Sqlite::open(&path).expect("taken over");
-        engine.commit(&[put(Table::Late, 0, 1, "mark"), put(Table::File, 0, 1, "bytes")]).expect("commit");
-        let all = |part| Span { part, from: i64::MIN, to: i64::MAX };
-        assert_eq!(keys(&engine, Table::Chunk, all(1), Order::Ascending, 9), [7]);
-        assert_eq!(keys(&engine, Table::Late, all(0), Order::Ascending, 9), [1]);
-        let old = Key { part: 1, at: 7, weight: 3, summary: Vec::new() };
-        assert_eq!(engine.keys(Table::Chunk).expect("keys"), [old]);
-        drop(engine);
-        let raw = rusqlite::Connection::open(&path).expect("raw");
-        assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 4);
-        std::fs::remove_dir_all(&dir).expect("clean up");
-    }
-
-    #[test]
-    fn a_foreign_and_a_newer_database_are_refused_and_left_alone() {
-        let dir = std::env::temp_dir().join(format!("pescaia-foreign-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a directory");
-        let path = dir.join("store.db");
-        std::fs::write(&path, b"not a database at all, but long enough to be read as one").expect("write");
-        assert!(matches!(Sqlite::open(&path), Err(Error::Foreign { .. })));
-        std::fs::remove_file(&path).expect("remove");
-        drop(Sqlite::open(&path).expect("open"));
-        let raw = rusqlite::Connection::open(&path).expect("raw");
-        raw.pragma_update(None, "user_version", 99).expect("pragma");
-        drop(raw);
-        assert!(matches!(Sqlite::open(&path), Err(Error::Newer { found: 99, .. })));
-        std::fs::remove_dir_all(&dir).expect("clean up");
-    }
+/// The greatest key of a table of one part, damaged or not; 0 without a row.
+pub(crate) fn last_at(engine: &dyn Engine, table: Table) -> Result<i64, Error> {
+    let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
+    let last = engine.range(table, all, Order::Descending, 1)?.first().map_or(0, |row| row.at);
+    Ok(damaged_rows(engine, table, 0).into_iter().fold(last, i64::max))
 }

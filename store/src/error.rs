@@ -21,6 +21,12 @@ pub enum Error {
         path.display()
     )]
     Foreign { path: PathBuf },
+    /// Something emptied it; nothing was touched.
+    #[error(
+        "{} is there and has no bytes: something emptied it, and a new store is not begun in its place; take the empty file away, and its store.db-wal too if there is one, and restore a backup with: pescaia restore FILE --data DIR, or start anew without what it held",
+        path.display()
+    )]
+    Empty { path: PathBuf },
     /// Kept bytes do not match their checksum; they are not served.
     #[error("damaged: {what}; restore it from a backup")]
     Damaged { what: String },

@@ -15,6 +15,10 @@ pub struct Health {
     /// Seconds that the last commit took, with its sync.
     pub last_commit_s: f64,
     pub damaged_chunks: u64,
+    /// Other rows and documents that are not as they were written, also those that the start mended from their second copies.
+    pub damaged_rows: u64,
+    /// What kinds these are of, e.g. `datastream`.
+    pub damaged_kinds: Vec<String>,
     /// Datastreams that hold something of a time well ahead of now: a clock was wrong, this machine's or a device's.
     pub ahead: u64,
     /// Of the disk; `None` for a store in memory.
@@ -23,4 +27,12 @@ pub struct Health {
     pub sync_s: Option<f64>,
     /// The way to an InfluxDB, where there is one.
     pub influx: Option<crate::InfluxHealth>,
+}
+
+impl Health {
+    /// Everything that is not as it was written.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.damaged_chunks + self.damaged_rows
+    }
 }

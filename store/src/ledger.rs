@@ -8,10 +8,10 @@ mod wire;
 
 pub(crate) use wire::{decode, encode};
 
-use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};
+use crate::engine::{self, Change, Document, Engine, Order, Row, Span, Table};
 use crate::{Batch, Error, Outcome};
 use model::{Account, DeviceId, OwnerId, Timestamp, civil_day, epoch_day};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 const NAME: &str = "ledger-name";
 const MARK: &str = "ledger";
@@ -88,6 +88,10 @@ impl Book {
             let (owner, device) = document.body.split_once('\n').ok_or_else(|| damaged("a name"))?;
             names.push((number, (OwnerId::from(owner), DeviceId::from(device))));
         }
+        let lost = engine::unreadable(engine, NAME);
+        if !lost.is_empty() {
+            fill(&mut names, engine)?;
+        }
         names.sort_by_key(|(number, _)| *number);
         for (number, name) in names {
             keeper.numbers.insert(name.clone(), number);
@@ -96,7 +100,9 @@ impl Book {
         keeper.kept_names = keeper.names.len();
         book.names.clone_from(&keeper.names);
         let marks = engine.documents(MARK)?;
-        let through: u64 = marks.first().and_then(|mark| mark.body.parse().ok()).unwrap_or(0);
+        // Rather a line too few than one twice.
+        let unknown = if engine::unreadable(engine, MARK).is_empty() { 0 } else { u64::MAX };
+        let through: u64 = marks.first().and_then(|mark| mark.body.parse().ok()).unwrap_or(unknown);
         for entry in logged.into_iter().filter(|(commit, _)| *commit > through).flat_map(|(_, entries)| entries) {
             book.add(entry, engine)?;
         }
@@ -122,6 +128,20 @@ impl Book {
         u32::try_from(place).ok()
     }
 
+    /// Every civil day with a line.
+    pub(crate) fn days(&self, engine: &dyn Engine) -> Result<BTreeSet<i32>, Error> {
+        let in_rows = engine.keys(Table::Ledger)?;
+        let in_rows = in_rows.iter().filter_map(|key| i32::try_from(key.part).ok());
+        Ok(in_rows.chain(self.lines.keys().map(|(day, _)| *day)).collect())
+    }
+
+    /// These lines are so now, whatever they were; to be put as rows at once.
+    pub(crate) fn with(&self, day: i32, lines: impl Iterator<Item = (u32, Account)>) -> Self {
+        let mut all = self.lines.clone();
+        all.extend(lines.map(|(device, account)| ((day, device), account)));
+        Self { names: self.names.clone(), lines: all }
+    }
+
     /// Every line of a day, by device.
     pub(crate) fn day(&self, engine: &dyn Engine, day: i32) -> Result<Vec<(u32, Account)>, Error> {
         let span = Span { part: i64::from(day), from: i64::MIN, to: i64::MAX };
@@ -133,6 +153,19 @@ impl Book {
         lines.sort_by_key(|(device, _)| *device);
         Ok(lines)
     }
+}
+
+/// Gives the numbers whose names can't be read to nobody, so that none of them becomes another device's.
+fn fill(names: &mut Vec<(u32, (OwnerId, DeviceId))>, engine: &dyn Engine) -> Result<(), Error> {
+    let held =
+        engine.keys(Table::Payload)?.into_iter().map(|key| key.part).chain(engine.keys(Table::Ledger)?.into_iter().map(|key| key.at));
+    let last = held.filter_map(|number| u32::try_from(number).ok()).chain(names.iter().map(|(number, _)| *number)).max();
+    for number in 0..=last.unwrap_or(0) {
+        if !names.iter().any(|(known, _)| *known == number) {
+            names.push((number, (OwnerId::from(""), DeviceId::from(format!("?{number}").as_str()))));
+        }
+    }
+    Ok(())
 }
 
 /// A line as it is on disk; empty when it is not there.

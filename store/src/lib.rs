@@ -34,6 +34,8 @@ mod portable;
 mod published;
 mod quarantine;
 mod registry;
+#[cfg(test)]
+mod scratch;
 mod silence;
 mod store;
 mod view;
@@ -41,7 +43,7 @@ mod writer;
 
 pub use access::NewToken;
 pub use archive::{Archived, Replaced};
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, ForeignEntry};
 pub use backup::{Progress, restore_into};
 pub use batch::{Batch, Outcome, Receipt, Replayed, SessionMark};
 pub use check::{Checked, check};

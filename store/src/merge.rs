@@ -1,11 +1,14 @@
 //! Taking a backup into a store that lives on: what is missing comes in, what is newer here stays.
 
+mod accounts;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use accounts::TakenIn;
+
 use crate::backup::Progress;
 use crate::check::{Checked, check, each_row, parts};
-use crate::chunk::{Chunks, Point, Versions};
+use crate::chunk::{Chunks, Point, Recovered, Versions};
 use crate::engine::{Change, Engine, Order, Span, Sqlite, Table};
 use crate::store::registry_of;
 use crate::writer::Work;
@@ -39,9 +42,13 @@ pub struct Merged {
     pub former: u64,
     /// Raw payloads.
     pub payloads: u64,
-    /// Refused messages of the backup, which stay in it.
+    /// Refused messages that wait here now.
     pub quarantined: u64,
-    /// Entries of its audit, which stay in it: each names the one before.
+    /// Refused messages that stay in the backup: of days of which this store heard as much or more itself, or there was no room.
+    pub quarantined_left: u64,
+    /// Lines of the ledger that are here now as the backup had them: of a device on a civil day.
+    pub lines: u64,
+    /// Entries of the audit of another store, which are kept beside this one's.
     pub audited: u64,
 }
 
@@ -62,7 +69,7 @@ impl Theirs<'_> {
 
 impl Store {
     /// Takes in what a backup holds and this store does not: entries of the registry, tokens, observations with the values that they
-    /// replaced and the times at which they came, gaps. Where both have a value, the one that came later is served. Beside running
+    /// replaced and the times at which they came, gaps, lines of the ledger with the refused messages that they count, the audit. Where both have a value, the one that came later is served. Beside running
     /// doors; twice is once. It goes into the audit as `who`'s.
     ///
     /// # Errors
@@ -76,7 +83,6 @@ impl Store {
         let (engine, _) = Sqlite::snapshot(backup)?;
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let theirs = registry_of(engine.as_ref())?;
-        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
         let mut merged = Merged {
             backup: checked,
             added: self.take_over_registry(engine.as_ref())?,
@@ -88,18 +94,21 @@ impl Store {
             gaps: 0,
             former: self.take_over_former(engine.as_ref())?,
             payloads: 0,
-            quarantined: engine.range(Table::Quarantine, all, Order::Ascending, usize::MAX)?.len() as u64,
-            audited: engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?.len() as u64,
+            quarantined: 0,
+            quarantined_left: 0,
+            lines: 0,
+            audited: self.take_over_audit(engine.as_ref(), backup)?,
         };
         self.take_over_tokens(engine.as_ref())?;
         // What was deleted there stays deleted here too.
         self.delete_again(&crate::delete::tombstones(engine.as_ref())?)?;
+        crate::delete::all_known(self.shared().engine.as_ref())?;
         let ours = self.registry();
         let number = |theirs: DatastreamId, key: &str| {
             let here = ours.datastream_by_key(key).map(|here| here.id);
             here.ok_or_else(|| Error::Damaged { what: format!("the backup: datastream {key}, number {}", theirs.0) })
         };
-        let chunks = Chunks::recover(engine.clone())?.chunks;
+        let Recovered { chunks, entries, .. } = Chunks::recover(engine.clone())?;
         let deleted = crate::delete::tombstones(self.shared().engine.as_ref())?;
         let of = theirs.by_key.len() as u64;
         for ((key, id), datastreams) in theirs.by_key.iter().zip(1_u64..) {
@@ -114,6 +123,7 @@ impl Store {
             merged.gaps += self.take_over_gaps(engine.as_ref(), part, number(datastream.id, datastream.key.as_str())?)?;
         }
         merged.payloads = self.take_over_payloads(engine.as_ref())?;
+        self.take_over_accounts(engine.as_ref(), entries, &mut merged)?;
         self.commit_blocking(Batch { audit: vec![self.entry(&merged, backup, who)], ..Batch::default() })?;
         Ok(merged)
     }

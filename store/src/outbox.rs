@@ -2,7 +2,7 @@
 //! has it on disk.
 
 use crate::chunk::{pack, unpack};
-use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};
+use crate::engine::{self, Change, Document, Engine, Order, Row, Span, Table};
 use crate::{Error, Store};
 use model::{DatastreamId, Gap, GapReason, Observation, Timestamp};
 use std::collections::BTreeMap;
@@ -60,7 +60,9 @@ impl Outbox {
     pub(crate) fn restore(engine: &dyn Engine, room: OutboxRoom) -> Result<Self, Error> {
         let marks = engine.documents(MARK)?;
         let mark = |id: &str| marks.iter().find(|mark| mark.id == id).and_then(|mark| mark.body.parse::<u64>().ok());
-        let epoch = match mark("epoch") {
+        // Were one of the two not to be known, a number could mean two things to the centre: it gets everything under another epoch.
+        let is_damaged = !engine::unreadable(engine, MARK).is_empty();
+        let epoch = match mark("epoch").filter(|_| !is_damaged) {
             Some(epoch) => epoch,
             None => {
                 let mut random = [0_u8; 6];

@@ -5,7 +5,7 @@ mod tests;
 mod wire;
 
 use crate::digest::sha256_hex;
-use crate::engine::{Change, Document, Engine, Order, Row, Span, Table};
+use crate::engine::{Change, Document, Engine, Order, Row, Span, Table, last_at};
 use crate::writer::Work;
 use crate::{Error, Store, View};
 use model::{Dataset, Timestamp};
@@ -119,9 +119,8 @@ impl Shelf {
         for document in engine.documents(KIND)? {
             published.insert(document.id.clone(), Arc::new(wire::read(&document)?));
         }
-        let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
-        let last = engine.range(Table::File, all, Order::Descending, 1)?;
-        let numbers = Mutex::new(Numbers { next: last.first().map_or(1, |row| row.at + 1), outgoing: Vec::new() });
+        let next = last_at(engine, Table::File)? + 1;
+        let numbers = Mutex::new(Numbers { next, outgoing: Vec::new() });
         let mut changes = Vec::new();
         for document in engine.documents(STAGED)? {
             if let Ok(at) = document.id.parse() {

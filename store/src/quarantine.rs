@@ -7,6 +7,7 @@ mod tests;
 mod wire;
 
 pub(crate) use shelf::{Plan, Shelf};
+pub(crate) use wire::entry;
 
 use crate::engine::{Engine, Order, Row, Span, Table};
 use crate::{Error, View};
@@ -195,7 +196,7 @@ impl View {
 }
 
 /// Every entry, newest first, until `each` has enough.
-fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEntry) -> bool) -> Result<(), Error> {
+pub(crate) fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEntry) -> bool) -> Result<(), Error> {
     const FETCH: usize = 256;
     let mut to = i64::MAX;
     loop {
@@ -213,7 +214,7 @@ fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEntry) -> bool
 }
 
 /// One entry by its number.
-fn one(engine: &dyn Engine, number: u64) -> Result<Option<Row>, Error> {
+pub(crate) fn one(engine: &dyn Engine, number: u64) -> Result<Option<Row>, Error> {
     let at = number.cast_signed();
     let rows = engine.range(Table::Quarantine, Span { part: 0, from: at, to: at }, Order::Ascending, 1)?;
     Ok(rows.into_iter().next())

@@ -2,7 +2,7 @@
 
 use crate::access::{self, NewToken, Tokens};
 use crate::chunk::{Chunks, Recovered};
-use crate::engine::{Change, Engine, Memory, Sqlite, Table};
+use crate::engine::{self, Change, Damaged, Depth, Engine, Memory, Sqlite, Table};
 use crate::history::History;
 use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
@@ -24,6 +24,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 mod former;
 mod networks;
+#[cfg(test)]
+mod tests;
 pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub(crate) use networks::{KINDS, registry_of};
@@ -128,7 +130,9 @@ impl Store {
         let shelf = Shelf::restore(engine.as_ref())?;
         let local = Local::restore(engine.as_ref())?;
         let tokens = Tokens::restore(&engine.documents("token")?);
-        let sessions = engine.documents("session")?.into_iter().map(|document| document.id).collect();
+        let sessions = engine.documents("session")?.into_iter().map(|document| document.id);
+        // Whose session it was is in its id: that one keeps what it has not been told of.
+        let sessions = sessions.chain(engine::unreadable(engine.as_ref(), "session")).collect();
         let Recovered { chunks, writer: writer_chunks, damage, entries } = Chunks::recover(engine.clone())?;
         let (book, keeper) = Book::restore(engine.as_ref(), entries)?;
         for cause in &damage {
@@ -138,7 +142,21 @@ impl Store {
         let silenced = crate::silence::restore(engine.as_ref())?;
         let trimmed = RwLock::new(crate::archive::restore_trimmed(engine.as_ref())?);
         let archived = RwLock::new(crate::archive::restore_archived(engine.as_ref())?);
-        let health = Health { damaged_chunks: damage.len() as u64, ..Health::default() };
+        engine.look_over(Depth::Documents)?;
+        let found = engine.damaged();
+        if engine.mend()? > 0 {
+            tracing::warn!(
+                event = "mended",
+                "what was damaged in one of two copies is written anew; look whether this disk can be trusted"
+            );
+        }
+        let copies: Vec<&Damaged> = found.iter().filter(|damaged| matches!(damaged, Damaged::Copy { .. })).collect();
+        let health = Health {
+            damaged_chunks: damage.len() as u64,
+            damaged_rows: copies.len() as u64,
+            damaged_kinds: copies.iter().map(|damaged| damaged.kind().to_owned()).collect(),
+            ..Health::default()
+        };
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
             outbox: Mutex::new(settings.outbox.map(|room| Outbox::restore(engine.as_ref(), room)).transpose()?),
@@ -202,6 +220,7 @@ impl Store {
             match unsent {
                 Work::Batch(_, answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Cut(_, answer) => drop(answer.send(Err(Error::Closed))),
+                Work::TakeIn(_, answer) => drop(answer.send(Err(Error::Closed))),
                 Work::Documents(_, answer) | Work::SealAll(answer) | Work::Stop(answer) => drop(answer.send(Err(Error::Closed))),
             }
         }
@@ -247,8 +266,13 @@ impl Store {
 
     /// Takes observations out, physically; how many of each datastream.
     pub(crate) fn cut(&self, cut: Cut) -> Result<Vec<u64>, Error> {
+        self.hand_over(|answer| Work::Cut(cut, answer))
+    }
+
+    /// Gives the writer something that may take long, and waits.
+    pub(crate) fn hand_over<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Work) -> Result<T, Error> {
         let (answer, receiver) = oneshot::channel();
-        self.send(Work::Cut(cut, answer));
+        self.send(work(answer));
         receiver.blocking_recv().unwrap_or(Err(Error::Closed))
     }
 
@@ -352,6 +376,12 @@ impl Store {
         let ids: Vec<DatastreamId> =
             registry.datastreams().filter(|datastream| !datastream.retired).map(|datastream| datastream.id).collect();
         let ahead = self.clock().now().plus_seconds(AHEAD_S);
+        let damaged = shared.engine.damaged();
+        let unmended = damaged.iter().filter(|damaged| !matches!(damaged, Damaged::Copy { .. }));
+        let mut damaged_kinds = kept.damaged_kinds.clone();
+        damaged_kinds.extend(unmended.clone().map(|damaged| damaged.kind().to_owned()));
+        damaged_kinds.sort_unstable();
+        damaged_kinds.dedup();
         let is_ahead = |last: &Option<Observation>| last.is_some_and(|last| last.phenomenon_time > ahead);
         Health {
             observations: shared.chunks.observations(),
@@ -361,6 +391,8 @@ impl Store {
             waiting: shared.waiting.load(Ordering::Relaxed),
             room: shared.engine.room(),
             damaged_chunks: kept.damaged_chunks.max(shared.chunks.fences.len() as u64),
+            damaged_rows: kept.damaged_rows + unmended.count() as u64,
+            damaged_kinds,
             // As it is, also while the forwarder waits for an answer.
             influx: kept
                 .influx

@@ -9,6 +9,7 @@ use crate::engine::{Change, Document, Engine, Order, Span, Table};
 use crate::gaps::OpenGaps;
 use crate::late::LateMarks;
 use crate::ledger::{Book, Bookkeeper, Entry, Kept};
+use crate::merge::TakenIn;
 use crate::outbox::{self, Outbox, Owed};
 use crate::payload;
 use crate::quarantine::{Plan, Shelf};
@@ -36,6 +37,8 @@ pub(crate) enum Work {
     SealAll(Answer<()>),
     /// How many observations went of each datastream.
     Cut(Cut, Answer<Vec<u64>>),
+    /// How many messages came in.
+    TakeIn(TakenIn, Answer<u64>),
     Stop(Answer<()>),
 }
 
@@ -141,6 +144,10 @@ impl Writer {
                 }
                 Work::Cut(cut, answer) => {
                     let outcome = self.cut(&cut);
+                    self.answer_one(answer, outcome);
+                }
+                Work::TakeIn(taken, answer) => {
+                    let outcome = self.take_in(taken);
                     self.answer_one(answer, outcome);
                 }
                 Work::Stop(answer) => {
@@ -379,6 +386,22 @@ impl Writer {
             removed += cut.removed;
         }
         Ok(removed)
+    }
+
+    /// Lines of the ledger and messages of another store, all of a day or nothing. The lines become rows at once, as all others do.
+    fn take_in(&mut self, taken: TakenIn) -> Result<u64, Error> {
+        let TakenIn { day, lines, messages } = taken;
+        let lines: Vec<_> = lines.into_iter().map(|(owner, device, account)| (self.keeper.number(&owner, &device), account)).collect();
+        let mut changes = Vec::new();
+        let put = self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).take_in(messages, &mut changes);
+        self.keeper.put_names(&mut changes);
+        let book = self.shared.book.read().unwrap_or_else(PoisonError::into_inner).with(day, lines.into_iter());
+        Bookkeeper::put_rows(&book, self.shared.engine.as_ref(), &[], self.chunks.next_commit - 1, &mut changes)?;
+        self.commit(&changes)?;
+        self.publish_entries(&[], Kept::InRows)?;
+        let count = put.len() as u64;
+        self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).publish_taken(put);
+        Ok(count)
     }
 
     fn seal_all(&mut self) -> Result<(), Error> {

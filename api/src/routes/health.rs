@@ -84,13 +84,7 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
     let part = |part, state, detail: String| Part { part, state, detail };
     let store = match &health.poisoned {
         Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
-        None if health.damaged_chunks > 0 => {
-            let detail = format!(
-                "{} damaged records are not served, the rest is; look with pescaia verify, mend with pescaia restore",
-                health.damaged_chunks
-            );
-            part("store", "degraded", detail)
-        }
+        None if health.damaged() > 0 => part("store", "degraded", damage(health)),
         None => part("store", "ok", "no damage was found".into()),
     };
     let writer = match writer_answers {
@@ -127,6 +121,18 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
     [writer, store, disk, clock].into_iter().chain(influx).collect()
 }
 
+/// Of what kinds, not of whom: everybody may ask.
+fn damage(health: &Health) -> String {
+    let kinds = match health.damaged_kinds.as_slice() {
+        [] => String::new(),
+        kinds => format!(" ({})", kinds.join(", ")),
+    };
+    format!(
+        "{} damaged records{kinds} are not served, the rest is; look with pescaia verify, mend with pescaia restore FILE; what was mended from a second copy counts until the next start",
+        health.damaged()
+    )
+}
+
 /// As ModI wants it: a problem document that says there is none, with figures beside.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatusOut {
@@ -150,7 +156,7 @@ pub(crate) struct StatusOut {
 #[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusOut, content_type = "application/problem+json")))]
 pub(crate) async fn status(State(api): State<Api>) -> Response {
     let health = api.store.health();
-    let well = health.poisoned.is_none() && !health.full && health.damaged_chunks == 0;
+    let well = health.poisoned.is_none() && !health.full && health.damaged() == 0;
     let out = StatusOut {
         r#type: "about:blank".into(),
         title: if well { "OK" } else { "Degraded" }.into(),
@@ -201,7 +207,7 @@ impl Collector for StoreMeters {
             ("pescaia_store_commits", "Commits since the start", health.commits as f64),
             ("pescaia_store_disk_bytes", "Database and write-ahead log, bytes", health.disk_bytes as f64),
             ("pescaia_store_waiting", "Batches that wait for the writer", health.waiting as f64),
-            ("pescaia_store_corrupt_segments", "Damaged records found", health.damaged_chunks as f64),
+            ("pescaia_store_corrupt_segments", "Damaged records found", health.damaged() as f64),
             ("pescaia_journal_commit_seconds", "The last commit with its sync, seconds", health.last_commit_s),
             ("pescaia_ready", "1 when readings can be taken", f64::from(u8::from(health.poisoned.is_none() && !health.full))),
         ];

@@ -92,6 +92,23 @@ fn what_was_refused_is_taken_once_the_network_knows_it_and_the_ledger_balances_t
 }
 
 #[test]
+fn what_was_deleted_for_good_does_not_come_back_out_of_the_quarantine() {
+    let world = World::new();
+    world.says(r#"{"device": "prova", "time": "2026-11-23T06:20:00Z", "values": {"level": 142, "pioggia": 0.2}}"#);
+    world.mend();
+    let rain = world.intake.store().registry().datastream_by_key("prova-rain").expect("there").id;
+    world.intake.store().delete(rain, Interval::ALL, "anna", "asked for").expect("deleted");
+    let entry = world.view().quarantine(&Wanted::default(), 9).expect("read").remove(0);
+    for mode in [Mode::DryRun, Mode::Write] {
+        let outcomes = world.intake.replay(&entry, &Mending::default(), mode).expect("replayed");
+        assert_eq!((outcomes.accepted, outcomes.deleted, outcomes.left.len()), (0, 1, 0));
+    }
+    assert_eq!(world.observed("prova-rain"), []);
+    world.check(&[("prova", [1, 1, 0, 0, 0])]);
+    assert!(world.view().quarantine(&Wanted::default(), 9).expect("read").is_empty());
+}
+
+#[test]
 fn a_wrong_clock_is_mended_on_the_way_out() {
     let world = World::new();
     world.says(r#"{"device": "prova", "time": "2027-11-23T06:20:00Z", "values": {"level": 142}}"#);

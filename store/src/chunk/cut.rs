@@ -4,7 +4,7 @@ use super::layer::{ChunkWriter, Chunks};
 use super::tail::{chunk_row, put_chunk};
 use super::{Point, codec, log};
 use crate::Error;
-use crate::engine::{Change, Order, Row, Span, Table};
+use crate::engine::{Change, Order, Row, Span, Table, damaged_rows};
 use model::{DatastreamId, Interval, Timestamp, civil_day_around};
 use std::collections::BTreeSet;
 
@@ -83,6 +83,11 @@ impl Chunks {
             }
         }
         self.cut_replaced(part, &stays, &mut cut.changes)?;
+        // What can't be read may hold what goes: it goes with all of the rest.
+        if (from, to) == (i64::MIN, i64::MAX) {
+            let damaged = damaged_rows(self.engine(), Table::Superseded, part).into_iter();
+            cut.changes.extend(damaged.map(|at| Change::Delete { table: Table::Superseded, part, at }));
+        }
         if cut.changes.is_empty() {
             return Ok(None);
         }

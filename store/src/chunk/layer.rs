@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use super::cache::Cache;
 use super::columns::Columns;
 use super::fence::Fences;
@@ -10,7 +13,7 @@ use super::tail::put_chunk;
 use super::versions::Versions;
 use super::{Point, codec};
 use crate::Error;
-use crate::engine::{Change, Engine, Order, Span, Table};
+use crate::engine::{Change, Engine, Order, Span, Table, damaged_rows};
 use crate::ledger::Entry;
 use model::{DatastreamId, Interval, Observation, Timestamp};
 use std::collections::{HashSet, VecDeque};
@@ -53,6 +56,8 @@ pub(crate) struct ChunkWriter {
     log: VecDeque<(u64, usize)>,
     log_bytes: usize,
     log_limit: usize,
+    buffered_limit: u64,
+    records_limit: usize,
     /// Bytes of log at which it is looked for what can go.
     look_at: usize,
     /// Datastreams whose buffers are worth sealing.
@@ -401,7 +406,14 @@ impl Chunks {
         let waiting = self.heads().get(datastream.index()).map_or_else(Vec::new, |head| head.replaced.clone());
         let span = Span { part: i64::from(datastream.0), from: from.cast_signed(), to: i64::try_from(to).unwrap_or(i64::MAX) };
         let (mut found, mut in_rows) = (Vec::new(), 0);
-        for row in self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
+        let rows = self.engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)?;
+        // Without one of them the others would tell another story.
+        if let Some(at) =
+            damaged_rows(self.engine.as_ref(), Table::Superseded, span.part).iter().find(|at| (span.from..=span.to).contains(at))
+        {
+            return Err(Error::Damaged { what: format!("what commit {at} replaced in datastream number {}", datastream.0) });
+        }
+        for row in rows {
             in_rows = row.at.cast_unsigned();
             found.extend(codec::decode(&row.body)?);
         }
@@ -470,6 +482,8 @@ impl ChunkWriter {
             log: VecDeque::new(),
             log_bytes: 0,
             log_limit: LOG_LIMIT,
+            buffered_limit: BUFFERED_LIMIT,
+            records_limit: RECORDS_LIMIT,
             look_at: 0,
             full: Vec::new(),
             oldest: VecDeque::new(),
@@ -508,7 +522,7 @@ impl ChunkWriter {
         self.is_sealing_full(heads) || !self.oldest.is_empty() || self.is_over_a_limit(heads)
     }
     fn is_over_a_limit(&self, heads: &Heads) -> bool {
-        self.log_bytes > self.log_limit || heads.buffered_points() > BUFFERED_LIMIT || self.log.len() > RECORDS_LIMIT
+        self.log_bytes > self.log_limit || heads.buffered_points() > self.buffered_limit || self.log.len() > self.records_limit
     }
     /// The commit up to which buffers are sealed so that half the log is freed.
     fn log_cutoff(&self) -> u64 {

@@ -108,6 +108,7 @@ impl RowsOfReplaced {
             return Ok(commit <= *last);
         }
         let all = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
+        // Where the last is damaged, what the log still holds of it becomes a row again.
         let rows = engine.range(Table::Superseded, all, Order::Descending, 1)?;
         let last = rows.first().map_or(0, |row| row.at.cast_unsigned());
         self.last.insert(id, last);

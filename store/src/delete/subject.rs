@@ -1,7 +1,7 @@
 //! What a device said that is in no datastream: raw payloads, and messages in the quarantine. Those of a meter speak of a person.
 
 use super::{Deletion, Tombstone};
-use crate::engine::{Change, Order, Row, Span, Table};
+use crate::engine::{Change, Order, Row, Span, Table, damaged_rows};
 use crate::writer::Work;
 use crate::{Batch, Error, Replayed, Store, Wanted};
 use model::{DeviceId, Interval, OwnerId, Scope, Timestamp, Viewer};
@@ -97,6 +97,14 @@ impl Store {
             let changes = rows.iter().map(delete).collect();
             self.ask(|answer| Work::Documents(changes, answer))
         })?;
+        // What can't be read may hold what goes.
+        let number = self.shared().book.read().unwrap_or_else(PoisonError::into_inner).number(&subject.owner, &subject.device);
+        if let Some(part) = number.map(i64::from) {
+            let within = |at: &i64| until.contains(Timestamp::from_micros(*at));
+            let damaged = damaged_rows(self.shared().engine.as_ref(), Table::Payload, part).into_iter().filter(within);
+            let changes = damaged.map(|at| Change::Delete { table: Table::Payload, part, at }).collect();
+            self.ask(|answer| Work::Documents(changes, answer))?;
+        }
         let gone = self.refused_of(subject, interval, by_s)?;
         for some in gone.chunks(AT_ONCE) {
             let replayed = some.iter().map(|number| Replayed { number: *number, left: Vec::new() }).collect();

@@ -1,36 +1,10 @@
 use super::{Erased, Subject, Tombstone};
+use crate::scratch::{Dir, Still};
 use crate::{Batch, Payload, Store, Wanted, load_embedded};
-use model::{Clock, DeviceId, Interval, Message, Reject, RejectReason, Scope, Timestamp, Viewer};
-use std::path::PathBuf;
+use model::{DeviceId, Interval, Message, Reject, RejectReason, Scope, Timestamp, Viewer};
 use std::sync::Arc;
 
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(NOW)
-    }
-}
-
 const NOW: i64 = 1_795_400_000;
-
-/// A directory that goes away with its owner.
-struct Dir(PathBuf);
-impl Dir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("pescaia-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-    fn open(&self) -> Store {
-        Store::open(&self.0, crate::Settings::default(), Arc::new(Fixed)).expect("open")
-    }
-}
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn subject(device: &str) -> Subject {
     Subject { owner: "o".into(), device: device.into() }
@@ -38,7 +12,7 @@ fn subject(device: &str) -> Subject {
 
 /// Three raw payloads and two refused messages of each of two meters, an hour apart.
 fn with_two_meters(dir: &Dir) -> Store {
-    let store = dir.open();
+    let store = dir.open(Still(NOW));
     let network = "[[owner]]\nid = \"o\"\nname = \"o\"\n";
     store.apply(&load_embedded("n", network, &[]).expect("a network")).expect("applied");
     for device in ["meter", "other"] {
@@ -104,7 +78,7 @@ fn what_a_meter_said_stays_erased_when_an_old_backup_is_restored_alone() {
     store.close_blocking();
 
     crate::restore_into(&other.0, &backup, &mut |_| ()).expect("restored");
-    let store = other.open();
+    let store = other.open(Still(NOW));
     assert_eq!(held(&store, "meter"), (3, 2), "as the old backup has it");
     store.delete_again(&serde_json::from_str::<Vec<Tombstone>>(&text).expect("read")).expect("again");
     assert_eq!((held(&store, "meter"), held(&store, "other")), ((0, 0), (3, 2)));

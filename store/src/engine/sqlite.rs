@@ -1,7 +1,11 @@
-use super::{Change, Document, Engine, Key, Order, Row, Span, Table};
+use super::damage::Noted;
+use super::upgrade::{SUMMARIES, SUMS, upgrade};
+use super::{Change, Damaged, Depth, Document, Engine, Key, Order, Row, Span, Table, documents, sums};
 use crate::Error;
 use crate::disk::Room;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +14,8 @@ use std::sync::{Mutex, PoisonError};
 const APPLICATION_ID: i64 = 0x5065_7363;
 /// The format of the tables. Grows when an older pescaia could not read them.
 /// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger. 4: log records of
-/// version 2; a summary beside the key of a chunk.
-const FORMAT: i64 = 4;
-/// Since then chunks have a summary.
-const SUMMARIES: i64 = 4;
+/// version 2; a summary beside the key of a chunk. 5: a checksum beside rows and documents; `spare`, second copies of documents.
+pub(super) const FORMAT: i64 = 5;
 /// Pages in the write-ahead log after which the writer moves them into the database, between two commits: many, for a page of the log
 /// table that was written and freed in between is then written once.
 const CHECKPOINT_PAGES: u32 = 8192;
@@ -27,6 +29,9 @@ pub(crate) struct Sqlite {
     format: i64,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+    noted: Noted,
+    /// Kinds of documents that were asked for: what is damaged among them is noted.
+    asked: Mutex<BTreeSet<String>>,
 }
 
 struct Writer {
@@ -45,16 +50,14 @@ impl Sqlite {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
             _ => io("opening the database", &cause),
         };
-        let fresh = std::fs::metadata(path).map_or(true, |found| found.len() == 0);
-        let connection = Connection::open(path).map_err(failed)?;
-        let mut found = 0;
-        if fresh {
-            connection.pragma_update(None, "page_size", 4096).map_err(failed)?;
-            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
-            connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        } else {
-            found = recognise(&connection, path)?;
+        match std::fs::metadata(path) {
+            // SQLite would take it for a new one, and drop what lies in a log beside it.
+            Ok(found) if found.len() == 0 => return Err(Error::Empty { path: path.to_owned() }),
+            Ok(_) => {}
+            Err(_) => begin(path)?,
         }
+        let mut connection = Connection::open(path).map_err(failed)?;
+        let found = recognise(&connection, path)?;
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
@@ -62,14 +65,9 @@ impl Sqlite {
         connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        connection.execute_batch(&schema(found)).map_err(failed)?;
+        upgrade(&mut connection, found).map_err(failed)?;
         checkpoint(&connection, "TRUNCATE").map_err(failed)?;
-        Ok(Self {
-            path: path.to_owned(),
-            format: FORMAT,
-            writer: Mutex::new(Writer { connection, commits: 0, poisoned: None }),
-            readers: Mutex::new(Vec::new()),
-        })
+        Ok(Self::of(path, FORMAT, Writer { connection, commits: 0, poisoned: None }, Vec::new()))
     }
 
     /// Opens a file to look at it, as it is at this moment: a backup, or the store of an instance that goes on beside. Nothing can
@@ -105,7 +103,12 @@ impl Sqlite {
             Err::<(), rusqlite::Error>(cause) => faults.push(cause.to_string()),
         }
         let writer = Writer { connection: open()?, commits: 0, poisoned: Some("it is open to be read only".into()) };
-        Ok((Self { path: path.to_owned(), format, writer: Mutex::new(writer), readers: Mutex::new(vec![reader]) }, faults))
+        Ok((Self::of(path, format, writer, vec![reader]), faults))
+    }
+
+    fn of(path: &Path, format: i64, writer: Writer, readers: Vec<Connection>) -> Self {
+        let (noted, asked) = (Noted::default(), Mutex::default());
+        Self { path: path.to_owned(), format, writer: Mutex::new(writer), readers: Mutex::new(readers), noted, asked }
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
@@ -126,14 +129,60 @@ impl Sqlite {
 }
 
 impl Sqlite {
-    fn rows(&self, sql: &str, span: Span, limit: usize) -> Result<Vec<Row>, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    fn has_sums(&self, table: Table) -> bool {
+        self.format >= SUMS && !table.has_own_sum()
+    }
+
+    /// The sound rows of a statement that gives the place, the weight, the body and the checksum; the damaged are noted.
+    fn rows(&self, table: Table, (from, end): (&str, &str), span: Span, limit: usize) -> Result<Vec<Row>, Error> {
+        let (name, _, weight) = words(table);
+        let sum = if self.has_sums(table) { "sum" } else { "NULL" };
+        let sql = format!("SELECT at, {weight}, body, {sum} FROM {name} WHERE {from} ORDER BY {end}");
         self.reading(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params![span.part, span.from, span.to, limit], |row| {
-                Ok(Row { part: span.part, at: row.get(0)?, weight: row.get(1)?, summary: Vec::new(), body: row.get(2)? })
-            })?;
-            rows.collect()
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut found = statement.query(params![span.part, span.from, span.to])?;
+            let mut rows = Vec::new();
+            while rows.len() < limit
+                && let Some(row) = found.next()?
+            {
+                match self.sound(table, span.part, row)? {
+                    Ok(row) => rows.push(row),
+                    Err(at) => self.noted.note(Damaged::Row { table, part: span.part, at }),
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    /// A row as it was written, or where it stands.
+    fn sound(&self, table: Table, part: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Row, i64>> {
+        let integer = |column| row.get_ref(column).map(|value| value.as_i64().ok());
+        let (at, weight) = (integer(0)?, integer(1)?);
+        let body = row.get_ref(2)?.as_bytes().ok();
+        let (Some(at), Some(weight), Some(body)) = (at, weight, body) else { return Ok(Err(at.unwrap_or(0))) };
+        let is_sound =
+            || matches!(row.get_ref(3), Ok(ValueRef::Integer(sum)) if sum == i64::from(sums::of_row(table, [part, at, weight], body)));
+        if self.has_sums(table) && !is_sound() {
+            return Ok(Err(at));
+        }
+        Ok(Ok(Row { part, at, weight, summary: Vec::new(), body: body.to_vec() }))
+    }
+
+    /// Notes what is damaged in a whole table.
+    fn look_over_table(&self, table: Table) -> Result<(), Error> {
+        let (name, _, weight) = words(table);
+        let part = if table.is_single_part() { "0" } else { "part" };
+        let sql = format!("SELECT at, {weight}, body, sum, {part} FROM {name}");
+        self.reading(|connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let part = row.get_ref(4)?.as_i64().unwrap_or(0);
+                if let Err(at) = self.sound(table, part, row)? {
+                    self.noted.note(Damaged::Row { table, part, at });
+                }
+            }
+            Ok(())
         })
     }
 }
@@ -163,6 +212,7 @@ impl Engine for Sqlite {
         match outcome {
             Ok(()) => {
                 writer.commits += 1;
+                self.noted.committed(changes);
                 Ok(())
             }
             Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => Err(Error::Full),
@@ -174,19 +224,15 @@ impl Engine for Sqlite {
     }
 
     fn range(&self, table: Table, span: Span, order: Order, limit: usize) -> Result<Vec<Row>, Error> {
-        let order = if order == Order::Ascending { "ASC" } else { "DESC" };
-        let (name, of_part, weight) = words(table);
-        let sql = format!("SELECT at, {weight}, body FROM {name} WHERE {of_part} AND at BETWEEN ?2 AND ?3 ORDER BY at {order} LIMIT ?4");
-        self.rows(&sql, span, limit)
+        let order = if order == Order::Ascending { "at ASC" } else { "at DESC" };
+        let (_, of_part, _) = words(table);
+        self.rows(table, (&format!("{of_part} AND at BETWEEN ?2 AND ?3"), order), span, limit)
     }
 
     fn covering(&self, table: Table, span: Span, limit: usize) -> Result<Vec<Row>, Error> {
-        let (name, of_part, weight) = words(table);
-        let sql = format!(
-            "SELECT at, {weight}, body FROM {name} WHERE {of_part} AND at BETWEEN \
-             coalesce((SELECT max(at) FROM {name} WHERE {of_part} AND at <= ?2), ?2) AND ?3 ORDER BY at LIMIT ?4"
-        );
-        self.rows(&sql, span, limit)
+        let (name, of_part, _) = words(table);
+        let first = format!("coalesce((SELECT max(at) FROM {name} WHERE {of_part} AND at <= ?2), ?2)");
+        self.rows(table, (&format!("{of_part} AND at BETWEEN {first} AND ?3"), "at"), span, limit)
     }
 
     fn keys(&self, table: Table) -> Result<Vec<Key>, Error> {
@@ -203,11 +249,49 @@ impl Engine for Sqlite {
     }
 
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error> {
-        self.reading(|connection| {
-            let mut statement = connection.prepare_cached("SELECT id, body FROM document WHERE kind = ?1 ORDER BY id")?;
-            let rows = statement.query_map([kind], |row| Ok(Document { kind: kind.to_owned(), id: row.get(0)?, body: row.get(1)? }))?;
-            rows.collect()
-        })
+        if self.format < SUMS {
+            return self.reading(|connection| documents::read_unsummed(connection, kind));
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !asked.contains(kind) {
+            asked.insert(kind.to_owned());
+        }
+        drop(asked);
+        self.reading(|connection| documents::read(connection, kind, &self.noted))
+    }
+
+    fn look_over(&self, depth: Depth) -> Result<(), Error> {
+        if self.format < SUMS {
+            return Ok(());
+        }
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for kind in self.reading(documents::kinds)?.difference(&asked) {
+            self.documents(kind)?;
+        }
+        self.reading(|connection| documents::note_nameless(connection, &self.noted))?;
+        if depth == Depth::All {
+            for table in Table::ALL.into_iter().filter(|table| self.has_sums(*table)) {
+                self.look_over_table(table)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self) -> Vec<Damaged> {
+        self.noted.all()
+    }
+
+    fn mend(&self) -> Result<u64, Error> {
+        if !self.noted.all().iter().any(|damaged| matches!(damaged, Damaged::Copy { .. })) {
+            return Ok(0);
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mended = (|| {
+            let transaction = writer.connection.transaction()?;
+            let mended = documents::mend(&transaction)?;
+            transaction.commit().map(|()| mended)
+        })();
+        mended.map_err(|cause| io("mending what is damaged", &cause))
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -242,6 +326,34 @@ impl Engine for Sqlite {
         let sync = || std::fs::File::open(path)?.sync_all();
         sync().map_err(|cause| Error::Io { action: format!("syncing {target}"), cause: cause.to_string() })
     }
+}
+
+/// Makes a store without anything in it. Under another name first: a kill leaves no file that is none.
+fn begin(path: &Path) -> Result<(), Error> {
+    let failed = |cause: String| Error::Io { action: format!("making {}", path.display()), cause };
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    if std::fs::metadata(beside("-wal")).is_ok_and(|log| log.len() > 0) {
+        let cause =
+            "it is missing, and its store.db-wal is there: bring store.db back, or take the log away to start anew without what they held";
+        return Err(failed(cause.into()));
+    }
+    let new = beside(".new");
+    for left in [".new", ".new-journal", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside(left));
+    }
+    let made = (|| {
+        let mut connection = Connection::open(&new)?;
+        connection.pragma_update(None, "page_size", 4096)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        upgrade(&mut connection, 0)
+    })();
+    made.map_err(|cause: rusqlite::Error| failed(cause.to_string()))?;
+    crate::disk::put_in_place(&new, path).map_err(|cause| failed(cause.to_string()))
 }
 
 /// The format of the file, if it is ours and this pescaia knows it.
@@ -280,64 +392,36 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).optional().map(|_| ())
 }
 
-/// What is missing in a file of this format; 0 is an empty one.
-fn schema(found: i64) -> String {
-    let mut sql = String::from("BEGIN;");
-    if (1..SUMMARIES).contains(&found) {
-        sql += "ALTER TABLE chunk ADD COLUMN summary BLOB; DROP INDEX chunk_key;";
-    }
-    for table in Table::ALL {
-        let name = table.name();
-        if table.is_single_part() {
-            sql += &format!("CREATE TABLE IF NOT EXISTS {name}(at INTEGER PRIMARY KEY, body BLOB NOT NULL);");
-        } else if table.has_summaries() {
-            sql += &format!(
-                "CREATE TABLE IF NOT EXISTS {name}(part INTEGER NOT NULL, at INTEGER NOT NULL, \
-                 weight INTEGER NOT NULL, body BLOB NOT NULL, summary BLOB);\
-                 CREATE UNIQUE INDEX IF NOT EXISTS {name}_keys ON {name}(part, at, weight, summary);"
-            );
-        } else {
-            sql += &format!(
-                "CREATE TABLE IF NOT EXISTS {name}(part INTEGER NOT NULL, at INTEGER NOT NULL, \
-                 weight INTEGER NOT NULL, body BLOB NOT NULL);\
-                 CREATE UNIQUE INDEX IF NOT EXISTS {name}_key ON {name}(part, at, weight);"
-            );
-        }
-    }
-    sql += "CREATE TABLE IF NOT EXISTS document(kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, \
-            PRIMARY KEY(kind, id)) WITHOUT ROWID;";
-    sql += &format!("PRAGMA user_version={FORMAT}; COMMIT;");
-    sql
-}
-
 fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for change in changes {
         match change {
-            Change::Put { table, row } if table.is_single_part() => {
-                let sql = format!("INSERT OR REPLACE INTO {}(at, body) VALUES(?1, ?2)", table.name());
-                transaction.prepare_cached(&sql)?.execute(params![row.at, row.body])?;
-            }
             Change::Put { table, row } => {
-                // The weight is part of the index, so that counting reads no body: replace by hand.
-                delete(&transaction, *table, row.part, row.at, "=")?;
-                if table.has_summaries() {
-                    let sql = format!("INSERT INTO {}(part, at, weight, body, summary) VALUES(?1, ?2, ?3, ?4, ?5)", table.name());
-                    transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body, row.summary])?;
+                let sum = || sums::of_row(*table, [row.part, row.at, if table.is_single_part() { 0 } else { row.weight }], &row.body);
+                let name = table.name();
+                if table.is_single_part() && table.has_own_sum() {
+                    let sql = format!("INSERT OR REPLACE INTO {name}(at, body) VALUES(?1, ?2)");
+                    transaction.prepare_cached(&sql)?.execute(params![row.at, row.body])?;
+                } else if table.is_single_part() {
+                    let sql = format!("INSERT OR REPLACE INTO {name}(at, body, sum) VALUES(?1, ?2, ?3)");
+                    transaction.prepare_cached(&sql)?.execute(params![row.at, row.body, sum()])?;
                 } else {
-                    let sql = format!("INSERT INTO {}(part, at, weight, body) VALUES(?1, ?2, ?3, ?4)", table.name());
-                    transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body])?;
+                    // The weight is part of the index, so that counting reads no body: replace by hand.
+                    delete(&transaction, *table, row.part, row.at, "=")?;
+                    if table.has_summaries() {
+                        let sql = format!("INSERT INTO {name}(part, at, weight, body, summary) VALUES(?1, ?2, ?3, ?4, ?5)");
+                        let values = params![row.part, row.at, row.weight, row.body, row.summary];
+                        transaction.prepare_cached(&sql)?.execute(values)?;
+                    } else {
+                        let sql = format!("INSERT INTO {name}(part, at, weight, body, sum) VALUES(?1, ?2, ?3, ?4, ?5)");
+                        transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body, sum()])?;
+                    }
                 }
             }
             Change::Delete { table, part, at } => delete(&transaction, *table, *part, *at, "=")?,
             Change::DropThrough { table, part, at } => delete(&transaction, *table, *part, *at, "<=")?,
-            Change::PutDocument(document) => {
-                let sql = "INSERT OR REPLACE INTO document(kind, id, body) VALUES(?1, ?2, ?3)";
-                transaction.prepare_cached(sql)?.execute(params![document.kind, document.id, document.body])?;
-            }
-            Change::DeleteDocument { kind, id } => {
-                transaction.prepare_cached("DELETE FROM document WHERE kind = ?1 AND id = ?2")?.execute(params![kind, id])?;
-            }
+            Change::PutDocument(document) => documents::put(&transaction, document)?,
+            Change::DeleteDocument { kind, id } => documents::delete(&transaction, kind, id)?,
         }
     }
     transaction.commit()

@@ -1,10 +1,11 @@
 mod influx;
 
 use super::History;
+use crate::engine::Engine;
+use crate::scratch::{Dir, Still};
 use crate::{Error, Outcome, Settings, Store};
 use model::{Clock, DatastreamId, Flag, Interval, Observation, Quality, QualityTest, Timestamp};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// The contract in its plainest form: what the others are compared with.
@@ -51,33 +52,8 @@ impl History for Plain {
     }
 }
 
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(START + 10_000_000)
-    }
-}
-
 const START: i64 = 1_767_225_600;
-
-/// A directory that goes away with its owner.
-struct Dir(PathBuf);
-impl Dir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("pescaia-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-    fn open(&self) -> Store {
-        Store::open(&self.0, Settings::default(), Arc::new(Fixed)).expect("open")
-    }
-}
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+const NOW: Still = Still(START + 10_000_000);
 
 fn observation(datastream: u32, minute: i64, millimetres: i64, received_minute: i64) -> Observation {
     Observation {
@@ -178,13 +154,13 @@ fn the_chunk_layer_does_as_the_plain_one_on_disk_and_in_memory_also_after_reopen
     for seed in [1, 2] {
         eprintln!("seed {seed}");
         let groups: Vec<_> = std::iter::once(odd()).chain(groups(seed, 60, 200)).collect();
-        conforms(&mut Store::in_memory(Arc::new(Fixed)).expect("memory"), groups.clone(), |_, _, _| ());
+        conforms(&mut Store::in_memory(Arc::new(NOW)).expect("memory"), groups.clone(), |_, _, _| ());
         let sub = Dir(dir.0.join(seed.to_string()));
         std::fs::create_dir_all(&sub.0).expect("a directory");
-        conforms(&mut Some(sub.open()), groups, |number, disk, plain| {
+        conforms(&mut Some(sub.open(NOW)), groups, |number, disk, plain| {
             if number % 20 == 13 {
                 disk.take().expect("open").close_blocking();
-                *disk = Some(sub.open());
+                *disk = Some(sub.open(NOW));
                 same(disk, plain, "just after reopening");
             }
             if number % 25 == 24 {
@@ -217,7 +193,7 @@ impl History for Option<Store> {
 #[test]
 fn what_was_replaced_is_kept() {
     let dir = Dir::new("superseded");
-    let store = dir.open();
+    let store = dir.open(NOW);
     let one = observation(0, 1, 1420, 2);
     assert_eq!(store.append(&[one, one]).expect("append"), [Outcome::Accepted, Outcome::Duplicate]);
     assert_eq!(store.append(&[observation(0, 1, 1430, 3)]).expect("append"), [Outcome::Revised]);
@@ -231,7 +207,7 @@ fn what_was_replaced_is_kept_once_through_seals_and_restarts() {
     let dir = Dir::new("superseded-restart");
     let versions: Vec<Observation> = (0..6).map(|mm| observation(0, 1, 1420 + mm, 2 + mm)).collect();
     for (place, version) in versions.iter().enumerate() {
-        let store = dir.open();
+        let store = dir.open(NOW);
         store.append(&[*version, observation(1, 1 + i64::try_from(place).expect("small"), 1000, 9)]).expect("append");
         assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), versions[..place], "before a seal");
         if place % 2 == 1 {
@@ -240,7 +216,7 @@ fn what_was_replaced_is_kept_once_through_seals_and_restarts() {
         }
         store.close_blocking();
         drop(store);
-        let store = dir.open();
+        let store = dir.open(NOW);
         assert_eq!(store.superseded(DatastreamId(0)).expect("superseded"), versions[..place], "after a restart");
         assert_eq!((store.latest(DatastreamId(0)), store.count(DatastreamId(0))), (Some(*version), 1));
         store.close_blocking();
@@ -253,7 +229,7 @@ fn what_a_seal_leaves_in_the_buffer_outlives_restarts() {
     let dir = Dir::new("partly-sealed");
     let mut expected: BTreeMap<i64, Observation> = BTreeMap::new();
     for day in 0..12 {
-        let store = dir.open();
+        let store = dir.open(NOW);
         for hour in 0..24 {
             let mut group: Vec<Observation> = (0..60).map(|minute| observation(0, (day * 24 + hour) * 60 + minute, minute, 9)).collect();
             // Every tenth comes six hours late, every seventh says again something of yesterday.
@@ -266,7 +242,7 @@ fn what_a_seal_leaves_in_the_buffer_outlives_restarts() {
         assert_eq!(store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan"), expected, "day {day}");
         store.close_blocking();
         drop(store);
-        let store = dir.open();
+        let store = dir.open(NOW);
         assert_eq!(store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan"), expected, "day {day}, opened again");
         assert_eq!(store.count(DatastreamId(0)), expected.len() as u64);
         store.close_blocking();
@@ -276,17 +252,17 @@ fn what_a_seal_leaves_in_the_buffer_outlives_restarts() {
 #[test]
 fn a_second_process_is_refused_by_the_lock() {
     let dir = Dir::new("lock");
-    let store = dir.open();
-    assert!(matches!(Store::open(&dir.0, Settings::default(), Arc::new(Fixed)), Err(Error::Locked { .. })));
+    let store = dir.open(NOW);
+    assert!(matches!(Store::open(&dir.0, Settings::default(), Arc::new(NOW)), Err(Error::Locked { .. })));
     store.close_blocking();
     drop(store);
-    drop(dir.open());
+    drop(dir.open(NOW));
 }
 
 #[test]
 fn damage_is_named_never_served_and_holds_nothing_else_up() {
     let dir = Dir::new("damage");
-    let store = dir.open();
+    let store = dir.open(NOW);
     let many: Vec<Observation> = (0..3000).map(|minute| observation(0, minute, minute, minute)).collect();
     for half in many.chunks(1500) {
         store.append(half).expect("append");
@@ -298,7 +274,7 @@ fn damage_is_named_never_served_and_holds_nothing_else_up() {
     let hit = raw.execute("UPDATE chunk SET body = zeroblob(length(body)) WHERE at = (SELECT min(at) FROM chunk)", []);
     assert_eq!(hit.expect("update"), 1);
     drop(raw);
-    let store = dir.open();
+    let store = dir.open(NOW);
     let left = store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("the rest");
     let lost = many.len() - left.len();
     assert!((500..2600).contains(&lost) && left == many[lost..], "{lost} are fenced off, the rest is as it was");
@@ -329,7 +305,7 @@ fn flip(dir: &Dir, place: usize) {
 fn what_is_damaged_is_a_gap_until_a_backup_brings_it_back() {
     for place in 0..3 {
         let dir = Dir::new(&format!("heal-{place}"));
-        let store = dir.open();
+        let store = dir.open(NOW);
         store.apply(&crate::load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
         // In three goes, so that there are three chunks or more.
         let many: Vec<Observation> = (0..6000).map(|minute| observation(0, minute, minute * minute % 7919, minute)).collect();
@@ -342,7 +318,7 @@ fn what_is_damaged_is_a_gap_until_a_backup_brings_it_back() {
         store.close_blocking();
         drop(store);
         flip(&dir, place);
-        let store = dir.open();
+        let store = dir.open(NOW);
         let view = store.seen_by(&model::Viewer::Public);
         let datastream = view.datastream("d").expect("there");
         let left = view.observations(&datastream, Interval::ALL, usize::MAX).expect("the rest");
@@ -370,7 +346,7 @@ fn what_is_damaged_is_a_gap_until_a_backup_brings_it_back() {
 #[test]
 fn a_deletion_that_a_kill_cut_short_is_ended_by_the_next_start() {
     let dir = Dir::new("cut-short");
-    let store = dir.open();
+    let store = dir.open(NOW);
     store.apply(&crate::load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
     let many: Vec<Observation> = (0..6000).map(|minute| observation(0, minute, minute % 7919, minute)).collect();
     many.chunks(2000).for_each(|some| drop(store.append(some).expect("append")));
@@ -378,14 +354,14 @@ fn a_deletion_that_a_kill_cut_short_is_ended_by_the_next_start() {
     drop(store);
     // As a kill leaves it: it is known what is to go, and all of it is there.
     let (from, to) = (many[1000].phenomenon_time.micros(), many[5000].phenomenon_time.micros());
-    let at_s = Fixed.now().seconds();
+    let at_s = NOW.now().seconds();
     let body = format!(r#"{{"datastream":"d","from_us":{from},"to_us":{to},"at_s":{at_s},"pending":true}}"#);
-    let raw = rusqlite::Connection::open(dir.0.join("store.db")).expect("raw");
-    let put = "INSERT INTO document(kind, id, body) VALUES('deleted', ?1, ?2)";
-    raw.execute(put, rusqlite::params![format!("d {from} {to} {at_s}"), body]).expect("put");
-    drop(raw);
+    let tombstone = crate::engine::Document { kind: "deleted".into(), id: format!("d {from} {to} {at_s}"), body };
+    let engine = crate::engine::Sqlite::open(&dir.file()).expect("open");
+    engine.commit(&[crate::engine::Change::PutDocument(tombstone)]).expect("put");
+    drop(engine);
     for start in 0..2 {
-        let store = dir.open();
+        let store = dir.open(NOW);
         let left = store.scan(DatastreamId(0), Interval::ALL, usize::MAX).expect("scan");
         assert_eq!(left, [&many[..1000], &many[5000..]].concat(), "start {start}");
         assert!(store.tombstones().expect("known").iter().all(|one| !one.pending));

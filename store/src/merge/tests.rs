@@ -1,14 +1,6 @@
-use crate::{AuditEntry, Batch, Settings, Store, check, load_embedded};
-use model::{Clock, Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
-use std::path::PathBuf;
-use std::sync::Arc;
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(NOW)
-    }
-}
+use crate::scratch::{Dir, Still};
+use crate::{AuditEntry, Batch, Store, check, load_embedded};
+use model::{Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
 
 const NOW: i64 = 1_795_400_000;
 
@@ -28,29 +20,15 @@ property = "water_level"
 period_s = 60
 "#;
 
-/// A directory that goes away with its owner.
-struct Dir(PathBuf);
-impl Dir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("pescaia-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-    fn open(&self) -> Store {
-        let store = Store::open(&self.0, Settings::default(), Arc::new(Fixed)).expect("open");
-        store.apply(&load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
-        store
-    }
-    fn digest(&self) -> (u64, u64, String) {
-        let found = check(&self.0.join("store.db"), &mut |_, _| ()).expect("checked");
-        (found.observations, found.replaced, found.digest)
-    }
+fn open(dir: &Dir) -> Store {
+    let store = dir.open(Still(NOW));
+    store.apply(&load_embedded("n", NETWORK, &[]).expect("a network")).expect("applied");
+    store
 }
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+
+fn digest(dir: &Dir) -> (u64, u64, String) {
+    let found = check(&dir.file(), &mut |_, _| ()).expect("checked");
+    (found.observations, found.replaced, found.digest)
 }
 
 /// A minute's value as it came, or as a person changed it, so many seconds later.
@@ -101,7 +79,7 @@ fn with_a_past(store: &Store) {
 #[test]
 fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
     let (there, empty, partly) = (Dir::new("merge-there"), Dir::new("merge-empty"), Dir::new("merge-partly"));
-    let store = there.open();
+    let store = open(&there);
     with_a_past(&store);
     let backup = there.0.join("backup.db");
     store.backup(&backup, &mut |_| ()).expect("backed up");
@@ -117,7 +95,7 @@ fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
     let as_it_was = at_every_moment(&store);
     store.close_blocking();
     for into in [&empty, &partly] {
-        let store = into.open();
+        let store = open(into);
         if into.0 == partly.0 {
             // It heard the same devices for a while, and nothing of the corrections.
             says(&store, (0..300).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
@@ -129,14 +107,14 @@ fn a_merge_gives_back_what_was_withdrawn_and_corrected_and_both_taken_back() {
         // The device says it all once more: nothing of it comes back.
         says(&store, (0..500).map(|minute| value(&store, minute, 1.5, Quality::GOOD, 1)).collect());
         store.close_blocking();
-        assert_eq!(into.digest(), there.digest());
+        assert_eq!(digest(into), digest(&there));
     }
 }
 
 #[test]
 fn what_the_network_was_before_and_raw_payloads_come_along_once() {
     let (there, into) = (Dir::new("former-there"), Dir::new("former-into"));
-    let store = there.open();
+    let store = open(&there);
     let now = Timestamp::from_seconds(NOW);
     let next = NETWORK.replace("period_s = 60", "period_s = 60\n[[datastream.threshold]]\nvalue = 2.5\nlabel = \"soglia\"");
     store.apply(&load_embedded("n", &next, &[]).expect("a network")).expect("applied");
@@ -157,7 +135,7 @@ fn what_the_network_was_before_and_raw_payloads_come_along_once() {
     store.close_blocking();
 
     // Another number, and a network that came before the backup did.
-    let store = Store::open(&into.0, Settings::default(), Arc::new(Fixed)).expect("open");
+    let store = into.open(Still(NOW));
     let first = NETWORK.replace("id = \"d\"", "id = \"c\"");
     store.apply(&load_embedded("n", &first, &[]).expect("a network")).expect("applied");
     let merged = store.merge(&backup, "test", &mut |_| ()).expect("taken in");
@@ -173,3 +151,5 @@ fn what_the_network_was_before_and_raw_payloads_come_along_once() {
     assert_eq!((again.former, again.payloads), (0, 0));
     store.close_blocking();
 }
+
+mod accounts;

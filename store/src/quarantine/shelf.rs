@@ -2,7 +2,7 @@
 
 use super::wire::{Label, parts};
 use super::{Room, Whose, each_entry, one};
-use crate::engine::{Change, Document, Engine, Table};
+use crate::engine::{Change, Document, Engine, Row, Table, last_at};
 use crate::{Error, Replayed};
 use model::{OwnerId, Reject, Timestamp};
 use sha2::{Digest, Sha256};
@@ -63,6 +63,7 @@ impl Shelf {
             place.bytes += entry.bytes.len();
             true
         })?;
+        shelf.next = shelf.next.max(last_at(engine, Table::Quarantine)?.cast_unsigned() + 1);
         for document in engine.documents(DROPPED)? {
             let whose = (!document.id.is_empty()).then(|| OwnerId::from(document.id.as_str()));
             shelf.of.entry(whose).or_default().dropped = document.body.parse().unwrap_or(0);
@@ -162,6 +163,35 @@ impl Shelf {
             }
         }
         Ok(())
+    }
+
+    /// Adds messages of another store under numbers of this one, as far as there is room: nothing goes for them. How many.
+    pub(crate) fn take_in(&self, messages: Vec<(Whose, Row)>, changes: &mut Vec<Change>) -> Vec<(Whose, u64, usize)> {
+        let mut put: Vec<(Whose, u64, usize)> = Vec::new();
+        let mut added: HashMap<Whose, (usize, usize)> = HashMap::new();
+        for (whose, row) in messages {
+            let length = parts(&row).map_or(0, |(_, bytes)| bytes.len());
+            let (count, bytes) = self.of.get(&whose).map_or((0, 0), |place| (place.entries.len(), place.bytes));
+            let sum = added.entry(whose.clone()).or_default();
+            if count + sum.0 >= self.room.entries || bytes + sum.1 + length > self.room.bytes {
+                continue;
+            }
+            *sum = (sum.0 + 1, sum.1 + length);
+            let number = self.next + put.len() as u64;
+            changes.push(Change::Put { table: Table::Quarantine, row: Row { at: number.cast_signed(), ..row } });
+            put.push((whose, number, length));
+        }
+        put
+    }
+
+    /// Makes what was taken in true.
+    pub(crate) fn publish_taken(&mut self, put: Vec<(Whose, u64, usize)>) {
+        for (whose, number, length) in put {
+            self.next = self.next.max(number + 1);
+            let place = self.of.entry(whose).or_default();
+            place.entries.insert(number, length);
+            place.bytes += length;
+        }
     }
 
     /// Makes a committed plan true.

@@ -104,7 +104,7 @@ pub(super) fn parts(row: &Row) -> Option<(Label, &[u8])> {
     Some((serde_json::from_slice(label).ok()?, bytes.get(1..)?))
 }
 
-pub(super) fn entry(row: &Row) -> Option<QuarantineEntry> {
+pub(crate) fn entry(row: &Row) -> Option<QuarantineEntry> {
     let (label, bytes) = parts(row)?;
     let said = |said: SaidRow| Said {
         device: said.device.into(),

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::networks::{Kept, documents, kept_document};
-use crate::engine::{Change, Document, Engine};
+use crate::engine::{self, Change, Document, Engine};
 use crate::network::{self, Document as NetworkDocument};
 use crate::registry::Registry;
 use crate::writer::Work;
@@ -45,6 +45,8 @@ fn key(kind: &str, id: &str) -> String {
 pub(super) struct History {
     changes: RwLock<Vec<Arc<Former>>>,
     built: Mutex<Vec<(i64, Arc<Registry>)>>,
+    /// A change that can't be read replaced what held until then, µs: what held before nobody knows.
+    lost: Option<i64>,
 }
 
 impl History {
@@ -56,7 +58,9 @@ impl History {
         };
         let mut changes = engine.documents(KIND)?.into_iter().map(read).collect::<Result<Vec<Arc<Former>>, Error>>()?;
         changes.sort_by_key(|former| former.until_us);
-        Ok(Self { changes: RwLock::new(changes), built: Mutex::default() })
+        // Its id says until when it held; one that says nothing may have held at any time.
+        let lost = engine::unreadable(engine, KIND).iter().map(|id| id.parse().unwrap_or(i64::MAX)).max();
+        Ok(Self { changes: RwLock::new(changes), built: Mutex::default(), lost })
     }
 
     fn changes(&self) -> Vec<Arc<Former>> {
@@ -216,6 +220,9 @@ impl Store {
     pub(crate) fn registry_at(&self, at: Timestamp) -> Result<Arc<Registry>, Error> {
         let history = &self.inner.networks.history;
         let changes = history.changes();
+        if history.lost.is_some_and(|lost| at.seconds() < Timestamp::from_micros(lost).seconds()) {
+            return Err(Error::Damaged { what: format!("what the network was at {at}") });
+        }
         let first_later = changes.partition_point(|former| Timestamp::from_micros(former.until_us).seconds() <= at.seconds());
         let Some(next) = changes.get(first_later) else { return Ok(self.registry()) };
         let epoch = next.until_us;

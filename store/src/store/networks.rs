@@ -48,6 +48,20 @@ pub(super) fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
     Ok(documents)
 }
 
+/// Entries that can't be read in either copy, e.g. `datastream empoli-level`: they are not in the registry.
+fn unreadable(engine: &dyn Engine) -> Vec<(&'static str, String)> {
+    KINDS.iter().flat_map(|kind| engine::unreadable(engine, kind).into_iter().map(|id| (*kind, id))).collect()
+}
+
+fn damaged(entries: &[(&'static str, String)]) -> Option<Error> {
+    let (kind, id) = entries.first()?;
+    let more = if entries.len() > 1 { format!(" and {} more entries of the network", entries.len() - 1) } else { String::new() };
+    let what = format!(
+        "{kind} {id}{more} can't be read, and what it measured is held under a number that only the entry knew; nothing can be added to the network"
+    );
+    Some(Error::Damaged { what })
+}
+
 /// The registry that an engine holds.
 ///
 /// # Errors
@@ -89,6 +103,9 @@ impl Store {
         let (mut changes, mut added) = (Vec::new(), Vec::new());
         let mut theirs = documents(other)?;
         theirs.retain(|document| !known.contains(&(document.kind, document.id.clone())));
+        if let Some(cause) = damaged(&unreadable(self.inner.shared.engine.as_ref())).filter(|_| !theirs.is_empty()) {
+            return Err(cause);
+        }
         for mut document in theirs {
             document.number = document.number.and_then(|_| next());
             let Document { kind, id, number, file, retired, body } = &document;
@@ -134,10 +151,16 @@ impl Store {
         let networks = &self.inner.networks;
         let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = network::plan(&origins, network, is_there)?;
-        if plan.documents.is_empty() {
-            return Ok(plan.changes);
+        let lost = unreadable(self.inner.shared.engine.as_ref());
+        let is_lost = |document: &Document| lost.iter().any(|(kind, id)| (*kind, id) == (document.kind, &document.id));
+        // What can't be read looks new; all else goes on as it was.
+        if plan.documents.iter().all(is_lost) {
+            return Ok(if lost.is_empty() { plan.changes } else { Vec::new() });
         }
         let of_store = |message: String| vec![Complaint { file: "the store".into(), line: 0, column: 0, message }];
+        if let Some(cause) = damaged(&lost) {
+            return Err(of_store(cause.to_string()));
+        }
         let mut changes = Vec::with_capacity(plan.documents.len() + 1);
         let former = History::put(self.inner.shared.engine.as_ref(), self.inner.clock.now(), reason, &plan.documents);
         let former = former.map_err(|cause| of_store(cause.to_string()))?.map(|(change, former)| {
@@ -163,6 +186,9 @@ impl Store {
     /// [`Error::Io`] when the store can't be read.
     pub fn adopted(&self) -> Result<String, Error> {
         let found = self.inner.shared.engine.documents(network::ADOPTED)?;
+        if let Some(id) = engine::unreadable(self.inner.shared.engine.as_ref(), network::ADOPTED).pop() {
+            return Err(Error::Damaged { what: format!("what was adopted from proposals ({id})") });
+        }
         Ok(found.into_iter().next().map_or_else(String::new, |document| document.body))
     }
 

@@ -5,7 +5,7 @@
 //! - what was replaced, and so `as_of`: `what_was_replaced_is_kept` and the tests of `View::as_of` run on the chunk layer only;
 //! - damage and its fence, the lock: they are of files of ours.
 
-use super::{Dir, Fixed, History, conforms, groups, odd};
+use super::{Dir, History, NOW, conforms, groups, odd};
 use crate::influx::Beyond;
 use crate::{Error, InfluxForwarder, InfluxSettings, Outcome, Settings, Store, load_embedded};
 use model::{Datastream, DatastreamId, Interval, Observation, Quality, Timestamp};
@@ -111,7 +111,7 @@ fn influxdb_does_as_the_plain_one() {
     let server = Server::start(&dir, &runtime);
     let settings = InfluxSettings { url: server.url.clone(), org: "o".into(), bucket: "b".into(), token: TOKEN.into() };
     let outbox = Settings { outbox: Some(InfluxSettings::room()), ..Settings::default() };
-    let journal = Store::open(&dir.0.join("journal"), outbox, Arc::new(Fixed)).expect("a journal");
+    let journal = Store::open(&dir.0.join("journal"), outbox, Arc::new(NOW)).expect("a journal");
     journal.apply(&load_embedded("n", &network(), &[]).expect("a network")).expect("applied");
     let (stop, stopping) = watch::channel(false);
     runtime.spawn(InfluxForwarder::new(journal.clone(), settings.clone()).run(stopping));
