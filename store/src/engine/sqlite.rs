@@ -79,6 +79,9 @@ impl Sqlite {
         if !path.is_file() {
             return Err(Error::Io { action: format!("opening {}", path.display()), cause: "there is no such file".into() });
         }
+        if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+            return Err(Error::Empty { path: path.to_owned() });
+        }
         let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
             _ => io(&format!("opening {}", path.display()), &cause),
