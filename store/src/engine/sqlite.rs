@@ -65,7 +65,13 @@ impl Sqlite {
         connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        upgrade(&mut connection, found).map_err(failed)?;
+        upgrade(&mut connection, found).map_err(|cause| match cause.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) if found < FORMAT => {
+                let cause = "database or disk is full: every row gets a checksum once, which takes as much room as all that is not observations has; free some space and start again, nothing was changed".into();
+                Error::Io { action: format!("taking over the store of format {found} in"), cause }
+            }
+            _ => failed(cause),
+        })?;
         checkpoint(&connection, "TRUNCATE").map_err(failed)?;
         Ok(Self::of(path, FORMAT, Writer { connection, commits: 0, poisoned: None }, Vec::new()))
     }
