@@ -234,3 +234,16 @@ fn what_was_adopted_and_when_the_network_changed_is_not_guessed() {
     assert!(store.ever_fed_by(&subject).is_ok());
     close(store);
 }
+
+#[test]
+fn chunks_that_changed_places_are_named() {
+    let dir = Dir::new("swapped-chunks");
+    let store = with_a_network(&dir);
+    store.seal_all().expect("sealed");
+    close(store);
+    assert_eq!(damage(&dir), [""; 0]);
+    let raw = Connection::open(dir.file()).expect("raw");
+    assert_eq!(raw.execute("UPDATE chunk SET part = 1 - part", []).expect("swapped"), 2);
+    let damage = damage(&dir);
+    assert!(damage.len() == 2 && damage[0].contains("its key, or what stands beside it, is not as it was written"), "{damage:?}");
+}
