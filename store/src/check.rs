@@ -1,6 +1,6 @@
 //! Looking at a whole store, or at a backup, without changing it: every byte that has a checksum is read, every list is walked.
 
-use crate::chunk::{Chunks, Versions, decode_points};
+use crate::chunk::{Chunks, Tail, Versions, decode_points};
 use crate::digest::hex;
 use crate::engine::{Depth, Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
@@ -104,6 +104,7 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     }
     observations(&recovered.chunks, &registry, checked, progress);
     chunks(engine.as_ref(), &registry, checked)?;
+    tails(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
     checked.replaced += recovered.chunks.replaced_waiting();
     for looked in [audit::entries(engine.as_ref()).map(drop), audit::of_others(engine.as_ref()).map(drop)] {
@@ -174,6 +175,16 @@ fn chunks(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Re
                 end = points.last().map(|point| point.at).or(end);
             }
         })?;
+    }
+    Ok(())
+}
+
+/// Whether what stands beside the key of each chunk is as it was written, with the key.
+fn tails(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
+    for key in engine.keys(Table::Chunk)?.iter().filter(|key| !key.summary.is_empty() && Tail::of(key).is_none()) {
+        let at = model::Timestamp::from_micros(key.at);
+        checked
+            .found(format!("{}, chunk from {at}: its key, or what stands beside it, is not as it was written", name(registry, key.part)));
     }
     Ok(())
 }

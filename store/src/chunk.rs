@@ -26,6 +26,7 @@ pub(crate) use layer::{ChunkWriter, Chunks, Piece};
 pub(crate) use point::Point;
 pub(crate) use recover::Recovered;
 pub(crate) use stage::{Group, Staged};
+pub(crate) use tail::Tail;
 pub(crate) use versions::Versions;
 
 /// The log record of these observations, as a commit would write it.

@@ -1,5 +1,6 @@
 //! What goes wrong, and what must hold all the same (numbers of the fault list of reliability).
 
+mod bits;
 mod bombs;
 mod clock;
 mod disk_full;

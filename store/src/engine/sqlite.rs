@@ -65,7 +65,13 @@ impl Sqlite {
         connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        upgrade(&mut connection, found).map_err(failed)?;
+        upgrade(&mut connection, found).map_err(|cause| match cause.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) if found < FORMAT => {
+                let cause = "database or disk is full: every row gets a checksum once, which takes as much room as all that is not observations has; free some space and start again, nothing was changed".into();
+                Error::Io { action: format!("taking over the store of format {found} in"), cause }
+            }
+            _ => failed(cause),
+        })?;
         checkpoint(&connection, "TRUNCATE").map_err(failed)?;
         Ok(Self::of(path, FORMAT, Writer { connection, commits: 0, poisoned: None }, Vec::new()))
     }
@@ -78,6 +84,9 @@ impl Sqlite {
     pub(crate) fn snapshot(path: &Path) -> Result<(Self, Vec<String>), Error> {
         if !path.is_file() {
             return Err(Error::Io { action: format!("opening {}", path.display()), cause: "there is no such file".into() });
+        }
+        if std::fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+            return Err(Error::Empty { path: path.to_owned() });
         }
         let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },

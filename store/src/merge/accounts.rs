@@ -24,6 +24,9 @@ pub(crate) struct TakenIn {
 
 type Line = (OwnerId, DeviceId);
 
+/// A message that waits, and what it counts for.
+type Waiting = (Identity, BTreeMap<Line, u64>);
+
 /// The same message, that came at the same time by the same way.
 type Identity = [u8; 32];
 
@@ -74,7 +77,7 @@ impl Store {
         let tombstones = self.tombstones()?;
         let mut here: HashMap<i32, HashSet<Identity>> = HashMap::new();
         // Of each day and line, what waits here; each with its identity.
-        let mut waiting: HashMap<i32, Vec<(Identity, BTreeMap<Line, u64>)>> = HashMap::new();
+        let mut waiting: HashMap<i32, Vec<Waiting>> = HashMap::new();
         each_entry(self.shared().engine.as_ref(), &mut |entry| {
             here.entry(day_of(&entry)).or_default().insert(identity(&entry));
             waiting.entry(day_of(&entry)).or_default().push((identity(&entry), counted(&entry)));

@@ -7,8 +7,9 @@ use crate::network::{self, Change, Document, Network, OriginMap};
 use crate::registry::Registry;
 use crate::writer::Work;
 use crate::{Complaint, Error};
+use model::DatastreamId;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -48,16 +49,19 @@ pub(super) fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
     Ok(documents)
 }
 
+/// Kind and id.
+type Entry = (&'static str, String);
+
 /// Entries that can't be read in either copy, e.g. `datastream empoli-level`: they are not in the registry.
-fn unreadable(engine: &dyn Engine) -> Vec<(&'static str, String)> {
+fn unreadable(engine: &dyn Engine) -> Vec<Entry> {
     KINDS.iter().flat_map(|kind| engine::unreadable(engine, kind).into_iter().map(|id| (*kind, id))).collect()
 }
 
-fn damaged(entries: &[(&'static str, String)]) -> Option<Error> {
+fn damaged(entries: &[Entry]) -> Option<Error> {
     let (kind, id) = entries.first()?;
     let more = if entries.len() > 1 { format!(" and {} more entries of the network", entries.len() - 1) } else { String::new() };
     let what = format!(
-        "{kind} {id}{more} can't be read, and what it measured is held under a number that only the entry knew; nothing can be added to the network"
+        "{kind} {id}{more} can't be read, and what it measured is held under a number that only the entry knew: take in a backup of this store, with pescaia restore FILE; until then nothing can be added to the network"
     );
     Some(Error::Damaged { what })
 }
@@ -97,17 +101,22 @@ impl Store {
         let mut origins = networks.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = documents(self.inner.shared.engine.as_ref())?;
         let known: HashSet<(&'static str, String)> = all.iter().map(|document| (document.kind, document.id.clone())).collect();
-        let mut numbers = 0_u32..;
-        let taken = all.iter().filter_map(|document| document.number).max();
-        let mut next = || numbers.by_ref().find(|number| taken.is_none_or(|taken| *number > taken));
-        let (mut changes, mut added) = (Vec::new(), Vec::new());
         let mut theirs = documents(other)?;
         theirs.retain(|document| !known.contains(&(document.kind, document.id.clone())));
-        if let Some(cause) = damaged(&unreadable(self.inner.shared.engine.as_ref())).filter(|_| !theirs.is_empty()) {
+        let lost = unreadable(self.inner.shared.engine.as_ref());
+        let mended = self.mended(&lost, &all, &theirs, other)?;
+        if let Some(cause) = damaged(&lost).filter(|_| mended.len() < lost.len() && !theirs.is_empty()) {
             return Err(cause);
         }
+        let mut numbers = 0_u32..;
+        let taken = all.iter().filter_map(|document| document.number).chain(mended.values().copied().flatten()).max();
+        let mut next = || numbers.by_ref().find(|number| taken.is_none_or(|taken| *number > taken));
+        let (mut changes, mut added) = (Vec::new(), Vec::new());
         for mut document in theirs {
-            document.number = document.number.and_then(|_| next());
+            document.number = match mended.get(&(document.kind, document.id.clone())) {
+                Some(number) => *number,
+                None => document.number.and_then(|_| next()),
+            };
             let Document { kind, id, number, file, retired, body } = &document;
             let kept = Kept { number: *number, file: file.clone(), retired: *retired, body: body.clone() };
             let body = serde_json::to_string(&kept).map_err(|cause| Error::Damaged { what: format!("{kind} {id}: {cause}") })?;
@@ -122,6 +131,31 @@ impl Store {
             networks.registry.send_replace(Arc::new(registry));
         }
         Ok(added)
+    }
+
+    /// Of the entries that can't be read here those that a backup of this very store has, with their numbers. It is of this store where
+    /// every datastream that both know has the same number, and nothing here lies under a number that would still be nobody's.
+    fn mended(
+        &self,
+        lost: &[Entry],
+        ours: &[Document],
+        theirs: &[Document],
+        other: &dyn Engine,
+    ) -> Result<HashMap<Entry, Option<u32>>, Error> {
+        let is_lost = |document: &&Document| lost.iter().any(|(kind, id)| (*kind, id) == (document.kind, &document.id));
+        let mended: HashMap<Entry, Option<u32>> =
+            theirs.iter().filter(is_lost).map(|document| ((document.kind, document.id.clone()), document.number)).collect();
+        let there: HashMap<Entry, Option<u32>> =
+            documents(other)?.into_iter().map(|document| ((document.kind, document.id), document.number)).collect();
+        let differs =
+            |document: &Document| there.get(&(document.kind, document.id.clone())).is_some_and(|number| *number != document.number);
+        let known: HashSet<u32> = ours.iter().filter_map(|document| document.number).collect();
+        let numbers: HashSet<u32> = mended.values().copied().flatten().collect();
+        let last = known.iter().chain(&numbers).max().map_or(0, |last| last + u32::try_from(lost.len()).unwrap_or(0));
+        let holds = |number: &u32| self.inner.shared.chunks.extent(DatastreamId(*number)).is_some();
+        let is_left = (0..=last).filter(holds).any(|number| !known.contains(&number) && !numbers.contains(&number));
+        let is_of_this = !ours.iter().any(differs) && known.is_disjoint(&numbers) && !is_left;
+        Ok(if is_of_this { mended } else { HashMap::new() })
     }
 
     /// What applying `network` would change; changes nothing.

@@ -92,8 +92,19 @@ fn a_flipped_threshold_is_not_served_and_is_mended_from_its_second_copy() {
 
 #[test]
 fn an_entry_that_is_damaged_in_both_copies_is_fenced_off_with_its_number() {
-    let dir = Dir::new("flipped-entry");
-    with_a_network(&dir).close_blocking();
+    let (dir, kept) = (Dir::new("flipped-entry"), Dir::new("flipped-entry-backups"));
+    let backups = ["own.db", "foreign.db"].map(|name| kept.0.join(name));
+    let store = with_a_network(&dir);
+    store.backup(&backups[0], &mut |_| ()).expect("backed up");
+    close(store);
+    // Another store that knows the same datastream under another number.
+    let other = Dir::new("flipped-entry-other");
+    let store = other.open(NOW);
+    let first = NETWORK.split("[[datastream]]\nid = \"b\"").next().expect("the first");
+    assert!(apply(&store, first).is_ok() && apply(&store, &NETWORK.replace("id = \"b\"", "id = \"aa\"")).is_ok());
+    assert!(apply(&store, NETWORK).is_ok());
+    store.backup(&backups[1], &mut |_| ()).expect("backed up");
+    close(store);
     change(&dir, BOTH, "datastream", ("2.5", "6.5"));
     assert!(damage(&dir).iter().any(|what| what.starts_with("datastream b is not as it was written")), "{:?}", damage(&dir));
     let store = dir.open(NOW);
@@ -103,7 +114,14 @@ fn an_entry_that_is_damaged_in_both_copies_is_fenced_off_with_its_number() {
     assert_eq!(apply(&store, NETWORK), Ok(0));
     let more = "[[datastream]]\nid = \"c\"\nstation = \"s\"\nproperty = \"water_level\"\nperiod_s = 60\n";
     let said = apply(&store, &format!("{NETWORK}{more}")).expect_err("refused");
-    assert!(said.contains("datastream b can't be read") && said.contains("restore it from a backup"), "{said}");
+    assert!(said.contains("datastream b can't be read") && said.contains("pescaia restore FILE"), "{said}");
+    let refused = store.merge(&backups[1], "test", &mut |_| ());
+    assert!(matches!(&refused, Err(Error::Damaged { what }) if what.contains("datastream b")), "{refused:?}");
+    store.merge(&backups[0], "test", &mut |_| ()).expect("a backup of this store brings it back");
+    assert_eq!(store.registry().datastream_by_key("b").map(|known| (known.id, known.thresholds[0].value)), Some((DatastreamId(1), 2.5)));
+    assert_eq!(store.latest_of(&[DatastreamId(1)])[0].map(|last| last.result), Some(2.0), "what it measured is there");
+    assert_eq!((apply(&store, &format!("{NETWORK}{more}")), store.health().damaged_rows), (Ok(1), 0));
+    assert_eq!(store.registry().datastream_by_key("c").map(|known| known.id), Some(DatastreamId(2)));
     close(store);
 }
 
@@ -215,4 +233,17 @@ fn what_was_adopted_and_when_the_network_changed_is_not_guessed() {
     let subject = Subject { owner: "o".into(), device: "x".into() };
     assert!(store.ever_fed_by(&subject).is_ok());
     close(store);
+}
+
+#[test]
+fn chunks_that_changed_places_are_named() {
+    let dir = Dir::new("swapped-chunks");
+    let store = with_a_network(&dir);
+    store.seal_all().expect("sealed");
+    close(store);
+    assert_eq!(damage(&dir), [""; 0]);
+    let raw = Connection::open(dir.file()).expect("raw");
+    assert_eq!(raw.execute("UPDATE chunk SET part = 1 - part", []).expect("swapped"), 2);
+    let damage = damage(&dir);
+    assert!(damage.len() == 2 && damage[0].contains("its key, or what stands beside it, is not as it was written"), "{damage:?}");
 }
