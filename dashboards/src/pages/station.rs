@@ -1,13 +1,10 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
-use super::{Frame, trend_text, unit_text, value_text};
+use super::{Frame, discharge_text, trend_text, unit_text, value_text};
 use crate::chart::{COLUMNS, Chart, Rain, Screen, capital};
 use crate::look::{Look, quality_word};
-use crate::words::Words;
 use askama::Template;
-use model::{
-    Interval, Lang, NoDischarge, Station, Threshold, Timestamp, Visibility, age_words, local_time_seen_from, number, sentence, stale_after,
-};
+use model::{Interval, Lang, Station, Threshold, Timestamp, Visibility, age_words, local_time_seen_from, number, sentence, stale_after};
 use store::{Bucket, BucketRow, Error, Latest, StationSummary, View};
 
 /// How far back a chart goes: word of the address, seconds, title in both languages.
@@ -138,7 +135,7 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         value: primary.observation.map_or_else(|| "—".into(), |last| value_text(last.result, datastream, words)),
         unit: if primary.observation.is_some() { unit_text(datastream) } else { "" },
         said: said(primary, &thresholds, now, frame),
-        discharge: discharge(primary, words),
+        discharge: discharge_text(primary, words),
         is_rated: !datastream.ratings.is_empty(),
         measured: primary.observation.map_or_else(String::new, |last| local_time_seen_from(last.phenomenon_time, now, lang)),
         iso: primary.observation.map_or_else(String::new, |last| last.phenomenon_time.to_string()),
@@ -181,21 +178,6 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
         (false, Lang::En) => format!("{}: {} ({age}).", capital(&what.en), shown.trim()),
         (true, Lang::It) => format!("Dato non aggiornato: l'ultimo valore noto di {} è {}, {age}.", what.it, shown.trim()),
         (true, Lang::En) => format!("Not up to date: the last known {} is {}, {age}.", what.en, shown.trim()),
-    }
-}
-
-/// What flows now, in a sentence; nothing where no rating holds or the level is not current and usable.
-fn discharge(latest: &Latest, words: &Words) -> Option<String> {
-    let last = latest.observation.filter(|last| !latest.state.stale && last.quality.is_usable())?;
-    match latest.datastream.discharge(&last) {
-        Ok(found) => {
-            let value = found.cubic_metres_per_second;
-            let decimals = if value < 10.0 { 2 } else { 1 };
-            let beyond = if found.is_extrapolated { format!(" ({})", words.extrapolated) } else { String::new() };
-            Some(format!("{}: {} m³/s{beyond}.", words.discharge, number(value, decimals, words.lang)))
-        }
-        Err(NoDischarge::OutsideRating) => Some(words.outside_rating.to_owned()),
-        Err(NoDischarge::NoRating | NoDischarge::UnusableStage) => None,
     }
 }
 
