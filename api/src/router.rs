@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::live::Public;
 use crate::problem::Problem;
-use crate::routes::{datasets, datastreams, health, increments, latest, ledger, live, observations, push, quarantine, stations};
+use crate::routes::{datasets, datastreams, discharge, health, increments, latest, ledger, live, observations, push, quarantine, stations};
 use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "pescaia", description = "Water levels and other telemetry: what was measured, when, and how far it can be trusted. Public data: CC BY 4.0, not validated. Times are UTC with Z, intervals [from, to), numbers are numbers.", license(name = "EUPL-1.2", identifier = "EUPL-1.2")),
-    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, datastreams::revisions, observations::list, increments::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
+    paths(stations::list, stations::one, datastreams::list, datastreams::one, datastreams::gaps, datastreams::revisions, observations::list, increments::list, discharge::list, latest::list, live::live, datasets::list, datasets::one, datasets::file, quarantine::list, quarantine::summary, quarantine::one, ledger::list,
         push::push, push::write, push::replay, push::proposals, push::adopt, health::alive, health::ready, health::status, health::metrics),
     components(schemas(push::Readings, push::Pushed, crate::wire::BucketOut, crate::wire::ThinnedOut)),
     modifiers(&Tokens)
@@ -61,6 +61,7 @@ pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: wat
         .route("/api/v1/datastreams/{id}/revisions", get(datastreams::revisions))
         .route("/api/v1/datastreams/{id}/observations", get(observations::list))
         .route("/api/v1/datastreams/{id}/increments", get(increments::list))
+        .route("/api/v1/datastreams/{id}/discharge", get(discharge::list))
         .route("/api/v1/latest", get(latest::list))
         .route("/api/v1/live", get(live::live))
         .route("/api/v1/datasets", get(datasets::list))

@@ -2,6 +2,7 @@
 
 pub(crate) mod datasets;
 pub(crate) mod datastreams;
+pub(crate) mod discharge;
 pub(crate) mod health;
 pub(crate) mod increments;
 pub(crate) mod latest;

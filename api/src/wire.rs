@@ -2,9 +2,11 @@
 
 mod dataset;
 mod quarantine;
+mod rating;
 
 pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
+pub(crate) use rating::{DischargeOut, RatingOut};
 
 use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, TimestampWriter, Visibility};
 use serde::Serialize;
@@ -107,6 +109,8 @@ pub(crate) struct DatastreamOut {
     #[schema(example = "public")]
     pub(crate) visibility: String,
     pub(crate) thresholds: Vec<ThresholdOut>,
+    /// All that ever held, of which no two hold at once: discharge is derived by them.
+    pub(crate) ratings: Vec<RatingOut>,
     /// Observations kept, and the extent of their phenomenon times; null when there is none.
     pub(crate) count: u64,
     pub(crate) first: Option<String>,
@@ -157,6 +161,7 @@ impl DatastreamOut {
             period_s: datastream.period_s,
             visibility: visibility.into(),
             thresholds: datastream.thresholds.iter().map(Into::into).collect(),
+            ratings: datastream.ratings.iter().map(Into::into).collect(),
             count: extent.map_or(0, |(count, ..)| count),
             first: extent.map(|(_, first, _)| first.to_string()),
             last: extent.map(|(_, _, last)| last.to_string()),

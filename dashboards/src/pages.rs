@@ -125,6 +125,22 @@ pub(crate) fn trend_text(latest: &store::Latest, words: &Words) -> String {
     }
 }
 
+/// What flows now, in a sentence; nothing where no rating holds or the level is not current and usable.
+pub(crate) fn discharge_text(latest: &store::Latest, words: &Words) -> Option<String> {
+    use model::{NoDischarge, number};
+    let last = latest.observation.filter(|last| !latest.state.stale && last.quality.is_usable())?;
+    match latest.datastream.discharge(&last) {
+        Ok(found) => {
+            let value = found.cubic_metres_per_second;
+            let decimals = if value < 10.0 { 2 } else { 1 };
+            let beyond = if found.is_extrapolated { format!(" ({})", words.extrapolated) } else { String::new() };
+            Some(format!("{}: {} m³/s{beyond}.", words.discharge, number(value, decimals, words.lang)))
+        }
+        Err(NoDischarge::OutsideRating) => Some(words.outside_rating.to_owned()),
+        Err(NoDischarge::NoRating | NoDischarge::UnusableStage) => None,
+    }
+}
+
 /// The unit behind a value; states have none.
 pub(crate) fn unit_text(datastream: &model::Datastream) -> &'static str {
     match datastream.unit() {

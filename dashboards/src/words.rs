@@ -113,6 +113,11 @@ pub(crate) struct Words {
     pub(crate) explore: &'static str,
     pub(crate) whole_chart: &'static str,
     pub(crate) zoom_hint: &'static str,
+    pub(crate) flow: &'static str,
+    pub(crate) rating: &'static str,
+    pub(crate) discharge: &'static str,
+    pub(crate) extrapolated: &'static str,
+    pub(crate) outside_rating: &'static str,
 }
 
 impl Words {
@@ -233,6 +238,11 @@ const ITALIAN: Words = Words {
     explore: "Esamina il grafico",
     whole_chart: "Tutto il periodo",
     zoom_hint: "Trascina per ingrandire; doppio clic per tornare.",
+    flow: "Portata",
+    rating: "Scala di deflusso",
+    discharge: "Portata stimata dalla scala di deflusso",
+    extrapolated: "estrapolata fuori dalle altezze misurate, solo indicativa",
+    outside_rating: "Portata non stimabile: il livello è fuori dalle altezze misurate della scala di deflusso.",
 };
 
 const ENGLISH: Words = Words {
@@ -344,6 +354,11 @@ const ENGLISH: Words = Words {
     explore: "Explore the chart",
     whole_chart: "Whole period",
     zoom_hint: "Drag to zoom; double click to return.",
+    flow: "Discharge",
+    rating: "Rating curve",
+    discharge: "Discharge estimated by the rating curve",
+    extrapolated: "extrapolated outside the gauged stages, only indicative",
+    outside_rating: "No estimate of the discharge: the level lies outside the gauged stages of the rating curve.",
 };
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod tests {
             period_s: 10,
             visibility: Visibility::Public,
             thresholds: Vec::new(),
+            ratings: Vec::new(),
             counter: model::Counter::default(),
             keep_months: None,
             retired: false,

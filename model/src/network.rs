@@ -1,8 +1,8 @@
 //! What stands in the field and who owns it: the network as an owner describes it.
 
 use crate::{
-    Counter, DatastreamId, DatastreamKey, DeviceId, Layout, ObservedProperty, OwnerId, Profile, SignalClass, StationId, Text, Timestamp,
-    Unit,
+    Counter, DatastreamId, DatastreamKey, DeviceId, Layout, ObservedProperty, OwnerId, Profile, Rating, SignalClass, StationId, Text,
+    Timestamp, Unit,
 };
 use std::sync::Arc;
 
@@ -110,6 +110,8 @@ pub struct Datastream {
     pub visibility: Visibility,
     /// All that were ever agreed; those that hold now are [`Datastream::thresholds_at`].
     pub thresholds: Vec<Threshold>,
+    /// All that ever held, of which no two hold at once; the one of an instant is [`Datastream::rating_at`].
+    pub ratings: Vec<Rating>,
     /// How its readings are counted, where its class is a counter.
     pub counter: Counter,
     /// Whole months of UTC before the current one that stay in the store; what is older stays only in the files of the months that

@@ -19,6 +19,8 @@ pub enum QualityTest {
     GrossRange = 1,
     /// The device itself marked the value as bad.
     DeviceStatus = 2,
+    /// Derived by a rating where nobody measured; never of a value that is kept.
+    Extrapolated = 32,
     /// A person corrected the value; what the device says of this time again stands below that.
     Corrected = 64,
     /// Nothing was measured at this time after all: a person said so, e.g. because the device's clock was wrong.

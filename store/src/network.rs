@@ -8,6 +8,7 @@ mod mqtt;
 mod nearest;
 mod parse;
 mod plan;
+mod rating;
 mod table;
 mod wire;
 

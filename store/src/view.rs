@@ -2,6 +2,7 @@
 
 mod beyond;
 mod bucket;
+mod discharge;
 mod increments;
 mod latest;
 mod ledger;
@@ -12,6 +13,7 @@ mod tests;
 mod thin;
 
 pub use bucket::{Bucket, BucketRow};
+pub use discharge::Flow;
 pub use increments::Increase;
 pub use latest::{Latest, StationSummary};
 pub use ledger::{LedgerLine, Missing};

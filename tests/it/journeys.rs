@@ -23,6 +23,7 @@ mod npm;
 mod onboarding;
 mod push;
 mod quarantine;
+mod ratings;
 mod replay;
 mod tls;
 mod zoo;

@@ -56,7 +56,7 @@ pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> 
     Ok(keep(Json(Page::whole(gaps.iter().map(GapOut::from).collect())), seen.is_public, 10))
 }
 
-/// What was changed in the description of a datastream, its station and its owner, the newest first: thresholds, zero, name, visibility.
+/// What was changed in the description of a datastream, its station and its owner, the newest first: thresholds, ratings, zero, name, visibility.
 /// For its owner, with a token of scope audit or manage.
 #[utoipa::path(get, path = "/api/v1/datastreams/{id}/revisions", tag = "datastreams", params(("id" = String, Path)),
     responses((status = 200, body = Page<RevisionOut>), (status = 401, body = Problem, content_type = "application/problem+json"),

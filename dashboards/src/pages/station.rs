@@ -1,6 +1,6 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
-use super::{Frame, trend_text, unit_text, value_text};
+use super::{Frame, discharge_text, trend_text, unit_text, value_text};
 use crate::chart::{COLUMNS, Chart, Rain, Screen, capital};
 use crate::look::{Look, quality_word};
 use askama::Template;
@@ -86,6 +86,8 @@ struct Page<'a> {
     value: String,
     unit: &'static str,
     said: String,
+    discharge: Option<String>,
+    is_rated: bool,
     measured: String,
     iso: String,
     age: String,
@@ -133,6 +135,8 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
         value: primary.observation.map_or_else(|| "—".into(), |last| value_text(last.result, datastream, words)),
         unit: if primary.observation.is_some() { unit_text(datastream) } else { "" },
         said: said(primary, &thresholds, now, frame),
+        discharge: discharge_text(primary, words),
+        is_rated: !datastream.ratings.is_empty(),
         measured: primary.observation.map_or_else(String::new, |last| local_time_seen_from(last.phenomenon_time, now, lang)),
         iso: primary.observation.map_or_else(String::new, |last| last.phenomenon_time.to_string()),
         age: primary.age_s.map_or_else(String::new, |age| age_words(age, lang)),
@@ -359,6 +363,13 @@ fn facts(summary: &StationSummary, primary: &Latest, now: Timestamp, frame: &Fra
     facts.push((words.place, format!("{}, {}", number(station.place.latitude, 4, lang), number(station.place.longitude, 4, lang))));
     if let Some(zero) = station.zero_at(now) {
         facts.push((words.zero, format!("{} {} · {}", number(zero.metres_above_sea, 2, lang), words.above_sea, zero.datum)));
+    }
+    if let Some(rating) = primary.datastream.rating_at(now)
+        && let (Some(lowest), Some(highest)) = (rating.segments().first(), rating.segments().last())
+    {
+        let source = rating.source.as_ref().map_or_else(String::new, |source| format!(" · {source}"));
+        let stages = format!("{}–{} m", number(lowest.from_m, 2, lang), number(highest.to_m, 2, lang));
+        facts.push((words.rating, stages + &source));
     }
     let seconds = primary.datastream.period_s;
     facts.push((words.period, if seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }));

@@ -76,7 +76,7 @@ fn instant(text: Option<&String>, key: &'static str, wrong: &mut Vec<Wrong>) -> 
     None
 }
 
-fn validity(from: Option<&String>, to: Option<&String>, wrong: &mut Vec<Wrong>) -> Validity {
+pub(super) fn validity(from: Option<&String>, to: Option<&String>, wrong: &mut Vec<Wrong>) -> Validity {
     let validity = Validity { from: instant(from, "from", wrong), to: instant(to, "to", wrong) };
     if let (Some(from), Some(to)) = (validity.from, validity.to)
         && from >= to
@@ -207,6 +207,7 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         period_s: entry.period_s,
         visibility,
         thresholds,
+        ratings: Vec::new(),
         counter: counter(entry, class, wrong),
         keep_months: entry.keep_months,
         retired,

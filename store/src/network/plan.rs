@@ -216,7 +216,7 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
             complain("station", id, wrong);
         }
     }
-    let mut datastreams = BTreeMap::new();
+    let (mut datastreams, mut of_ratings) = (BTreeMap::new(), Vec::new());
     for ((_, id), origin) in &origins.entries {
         if let Entry::Datastream(entry) = &origin.entry {
             let mut wrong = Vec::new();
@@ -231,9 +231,14 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                 let unknown = with.iter().filter(|owner| !registry.owners.contains_key(owner.as_str()));
                 wrong.extend(unknown.map(|owner| ("visibility", missing("owner", owner.as_str()))));
             }
+            let mut wrong_ratings = Vec::new();
+            datastream.ratings = super::rating::ratings(entry, datastream.property, &mut wrong_ratings);
             registry.by_key.insert(id.clone(), number);
             datastreams.insert(number, Arc::new(datastream));
             complain("datastream", id, wrong);
+            if let Some((file, at)) = places.get(&("datastream", id.clone())) {
+                of_ratings.extend(wrong_ratings.into_iter().map(|wrong| file.complain_of_rating(*at, wrong)));
+            }
         }
     }
     registry.datastreams = datastreams.into_values().collect();
@@ -277,6 +282,7 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
             complain("device", id, wrong);
         }
     }
+    complaints.extend(of_ratings);
     let names = |devices: &BTreeMap<String, Arc<Device>>| Names::of(devices.values().filter(|device| !device.retired));
     registry.names = registry.devices.iter().map(|(owner, devices)| (owner.clone(), names(devices))).collect();
     registry

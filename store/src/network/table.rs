@@ -121,6 +121,7 @@ impl Row {
                 period_s: period.parse().map_err(|_| format!("period_s = \"{period}\" is no whole number of seconds"))?,
                 visibility: text("visibility").map(VisibilityEntry::Word),
                 threshold: Vec::new(),
+                rating: Vec::new(),
                 counter,
                 meter: Vec::new(),
                 keep_months: None,

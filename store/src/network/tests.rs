@@ -152,6 +152,109 @@ fn entries_follow_a_file_that_went_to_another_directory() {
     assert_eq!(without.changes.len(), 1, "what is no longer in it is retired");
 }
 
+/// [`GOOD`] with these ratings.
+fn rated(ratings: &str) -> String {
+    let (before, after) = GOOD.split_once("[[device]]").expect("there");
+    format!("{before}{ratings}\n[[device]]{after}")
+}
+
+const RATING: &str = r#"
+[[datastream.rating]]
+to = "2024-03-01"
+segment = [{ from_m = 0.2, to_m = 3.5, a = 14, h0_m = 0.2, b = 1.72 }]
+[[datastream.rating]]
+from = "2024-03-01"
+source = "14 misure, 2024"
+extrapolate = true
+segment = [
+  { from_m = 0.2, to_m = 1.8, a = 14, h0_m = 0.2, b = 1.72 },
+  { from_m = 1.8, to_m = 3.5, a = 13.95, h0_m = 0.2, b = 1.72 },
+]
+"#;
+
+#[test]
+fn a_rating_is_kept_with_its_datastream_and_each_holds_in_its_time() {
+    let first = planned(&OriginMap::default(), &load(GOOD).expect("good"));
+    let with = planned(&first.origins, &load(&rated(RATING)).expect("good"));
+    assert_eq!(with.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["~ datastream ponte-level"]);
+    assert!(planned(&with.origins, &load(&rated(RATING)).expect("good")).documents.is_empty(), "twice the same is no change");
+    // What was written before there were ratings says nothing of them.
+    assert!(first.documents.iter().all(|one| !one.body.contains("rating")));
+    let (kept, _) = restore(
+        with.documents.into_iter().chain(first.documents.into_iter().filter(|one| one.kind == "station" || one.kind == "owner")).collect(),
+    )
+    .expect("read");
+    let gauge = kept.datastream_by_key("ponte-level").expect("there");
+    let at = |text: &str, stage: f64| {
+        let rating = gauge.rating_at(model::Timestamp::parse(text).expect("a time")).expect("one holds");
+        rating.discharge(stage).map(|found| (model::significant(found.cubic_metres_per_second, 3), found.is_extrapolated))
+    };
+    assert_eq!(at("2024-02-29T22:59:59Z", 3.6), None);
+    assert_eq!(at("2024-02-29T23:00:00Z", 3.6), Some((114.0, true)));
+    assert_eq!((at("2020-01-01T00:00:00Z", 1.8), at("2026-01-01T00:00:00Z", 1.8)), (Some((31.4, false)), Some((31.3, false))));
+}
+
+/// What is said of [`RATING`] with one text replaced by another.
+fn check_rating(from: &str, to: &str, expected: &[&str]) {
+    assert!(RATING.contains(from), "{from} is not in the example");
+    let said = match load(&rated(&RATING.replacen(from, to, 1))) {
+        Err(said) => said,
+        Ok(network) => plan(&OriginMap::default(), &network).err().unwrap_or_default().iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(said, expected, "{from} → {to}");
+}
+
+#[test]
+fn what_is_wrong_with_a_rating_is_told_with_its_place_and_the_cure() {
+    check_rating(
+        "13.95",
+        "15",
+        &[
+            "net.toml:36:1  segments 1 and 2 do not meet at 1.8 m: 31.421 and 33.665 m³/s, 7.1 % apart, and at most 1 % may be; with a = 14 segment 2 would meet",
+        ],
+    );
+    check_rating(
+        "b = 1.72 }]",
+        "b = 0 }]",
+        &[
+            "net.toml:31:1  segment 1: b = 0 can't be; write a number above 0 and up to 10: about 1.5 for a weir, 1.67 for a wide channel, 2.5 for a V-notch",
+        ],
+    );
+    check_rating(
+        "to = \"2024-03-01\"",
+        "to = \"2025-03-01\"",
+        &[
+            "net.toml:32:1  it holds at the same time as rating 1 of this datastream; end that one with to = \"2024-02-29T23:00:00Z\", or begin this one later",
+        ],
+    );
+    check_rating(
+        "from = \"2024-03-01\"\n",
+        "",
+        &["net.toml:32:1  it holds at the same time as rating 1 of this datastream; say from when it holds, and end the other one there"],
+    );
+    check_rating(
+        "to = \"2024-03-01\"",
+        "to = \"1 March\"",
+        &[
+            "net.toml:30:1  \"1 March\" is no time; write \"2013-01-01\" (a day in Italy) or \"2013-01-01T00:00:00Z\"",
+            "net.toml:32:1  it holds at the same time as rating 1 of this datastream; end that one with to = \"2024-02-29T23:00:00Z\", or begin this one later",
+        ],
+    );
+    check_rating("h0_m = 0.2", "h0 = 0.2", &["net.toml:31:48  unknown key \"h0\", did you mean \"h0_m\"?"]);
+    check_rating(
+        "[{ from_m = 0.2, to_m = 3.5, a = 14, h0_m = 0.2, b = 1.72 }]",
+        "[]",
+        &["net.toml:31:1  a rating needs at least one segment, from the lowest gauged stage to the highest"],
+    );
+    let rain = rated(RATING).replace("\"water_level\"", "\"rain_increment\"").replace("unit = \"m\"\n", "");
+    let said = plan(&OriginMap::default(), &load(&rain).expect("read")).err().unwrap_or_default();
+    assert_eq!(said[0].message, "rain_increment has no rating; give one to a water_level, level_up or level_down");
+    // A datastream may say it in one line, where no header tells the place.
+    let inline = GOOD.replacen("visibility = \"public\"\n", "visibility = \"public\"\nrating = [{ segment = [] }]\n", 1);
+    let said = plan(&OriginMap::default(), &load(&inline).expect("read")).err().unwrap_or_default();
+    assert_eq!((said[0].line, said.len()), (24, 1), "{said:?}");
+}
+
 #[test]
 fn what_a_datastream_measures_never_changes() {
     let first = planned(&OriginMap::default(), &load(GOOD).expect("good"));

@@ -1,5 +1,6 @@
 //! The entries of a network file and of a device profile, word for word.
 
+use super::rating::RatingEntry;
 use serde::{Deserialize, Serialize};
 
 /// Both languages at once, or one text for both.
@@ -67,6 +68,8 @@ pub(super) struct DatastreamEntry {
     pub(super) visibility: Option<VisibilityEntry>,
     #[serde(default)]
     pub(super) threshold: Vec<ThresholdEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) rating: Vec<RatingEntry>,
     /// How a counter is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counter: Option<CounterEntry>,
