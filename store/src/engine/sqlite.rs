@@ -1,5 +1,5 @@
 use super::damage::Noted;
-use super::upgrade::{SUMMARIES, SUMS, upgrade};
+use super::upgrade::{SUMMARIES, SUMS, begin, upgrade};
 use super::{Change, Damaged, Depth, Document, Engine, Key, Order, Row, Span, Table, documents, sums};
 use crate::Error;
 use crate::disk::Room;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// "Pesc", so that `file store.db` can tell whose it is.
-const APPLICATION_ID: i64 = 0x5065_7363;
+pub(super) const APPLICATION_ID: i64 = 0x5065_7363;
 /// The format of the tables. Grows when an older pescaia could not read them.
 /// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger. 4: log records of
 /// version 2; a summary beside the key of a chunk. 5: a checksum beside rows and documents; `spare`, second copies of documents.
@@ -335,34 +335,6 @@ impl Engine for Sqlite {
         let sync = || std::fs::File::open(path)?.sync_all();
         sync().map_err(|cause| Error::Io { action: format!("syncing {target}"), cause: cause.to_string() })
     }
-}
-
-/// Makes a store without anything in it. Under another name first: a kill leaves no file that is none.
-fn begin(path: &Path) -> Result<(), Error> {
-    let failed = |cause: String| Error::Io { action: format!("making {}", path.display()), cause };
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    if std::fs::metadata(beside("-wal")).is_ok_and(|log| log.len() > 0) {
-        let cause =
-            "it is missing, and its store.db-wal is there: bring store.db back, or take the log away to start anew without what they held";
-        return Err(failed(cause.into()));
-    }
-    let new = beside(".new");
-    for left in [".new", ".new-journal", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(beside(left));
-    }
-    let made = (|| {
-        let mut connection = Connection::open(&new)?;
-        connection.pragma_update(None, "page_size", 4096)?;
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        upgrade(&mut connection, 0)
-    })();
-    made.map_err(|cause: rusqlite::Error| failed(cause.to_string()))?;
-    crate::disk::put_in_place(&new, path).map_err(|cause| failed(cause.to_string()))
 }
 
 /// The format of the file, if it is ours and this pescaia knows it.

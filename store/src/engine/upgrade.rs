@@ -1,9 +1,11 @@
 //! The tables of a store, made in a new file or out of those of an older format: all in one transaction, so that a kill leaves the one
 //! or the other.
 
-use super::sqlite::FORMAT;
+use super::sqlite::{APPLICATION_ID, FORMAT};
 use super::{Table, sums};
+use crate::Error;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::path::{Path, PathBuf};
 
 /// Since then chunks have a summary.
 pub(super) const SUMMARIES: i64 = 4;
@@ -11,6 +13,34 @@ pub(super) const SUMMARIES: i64 = 4;
 pub(super) const SUMS: i64 = 5;
 /// Rows that are in memory at once.
 const AT_ONCE: i64 = 64;
+
+/// Makes a store without anything in it. Under another name first: a kill leaves no file that is none.
+pub(super) fn begin(path: &Path) -> Result<(), Error> {
+    let failed = |cause: String| Error::Io { action: format!("making {}", path.display()), cause };
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    if std::fs::metadata(beside("-wal")).is_ok_and(|log| log.len() > 0) {
+        let cause =
+            "it is missing, and its store.db-wal is there: bring store.db back, or take the log away to start anew without what they held";
+        return Err(failed(cause.into()));
+    }
+    let new = beside(".new");
+    for left in [".new", ".new-journal", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside(left));
+    }
+    let made = (|| {
+        let mut connection = Connection::open(&new)?;
+        connection.pragma_update(None, "page_size", 4096)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        upgrade(&mut connection, 0)
+    })();
+    made.map_err(|cause: rusqlite::Error| failed(cause.to_string()))?;
+    crate::disk::put_in_place(&new, path).map_err(|cause| failed(cause.to_string()))
+}
 
 /// Makes what is missing in a file of this format; 0 is an empty one.
 pub(super) fn upgrade(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
