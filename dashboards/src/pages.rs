@@ -125,10 +125,10 @@ pub(crate) fn trend_text(latest: &store::Latest, words: &Words) -> String {
     }
 }
 
-/// What flows now, in a sentence; nothing where no rating holds or the level is not current and usable.
+/// What flows now, in a sentence; nothing where no rating holds, and of a level that is old or can't be trusted.
 pub(crate) fn discharge_text(latest: &store::Latest, words: &Words) -> Option<String> {
     use model::{NoDischarge, number};
-    let last = latest.observation.filter(|last| !latest.state.stale && last.quality.is_usable())?;
+    let last = latest.observation.filter(|_| !latest.state.stale)?;
     match latest.datastream.discharge(&last) {
         Ok(found) => {
             let value = found.cubic_metres_per_second;

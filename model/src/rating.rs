@@ -364,6 +364,12 @@ mod tests {
             ],
         );
         rating(&[low, Segment { a: 14.13, ..high }], Beyond::Nothing);
+        refused(
+            &[low, Segment { a: 14.15, ..high }],
+            &[
+                "segments 1 and 2 do not meet at 1.8 m: 31.421 and 31.757 m³/s, 1.1 % apart, and at most 1 % may be; with a = 14 segment 2 would meet",
+            ],
+        );
     }
 
     #[test]

@@ -200,4 +200,7 @@ fn a_discharge_is_derived_by_the_rating_of_its_time_and_shown_later_as_it_was_kn
         assert_eq!(world.get_as(&format!("{of}{as_of}"), Some(&key)).0, 200);
     }
     assert_eq!(world.terminate(), Some(0));
+    let world = World::start(pescaia().arg("run").arg("--config").arg(dir.path().join("pescaia.toml")));
+    let then = world.get_as(&format!("{of}?period=PT1H&as_of={night}"), Some(&key)).1;
+    assert!(then.contains("\"discharge\":31.421") && !then.contains("26.9"), "after a restart too: {then}");
 }
