@@ -50,6 +50,8 @@ pub(crate) struct Staged {
 pub(crate) struct Stager {
     /// Per datastream.
     staged: Vec<Latest>,
+    /// Number of the group: a commit that failed leaves its own number to the next, and nothing else.
+    group: u64,
     /// The room of the group before.
     room: Points,
 }
@@ -57,14 +59,14 @@ pub(crate) struct Stager {
 /// What was staged of a datastream last.
 #[derive(Clone, Copy)]
 struct Latest {
-    commit: u64,
-    /// The greatest time that this commit staged.
+    group: u64,
+    /// The greatest time that this group staged.
     at: i64,
     /// Where among its points the last one stands.
     place: u32,
 }
 
-const NOTHING: Latest = Latest { commit: 0, at: i64::MIN, place: NOWHERE };
+const NOTHING: Latest = Latest { group: 0, at: i64::MIN, place: NOWHERE };
 const NOWHERE: u32 = u32::MAX;
 
 /// The points of a group so far, each with the place of the one before it of the same datastream.
@@ -132,6 +134,7 @@ impl Stager {
         cache: &mut Cache,
         changes: &mut Vec<Change>,
     ) -> Result<Staged, Error> {
+        self.group += 1;
         let mut points = std::mem::take(&mut self.room);
         points.begin(group.observations.len());
         let mut outcomes = Vec::with_capacity(group.observations.len());
@@ -145,8 +148,8 @@ impl Stager {
             }
             let point = Point::of(observation);
             let Some(latest) = self.staged.get_mut(index) else { continue };
-            if latest.commit != commit {
-                *latest = Latest { commit, ..NOTHING };
+            if latest.group != self.group {
+                *latest = Latest { group: self.group, ..NOTHING };
             }
             if point.at > heads.last_at(index).max(latest.at) && !point.is_withdrawn() {
                 latest.at = point.at;

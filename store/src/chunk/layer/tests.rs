@@ -45,6 +45,23 @@ fn commit(chunks: &Chunks, writer: &mut ChunkWriter, engine: &Memory, observatio
     staged
 }
 
+#[test]
+fn what_a_failed_commit_had_staged_is_new_when_it_comes_again() {
+    let engine = Arc::new(Memory::default());
+    let none = Limits { log: usize::MAX / 2, buffered: u64::MAX / 2, records: usize::MAX / 2 };
+    let (chunks, mut writer) = recovered(&engine, &none);
+    commit(&chunks, &mut writer, &engine, &at(0));
+    let group: Vec<Observation> = at(1);
+    chunks.stage(&mut writer, Group { observations: &group, is_correction: false }, &mut Vec::new()).expect("staged");
+    // The disk was full. Its senders come again, in another order and, as it happens, with the same value everywhere.
+    let again: Vec<Observation> = group.iter().rev().map(|one| Observation { result: 1.5, ..*one }).collect();
+    let staged = commit(&chunks, &mut writer, &engine, &again);
+    assert!(staged.outcomes.iter().all(|outcome| *outcome == crate::Outcome::Accepted), "{:?}", staged.outcomes);
+    for one in &again {
+        assert_eq!(chunks.last(one.datastream), Some(*one));
+    }
+}
+
 fn records(engine: &Memory) -> Vec<(u64, usize)> {
     let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
     let rows = engine.range(Table::Log, all, Order::Ascending, usize::MAX).expect("read");
