@@ -9,8 +9,10 @@ copy=$root/target/plants
 rm -rf "$copy"
 mkdir -p "$copy/tree" "$copy/target/debug"
 git archive HEAD | tar -x -C "$copy/tree"
-# What others wrote is built already; only our own crates are built again.
-for part in deps .fingerprint build; do cp -al "target/debug/$part" "$copy/target/debug/"; done
+# What others wrote is built already; only our own crates are built again. What cargo writes into where it stands must not be shared with the
+# tree that it was copied from.
+cp -al target/debug/deps "$copy/target/debug/"
+for part in .fingerprint build; do cp -a "target/debug/$part" "$copy/target/debug/"; done
 cd "$copy/tree"
 git init -q . && git add -A && git -c user.name=p -c user.email=p@localhost commit -qm tree
 export CARGO_TARGET_DIR=$copy/target
