@@ -6,7 +6,8 @@ use crate::query::Params;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use model::{Scope, Viewer};
+use model::{Datastream, Scope, Viewer};
+use std::sync::Arc;
 use store::View;
 
 /// The store as the one who asks may see it.
@@ -17,6 +18,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The datastream of the path, if there is one for the one who asks.
+    pub(crate) fn datastream(&self, id: &str, params: &Params) -> Result<Arc<Datastream>, Problem> {
+        self.view.datastream(id).ok_or_else(|| Problem::missing("datastream", id, "/api/v1/datastreams").at(&params.path))
+    }
     /// Only for the holder of a token with one of these scopes.
     pub(crate) fn needs(&self, scopes: &[Scope]) -> Result<(), Problem> {
         let word = scopes.first().map_or("", |scope| scope.word());

@@ -7,6 +7,10 @@ use model::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// Items of a page over time when nothing is said, and the most.
+pub(crate) const DEFAULT: usize = 1000;
+pub(crate) const MOST: usize = 50_000;
+
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
@@ -38,6 +42,14 @@ pub(crate) fn resume(params: &crate::query::Params, from: Timestamp) -> Result<T
         None => Ok(from),
         Some(text) => start_of(text).ok_or_else(|| params.bad("this cursor is not one of ours; take next_cursor from the page before")),
     }
+}
+
+/// Formats without a place for it say in the header that there is more.
+pub(crate) fn with_cursor(mut response: Response, next: Option<String>) -> Response {
+    if let Some(value) = next.and_then(|next| HeaderValue::from_str(&next).ok()) {
+        response.headers_mut().insert("x-next-cursor", value);
+    }
+    response
 }
 
 /// Says for how long an answer may be kept: a public one for `seconds`, another's never.

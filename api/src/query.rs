@@ -1,5 +1,6 @@
 //! Parameters, strictly: one that nobody knows is an error that names the nearest, never silence.
 
+use crate::csv::Dialect;
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
@@ -54,6 +55,10 @@ impl Params {
             .find(|word| **word == given)
             .copied()
             .ok_or_else(|| self.bad(format!("{name}={given} is not known; it may be {}", known.join(", "))))
+    }
+    /// `csv`: how a spreadsheet wants its numbers.
+    pub(crate) fn dialect(&self) -> Result<Dialect, Problem> {
+        Ok(if self.choice("csv", &["", "it"])? == "it" { Dialect::Italian } else { Dialect::Plain })
     }
     /// `limit`, 1 to `most`.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, Problem> {

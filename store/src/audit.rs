@@ -96,12 +96,16 @@ fn read(text: &str) -> Option<(&str, AuditEntry)> {
     Some((before, serde_json::from_str(body).ok()?))
 }
 
+/// Of every entry that a store has, its own and those of others.
+fn hashes(engine: &dyn Engine, of_others: &[Document]) -> Result<HashSet<String>, Error> {
+    let own = engine.range(Table::Audit, Span { part: 0, from: i64::MIN, to: i64::MAX }, Order::Ascending, usize::MAX)?;
+    Ok(own.iter().map(|row| sha256_hex(&row.body)).chain(of_others.iter().map(|document| document.id.clone())).collect())
+}
+
 /// What other stores' audits say, each entry as it was there, each with the one before it.
 pub(crate) fn of_others(engine: &dyn Engine) -> Result<Vec<ForeignEntry>, Error> {
     let documents = engine.documents(OTHERS)?;
-    let mut known: HashSet<String> = documents.iter().map(|document| document.id.clone()).collect();
-    let own = engine.range(Table::Audit, Span { part: 0, from: i64::MIN, to: i64::MAX }, Order::Ascending, usize::MAX)?;
-    known.extend(own.iter().map(|row| sha256_hex(&row.body)));
+    let mut known = hashes(engine, &documents)?;
     known.insert(String::new());
     let mut found = Vec::with_capacity(documents.len());
     for Document { id, body, .. } in documents {
@@ -154,9 +158,7 @@ impl Store {
         of_others(other)?;
         let engine = self.shared().engine.as_ref();
         let all = Span { part: 0, from: i64::MIN, to: i64::MAX };
-        let own = engine.range(Table::Audit, all, Order::Ascending, usize::MAX)?;
-        let mut known: HashSet<String> = own.iter().map(|row| sha256_hex(&row.body)).collect();
-        known.extend(engine.documents(OTHERS)?.into_iter().map(|document| document.id));
+        let known = hashes(engine, &engine.documents(OTHERS)?)?;
         let name = backup.file_name().map_or_else(String::new, |name| name.to_string_lossy().replace('\n', " "));
         let of_it = |row: Row| {
             let text = String::from_utf8_lossy(&row.body);

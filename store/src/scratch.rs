@@ -1,7 +1,7 @@
 //! For tests that need a store on a disk.
 
 use crate::{Settings, Store};
-use model::{Clock, Timestamp};
+use model::{Clock, DeviceId, Message, Reject, RejectReason, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,5 +38,25 @@ impl Dir {
 impl Drop for Dir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a device of the owner `o` said and was refused for.
+pub(crate) fn refusal(device: &str, received_at: Timestamp, bytes: &[u8]) -> Reject {
+    Reject {
+        message: Arc::new(Message {
+            source: "mqtt",
+            format: "native",
+            route: format!("o/{device}"),
+            owner: Some("o".into()),
+            device: Some(device.into()),
+            channel: None,
+            received_at,
+            bytes: bytes.to_vec().into(),
+        }),
+        reason: RejectReason::UnknownChannel,
+        detail: "a test".into(),
+        said: None,
+        line: DeviceId::from(device),
     }
 }

@@ -34,8 +34,7 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     responses((status = 200, body = DatastreamOut), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["as_of"])?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     let view = seen.view;
     let found = blocking(&params.path, move || Ok(DatastreamOut::seen(&view, &datastream)?)).await?;
     Ok(keep(Json(found), seen.is_public, 30))
@@ -48,8 +47,7 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
     responses((status = 200, body = Page<GapOut>), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "as_of"])?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     let interval = params.interval(seen.view.now())?;
     let view = seen.view;
     let gaps = blocking(&params.path, move || Ok(view.gaps(&datastream, interval)?)).await?;
@@ -64,8 +62,7 @@ pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> 
 pub(crate) async fn revisions(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&[])?;
     seen.needs(&[Scope::Audit, Scope::Manage]).map_err(|problem| problem.at(&params.path))?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     if !matches!(seen.view.viewer(), Viewer::Token { owner, .. } if *owner == datastream.owner) {
         let detail = format!("{id} belongs to {}; a token of theirs is needed", datastream.owner);
         return Err(Problem::new(StatusCode::FORBIDDEN, "Not allowed", detail).at(&params.path));

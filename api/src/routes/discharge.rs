@@ -1,20 +1,18 @@
 //! What flows, derived from a level when it is asked for.
 
 use crate::auth::Seen;
-use crate::csv::{Cell, Dialect, download, write};
-use crate::page::{Page, cursor, keep, resume};
+use crate::csv::{Cell, download, write};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume, with_cursor};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
 use crate::wire::DischargeOut;
 use axum::Json;
 use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::{Interval, TimestampWriter};
 
-const DEFAULT: usize = 1000;
-const MOST: usize = 50_000;
 const COLUMNS: [&str; 7] = ["phenomenon_time", "discharge", "quality", "stage", "extrapolated", "why", "received_at"];
 
 /// Discharge in m³/s at the observations of a level in `[from, to)`, ascending, each by the rating (scala di deflusso) that holds at its
@@ -35,8 +33,7 @@ const COLUMNS: [&str; 7] = ["phenomenon_time", "discharge", "quality", "stage", 
         (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "limit", "cursor", "f", "csv", "as_of"])?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     if datastream.ratings.is_empty() {
         let then = if seen.view.looks_back() { " at that moment" } else { "" };
         let detail = format!("{id} has no rating{then}; ask for its observations, or give it a [[datastream.rating]] in its network file");
@@ -44,7 +41,7 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
     }
     let asked = params.interval(seen.view.now())?;
     let interval = Interval::new(resume(&params, asked.from)?, asked.to);
-    let dialect = if params.choice("csv", &["", "it"])? == "it" { Dialect::Italian } else { Dialect::Plain };
+    let dialect = params.dialect()?;
     let is_csv = params.choice("f", &["json", "csv"])? == "csv";
     // A file is wanted whole.
     let limit = params.limit(if is_csv { MOST } else { DEFAULT }, MOST)?;
@@ -59,12 +56,7 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
             return Ok(Json(Page { items, limit, next_cursor }).into_response());
         }
         let name = format!("{}-discharge", datastream.key);
-        let mut response = download(write(dialect, &COLUMNS, items.into_iter().map(cells)), &name);
-        // CSV has no place for it.
-        if let Some(next) = next_cursor.and_then(|next| HeaderValue::from_str(&next).ok()) {
-            response.headers_mut().insert("x-next-cursor", next);
-        }
-        Ok(response)
+        Ok(with_cursor(download(write(dialect, &COLUMNS, items.into_iter().map(cells)), &name), next_cursor))
     });
     Ok(keep(response.await?, seen.is_public, 5))
 }

@@ -1,7 +1,7 @@
 //! What a counter counted.
 
 use crate::auth::Seen;
-use crate::page::{Page, cursor, keep, resume};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
@@ -11,9 +11,6 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use model::{Interval, SignalClass};
 use store::Bucket;
-
-const DEFAULT: usize = 1000;
-const MOST: usize = 50_000;
 
 /// What a counter counted in `[from, to)`: by buckets, or from reading to reading. Rollover, resets, replaced meters and single
 /// readings of zero are accounted for; between two readings what was counted is shared by time, and null where they lie more than 48 hours apart.
@@ -29,8 +26,7 @@ const MOST: usize = 50_000;
     responses((status = 200, body = Page<IncrementOut>), (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "agg", "limit", "cursor", "as_of"])?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     if datastream.class != SignalClass::Counter {
         let class = datastream.class.word();
         return Err(params.bad(format!("{id} is no counter but of the class {class}; ask for its observations instead")));

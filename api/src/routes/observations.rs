@@ -3,7 +3,7 @@
 use crate::auth::Seen;
 use crate::csv::{self, Cell, Dialect, download, write};
 use crate::geo;
-use crate::page::{Page, cursor, keep, resume};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume, with_cursor};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
@@ -19,8 +19,6 @@ use serde::Serialize;
 use std::sync::Arc;
 use store::{Bucket, View};
 
-const DEFAULT: usize = 1000;
-const MOST: usize = 50_000;
 /// Parts that an interval is thinned into at most: four observations each are as many as a page may hold.
 const MOST_PARTS: u32 = 10_000;
 
@@ -61,8 +59,7 @@ struct Question {
         (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "agg", "thin", "limit", "cursor", "f", "csv", "as_of"])?;
-    let datastream =
-        seen.view.datastream(&id).ok_or_else(|| Problem::missing("datastream", &id, "/api/v1/datastreams").at(&params.path))?;
+    let datastream = seen.datastream(&id, &params)?;
     let asked = params.interval(seen.view.now())?;
     let interval = Interval::new(resume(&params, asked.from)?, asked.to);
     let shape = match (params.choice("agg", &["", "PT15M", "PT1H", "P1D"])?, parts(&params)?) {
@@ -73,7 +70,7 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
         ("P1D", None) => Shape::Buckets(Bucket::CivilDay),
         _ => Shape::AsTheyAre,
     };
-    let dialect = if params.choice("csv", &["", "it"])? == "it" { Dialect::Italian } else { Dialect::Plain };
+    let dialect = params.dialect()?;
     let format = params.choice("f", &["json", "csv", "geojson"])?;
     // A file is wanted whole.
     let limit = params.limit(if format == "csv" { MOST } else { DEFAULT }, MOST)?;
@@ -171,12 +168,4 @@ fn answer<T: Serialize>(
         _ => return Json(Page { items, limit: question.limit, next_cursor: next }).into_response(),
     };
     with_cursor(response, next)
-}
-
-/// Formats without a place for it say in the header that there is more.
-fn with_cursor(mut response: Response, next: Option<String>) -> Response {
-    if let Some(value) = next.and_then(|next| axum::http::HeaderValue::from_str(&next).ok()) {
-        response.headers_mut().insert("x-next-cursor", value);
-    }
-    response
 }

@@ -106,7 +106,7 @@ impl Head {
             Inserted { is_another, is_full: self.late.len() == LATE_POINTS }
         }
     }
-    /// How much longer the buffer becomes: double, and once it is long, as long as it will ever be. Memory that nobody wrote to costs
+    /// How much longer the buffer becomes: four times as long as it is, and once it is long, as long as it will ever be. Memory that nobody wrote to costs
     /// nothing, and moving a long buffer does.
     #[cold]
     fn room(&self) -> usize {
@@ -213,7 +213,7 @@ fn put(buffer: &mut Vec<Point>, point: Point) -> bool {
 }
 
 /// What became of a point that was put into a buffer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Inserted {
     /// It stands in the place of no other.
     pub(crate) is_another: bool,

@@ -2,11 +2,11 @@
 //! each: touching a buffer costs as much for one point as for twenty.
 
 use super::Point;
-use super::head::{Head, Inserted};
+use super::head::Head;
 use super::point::Stamp;
 use crate::Outcome;
 
-/// So many points are held together before they go into their buffers: what fits into a processor's own memory.
+/// So many points are held together before they go into their buffers, 32 bytes each.
 const TOGETHER: usize = 131_072;
 /// The same while much comes late or again, and is looked for among them.
 const TOGETHER_WHEN_SOUGHT: usize = 16_384;
@@ -156,11 +156,7 @@ impl Heads {
             if self.heads.len() <= *id as usize {
                 self.reach(*id);
             }
-            if let Some(last) = self.lasts.get_mut(*id as usize)
-                && last.at <= point.at
-            {
-                *last = point;
-            }
+            self.see(*id, point);
             self.young.push(*id, point);
             if outcomes.next() == Some(Outcome::Revised) {
                 self.young.revised.push(*id);
@@ -208,17 +204,21 @@ impl Heads {
         self.young = young;
     }
     /// Puts one point into its buffer, in the place of one of the same time: for replaying the log.
-    pub(crate) fn insert(&mut self, id: u32, point: Point, commit: u64) -> Inserted {
-        self.reach(id);
-        let (Some(head), Some(last)) = (self.heads.get_mut(id as usize), self.lasts.get_mut(id as usize)) else {
-            return Inserted::default();
-        };
+    pub(crate) fn insert(&mut self, id: u32, point: Point, commit: u64) {
         let point = Point { stamp: Stamp::of(commit), ..point };
-        if last.at <= point.at {
+        let head = self.reach(id);
+        head.oldest = head.oldest.min(commit);
+        head.insert(point);
+        self.see(id, point);
+    }
+    /// A point that may be the last of its datastream, which is there.
+    #[inline]
+    fn see(&mut self, id: u32, point: Point) {
+        if let Some(last) = self.lasts.get_mut(id as usize)
+            && last.at <= point.at
+        {
             *last = point;
         }
-        head.oldest = head.oldest.min(commit);
-        head.insert(point)
     }
     /// Notes that so many points of a buffer went into chunks.
     pub(crate) fn sealed(&mut self, points: usize) {

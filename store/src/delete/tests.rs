@@ -1,8 +1,7 @@
 use super::{Erased, Subject, Tombstone};
-use crate::scratch::{Dir, Still};
+use crate::scratch::{Dir, Still, refusal};
 use crate::{Batch, Payload, Store, Wanted, load_embedded};
-use model::{DeviceId, Interval, Message, Reject, RejectReason, Scope, Timestamp, Viewer};
-use std::sync::Arc;
+use model::{Interval, Scope, Timestamp, Viewer};
 
 const NOW: i64 = 1_795_400_000;
 
@@ -35,22 +34,7 @@ fn with_two_meters(dir: &Dir) -> Store {
         };
         let payloads = (0..3).map(payload).collect();
         store.commit_blocking(Batch { payloads, tallies: vec![tally], ..Batch::default() }).expect("committed");
-        let reject = |hour: i64| Reject {
-            message: Arc::new(Message {
-                source: "mqtt",
-                format: "native",
-                route: format!("o/{device}"),
-                owner: Some("o".into()),
-                device: Some(device.into()),
-                channel: None,
-                received_at: Timestamp::from_seconds(NOW - 86_400 + hour * 3600),
-                bytes: hour.to_le_bytes().to_vec().into(),
-            }),
-            reason: RejectReason::UnknownChannel,
-            detail: "a test".into(),
-            said: None,
-            line: DeviceId::from(device),
-        };
+        let reject = |hour: i64| refusal(device, Timestamp::from_seconds(NOW - 86_400 + hour * 3600), &hour.to_le_bytes());
         store.commit_blocking(Batch { rejects: (0..2).map(reject).collect(), ..Batch::default() }).expect("committed");
     }
     store

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const MAIN: &str = "document";
 const SPARE: &str = "spare";
+/// Stands for every kind that is no text.
+pub(super) const NAMELESS: &str = "";
 
 /// A copy: its text, or nothing when it is damaged.
 type Copy = Option<String>;
@@ -95,7 +97,7 @@ pub(super) fn kinds(connection: &Connection) -> rusqlite::Result<BTreeSet<String
     while let Some(row) = rows.next()? {
         match std::str::from_utf8(bytes(row, 0)?) {
             Ok(kind) => drop(found.insert(kind.to_owned())),
-            Err(_) => drop(found.insert(String::new())),
+            Err(_) => drop(found.insert(NAMELESS.to_owned())),
         }
     }
     Ok(found)

@@ -274,10 +274,13 @@ impl Engine for Sqlite {
             return Ok(());
         }
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for kind in self.reading(documents::kinds)?.difference(&asked) {
+        let kinds = self.reading(documents::kinds)?;
+        for kind in kinds.difference(&asked) {
             self.documents(kind)?;
         }
-        self.reading(|connection| documents::note_nameless(connection, &self.noted))?;
+        if kinds.contains(documents::NAMELESS) {
+            self.reading(|connection| documents::note_nameless(connection, &self.noted))?;
+        }
         if depth == Depth::All {
             for table in Table::ALL.into_iter().filter(|table| self.has_sums(*table)) {
                 self.look_over_table(table)?;

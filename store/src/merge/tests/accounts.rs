@@ -2,11 +2,10 @@
 
 use super::{NOW, changes, open, value};
 use crate::engine::{Change, Engine, Order, Span, Sqlite, Table};
-use crate::scratch::Dir;
+use crate::scratch::{Dir, refusal};
 use crate::{Batch, Error, Replayed, Store, Subject, Tally, Wanted, check, sha256_hex};
-use model::{Account, DeviceId, Interval, Message, Quality, Reject, RejectReason, Scope, Timestamp, Viewer};
+use model::{Account, Interval, Quality, Scope, Timestamp, Viewer};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 fn day(number: i64) -> Timestamp {
     Timestamp::from_seconds(NOW - (5 - number) * 86_400)
@@ -15,22 +14,7 @@ fn day(number: i64) -> Timestamp {
 /// A device says something on a day: as many values that are taken, and messages that are refused.
 fn says(store: &Store, device: &str, on: i64, taken: i64, refused: &[&str]) {
     let minute = |one: i64| value(store, on * 100 + one, 1.5, Quality::GOOD, 1);
-    let reject = |text: &&str| Reject {
-        message: Arc::new(Message {
-            source: "mqtt",
-            format: "native",
-            route: format!("o/{device}"),
-            owner: Some("o".into()),
-            device: Some(device.into()),
-            channel: None,
-            received_at: day(on),
-            bytes: text.as_bytes().to_vec().into(),
-        }),
-        reason: RejectReason::UnknownChannel,
-        detail: "a test".into(),
-        said: None,
-        line: DeviceId::from(device),
-    };
+    let reject = |text: &&str| refusal(device, day(on), text.as_bytes());
     let (observations, quarantined) = (u32::try_from(taken).expect("few"), i32::try_from(refused.len()).expect("few"));
     let tally = Tally {
         owner: "o".into(),
