@@ -1,5 +1,6 @@
 //! How much memory a process of many threads takes from the system.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// The C library's own setting for how many heaps threads share.
@@ -15,14 +16,10 @@ pub(crate) fn share_heaps() {
     let (Ok(own), cores) = (std::env::current_exe(), std::thread::available_parallelism().map_or(2, usize::from)) else { return };
     let mut again = Command::new(own);
     let mut words = std::env::args_os();
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt;
-        if let Some(name) = words.next() {
-            again.arg0(name);
-        }
-        // Comes back only when it could not: then it goes on as it is.
-        let cause = again.args(words).env(HEAPS, cores.max(2).to_string()).exec();
-        tracing::debug!(%cause, "could not begin again with few heaps");
+    if let Some(name) = words.next() {
+        again.arg0(name);
     }
+    // Comes back only when it could not: then it goes on as it is.
+    let cause = again.args(words).env(HEAPS, cores.max(2).to_string()).exec();
+    tracing::debug!(%cause, "could not begin again with few heaps");
 }
