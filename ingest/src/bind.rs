@@ -9,6 +9,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Registry;
 
+/// Channels that an unknown one is compared with, and that are named where none is like it. A gateway has thousands, and says thousands
+/// that nobody knows: each sentence must cost little.
+const MOST_COMPARED: usize = 256;
+const MOST_NAMED: usize = 20;
+
 /// What a live door believes.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -18,12 +23,14 @@ pub struct Limits {
     pub earliest: Timestamp,
     /// Datastreams that one owner may come to by adopting proposals; a network file is not bounded.
     pub datastreams: usize,
+    /// Edges of one owner that a centre takes batches of.
+    pub edges: usize,
 }
 
 impl Default for Limits {
-    /// Ten minutes ahead; nothing before the year 2000; 10,000 datastreams.
+    /// Ten minutes ahead; nothing before the year 2000; 10,000 datastreams; 1,000 edges.
     fn default() -> Self {
-        Self { future_s: MOST_AHEAD_S, earliest: Timestamp::from_seconds(946_684_800), datastreams: 10_000 }
+        Self { future_s: MOST_AHEAD_S, earliest: Timestamp::from_seconds(946_684_800), datastreams: 10_000, edges: 1000 }
     }
 }
 
@@ -68,11 +75,9 @@ pub fn bind(
 ) -> Result<Observation, Refusal> {
     let refuse = |reason, detail: String| Refusal { reason, detail };
     let Some(feed) = feed(device, reading.channel.as_str()) else {
-        let known: Vec<&str> = device.feeds.iter().map(|feed| feed.channel.as_str()).collect();
-        let cure = nearest(reading.channel.as_str(), known.iter().copied()).map_or_else(
-            || format!("it has {}", if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }),
-            |near| format!("did you mean {near:?}?"),
-        );
+        let known = || device.feeds.iter().map(|feed| feed.channel.as_str());
+        let cure = nearest(reading.channel.as_str(), known().take(MOST_COMPARED))
+            .map_or_else(|| format!("it has {}", listed(known())), |near| format!("did you mean {near:?}?"));
         let detail = format!(
             "device {} has no channel {}; {cure}; add a feed to its network file to take it",
             device.id,
@@ -103,6 +108,16 @@ pub fn bind(
     // A zero has no sign here: -0.0 and 0.0 are the same water.
     let result = if result == 0.0 { 0.0 } else { result };
     Ok(Observation { datastream: datastream.id, phenomenon_time, received_at, result, quality })
+}
+
+/// A few of the names, and how many more there are.
+fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let few: Vec<&str> = names.by_ref().take(MOST_NAMED).collect();
+    match names.count() {
+        _ if few.is_empty() => "none yet".to_owned(),
+        0 => few.join(", "),
+        more => format!("{} and {more} more", few.join(", ")),
+    }
 }
 
 fn feed<'a>(device: &'a Device, channel: &str) -> Option<&'a Feed> {

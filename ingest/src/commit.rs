@@ -28,6 +28,8 @@ pub struct Settling {
     pub(crate) receipt: oneshot::Receiver<Result<Receipt, Error>>,
     pub(crate) indexes: Vec<usize>,
     pub(crate) rejected: Vec<Placed<Refusal>>,
+    /// Readings that they stand for.
+    pub(crate) quarantined: u64,
     /// What the sender is asked for, if it can be asked.
     pub(crate) rebirth: Option<Rebirth>,
     pub(crate) protocol: &'static str,
@@ -57,7 +59,7 @@ impl Settling {
             ("accepted", of(Outcome::Accepted)),
             ("duplicate", of(Outcome::Duplicate)),
             ("revised", of(Outcome::Revised)),
-            ("quarantined", rejected.len() as u64),
+            ("quarantined", self.quarantined),
         ] {
             self.meters.count(self.protocol, self.owner.as_str(), result, amount);
         }

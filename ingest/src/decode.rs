@@ -45,6 +45,19 @@ pub struct Decoded {
     pub rejects: Vec<Placed<Refusal>>,
     /// Bytes that only their device's layout makes readings of.
     pub payloads: Vec<Placed<RawPayload>>,
+    /// Readings that are counted and not listed, because one message holds too many of them.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Readings of one message that are refused together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Place of the first of them.
+    pub index: usize,
+    pub reason: RejectReason,
+    pub detail: String,
+    /// How many; where the format does not say, its objects or lines.
+    pub count: u32,
 }
 
 /// What a device sent, as bytes: kept, so that it can be read again when its layout is mended.

@@ -25,7 +25,7 @@ const GROUP: usize = 5000;
 /// Rows between two words of progress.
 const SPEAK: u64 = 10_000;
 /// History is taken from here on: 1850-01-01.
-const EARLIEST_S: i64 = -3_786_825_600;
+pub(crate) const EARLIEST_S: i64 = -3_786_825_600;
 
 /// Whether the store is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Wire to durable: doors, decoders, binding, quality, commit, acknowledgement. [`pipeline`] is the only file that knows the order.
 
 pub mod bind;
+mod bounds;
 pub mod commit;
 pub mod correct;
 pub mod decode;
@@ -19,3 +20,4 @@ pub mod redecode;
 pub mod replay;
 mod shown;
 pub mod source;
+mod turns;

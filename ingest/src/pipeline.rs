@@ -1,19 +1,24 @@
 //! The way of a reading, in order: decode, bind, qualify, commit, settle. The only file that knows the order.
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
+use crate::bounds::{LIGHT_BYTES, MOST_REFUSALS};
 use crate::commit::Settling;
 use crate::decode::logger;
-use crate::decode::sparkplug::Nodes;
-use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
+use crate::decode::sparkplug::{Nodes, Rebirth};
+use crate::decode::{Decoded, Decoder, LeftOut, Placed, RawPayload, Refusal};
 use crate::echo::Echoes;
 use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
 use crate::recurring::Recurring;
+use crate::source::http::BodyRoom;
+use crate::turns::{Turn, Turns};
 use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{Batch, Payload, Registry, Store, Tally};
+use tokio::sync::oneshot;
 
 /// Stands in the ledger for devices that nobody knows.
 const UNKNOWN: &str = "?";
@@ -30,6 +35,33 @@ pub struct Intake {
     /// Uplinks that may be told again.
     echoes: Arc<Mutex<Echoes>>,
     meters: Meters,
+    /// At reading large messages.
+    turns: Turns,
+    /// For the bodies of HTTP.
+    body_room: BodyRoom,
+}
+
+/// More readings than one message may hold: nothing of it was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
+/// A frame that has been read, bound and qualified, ready for the writer.
+struct Prepared {
+    batch: Batch,
+    indexes: Vec<usize>,
+    rejected: Vec<Placed<Refusal>>,
+    /// Readings that went to the quarantine, listed or not.
+    quarantined: u64,
+    rebirth: Option<Rebirth>,
+}
+
+/// What becomes of readings beyond the most that a message may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    /// The sender can't be told no: they are counted, and the message waits in the quarantine.
+    Quarantined,
+    /// The sender hears that nothing was kept.
+    Refused,
 }
 
 /// What one frame held, once it is bound and qualified; the observations device by device.
@@ -41,6 +73,8 @@ pub(crate) struct Taken {
     pub(crate) refused: Vec<Refused>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) payloads: Vec<Payload>,
+    /// Refusals beyond those that are listed, by line of the ledger and reason.
+    unlisted: BTreeMap<(DeviceId, RejectReason), Unlisted>,
     /// The devices of the tallies, in their order.
     tallied: Recurring<DeviceId>,
     /// Of each observation, whose tally counts it; empty as long as there is but one.
@@ -52,6 +86,14 @@ pub(crate) struct Refused {
     pub(crate) placed: Placed<Refusal>,
     said: Option<Said>,
     line: DeviceId,
+    /// Readings that it stands for.
+    pub(crate) count: u32,
+}
+
+/// How many refusals are not listed, and where the first of them stands.
+struct Unlisted {
+    index: usize,
+    count: u32,
 }
 
 impl Intake {
@@ -59,7 +101,7 @@ impl Intake {
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
         let (decoders, limits) = (crate::decode::all().into(), Arc::new(limits));
-        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters }
+        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters, turns: Turns::default(), body_room: BodyRoom::default() }
     }
 
     #[must_use]
@@ -72,30 +114,87 @@ impl Intake {
         &self.limits
     }
 
-    /// Decodes, binds, qualifies and hands the frame to the store's writer, in the order of the calls.
-    /// The answer resolves when all of it is on disk, or can't be.
     #[must_use]
-    pub fn take(&self, frame: Frame) -> Settling {
-        let since = Instant::now();
+    pub(crate) fn body_room(&self) -> &BodyRoom {
+        &self.body_room
+    }
+    /// Decodes, binds, qualifies and hands the frame to the store's writer: in the order of the calls, where each is awaited before the
+    /// next. Large messages are read on a thread that may take its time, in turns by owner. The answer resolves when all of it is on
+    /// disk, or can't be.
+    pub async fn take(&self, frame: Frame) -> Settling {
+        let (source, owner, since) = (frame.source, frame.owner.clone(), Instant::now());
+        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, Excess::Quarantined)).await;
+        // Without an excess that is refused, everything is prepared.
+        self.submit(prepared.and_then(Result::ok), source, owner, since)
+    }
+
+    /// As [`Intake::take`], for doors that can say no to a message as a whole.
+    ///
+    /// # Errors
+    /// [`TooMany`] when it holds more readings than a message may; nothing of it is kept then.
+    pub async fn take_whole(&self, frame: Frame) -> Result<Settling, TooMany> {
+        let (source, owner, since) = (frame.source, frame.owner.clone(), Instant::now());
+        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, Excess::Refused)).await;
+        Ok(self.submit(prepared.transpose()?, source, owner, since))
+    }
+
+    /// Does the work that `bytes` from `owner` are: at once when they are few. `None` when the process is about to end.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        owner: &OwnerId,
+        bytes: usize,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        if bytes <= LIGHT_BYTES {
+            return Some(work(self));
+        }
+        let (intake, turn) = (self.clone(), self.turns.take(owner).await);
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn: Turn = turn;
+            work(&intake)
+        });
+        match working.await {
+            Ok(done) => Some(done),
+            Err(cause) if cause.is_panic() => std::panic::resume_unwind(cause.into_panic()),
+            Err(_) => None,
+        }
+    }
+
+    /// Hands what was prepared to the writer. What could not be prepared settles as a closed store does: it is not acknowledged.
+    fn submit(&self, prepared: Option<Prepared>, source: &'static str, owner: OwnerId, since: Instant) -> Settling {
+        self.meters.inflight.inc();
+        let (receipt, indexes, rejected, quarantined, rebirth) = match prepared {
+            Some(Prepared { batch, indexes, rejected, quarantined, rebirth }) => {
+                (self.store.submit(batch), indexes, rejected, quarantined, rebirth)
+            }
+            None => (oneshot::channel().1, Vec::new(), Vec::new(), 0, None),
+        };
+        Settling { receipt, indexes, rejected, quarantined, rebirth, protocol: source, owner, since, meters: self.meters.clone() }
+    }
+
+    fn prepare(&self, frame: &Frame, excess: Excess) -> Result<Prepared, TooMany> {
         let mut batch = Batch::default();
         let mut rebirth = None;
-        let taken = if frame.format == "sparkplug" {
-            let heard = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).hear(&frame);
+        let decoded = if frame.format == "sparkplug" {
+            let heard = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).hear(frame);
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
-            batch.silenced = self.silenced(&frame, &heard.silenced);
+            batch.silenced = self.silenced(frame, &heard.silenced);
             rebirth = heard.rebirth;
-            self.bound(&frame, heard.decoded, &|_| true, &|_| ())
+            heard.decoded
         } else {
-            let mut decoded = self.decode(&frame);
+            let mut decoded = self.decode(frame);
+            if excess == Excess::Refused && decoded.left_out.iter().any(|left| left.reason == RejectReason::TooMany) {
+                return Err(TooMany);
+            }
             self.echoes.lock().unwrap_or_else(PoisonError::into_inner).settle(&frame.owner, &mut decoded);
-            self.bound(&frame, decoded, &|_| true, &|_| ())
+            decoded
         };
-        let Taken { observations, indexes, refused, tallies, payloads, .. } = taken;
-        let rejects = quarantined(&frame, &refused);
-        let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..batch });
-        self.meters.inflight.inc();
+        let Taken { observations, indexes, refused, tallies, payloads, .. } = self.bound(frame, decoded, &|_| true, &|_| ());
+        let rejects = quarantined(frame, &refused);
+        let quarantined = refused.iter().map(|refused| u64::from(refused.count)).sum();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
-        Settling { receipt, indexes, rejected, rebirth, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
+        let batch = Batch { observations, rejects, tallies, payloads, ..batch };
+        Ok(Prepared { batch, indexes, rejected, quarantined, rebirth })
     }
 
     /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
@@ -112,16 +211,19 @@ impl Intake {
 
     fn bound(&self, frame: &Frame, decoded: Decoded, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
         let registry = self.store.registry();
-        let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(decoded, frame, &registry);
+        let (Decoded { readings, rejects, left_out, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
             payloads,
             ..Taken::default()
         };
+        let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
         for refusal in rejects {
-            let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
-            taken.refuse(frame, known, refusal, None);
+            taken.refuse(frame, known, refusal, || None);
+        }
+        for left in left_out {
+            taken.leave_out(frame, known, left);
         }
         let mut callers = Callers::default();
         for Placed { index, what: mut reading } in readings {
@@ -134,7 +236,7 @@ impl Intake {
             let caller = match called {
                 Ok(caller) => caller,
                 Err(refusal) => {
-                    taken.refuse(frame, None, Placed { index, what: refusal }, Some(said(&reading, time)));
+                    taken.refuse(frame, None, Placed { index, what: refusal }, || Some(said(&reading, time)));
                     continue;
                 }
             };
@@ -148,10 +250,11 @@ impl Intake {
                     taken.indexes.push(index);
                 }
                 Err(refusal) => {
-                    taken.refuse(frame, Some(&device.id), Placed { index, what: refusal }, Some(said(&reading, time)));
+                    taken.refuse(frame, Some(&device.id), Placed { index, what: refusal }, || Some(said(&reading, time)));
                 }
             }
         }
+        taken.list_unlisted();
         taken.by_device();
         taken
     }
@@ -208,9 +311,10 @@ impl Intake {
                 continue;
             };
             decoded.readings.retain(|reading| reading.what.device != raw.device);
-            let (readings, refusals) = crate::decode::layout::read(&raw, layout, &frame.owner, frame.received_at);
-            decoded.readings.extend(readings);
-            decoded.rejects.extend(refusals);
+            let laid_out = crate::decode::layout::read(&raw, layout, &frame.owner, frame.received_at);
+            decoded.readings.extend(laid_out.readings);
+            decoded.rejects.extend(laid_out.rejects);
+            decoded.left_out.extend(laid_out.left_out);
             kept.extend(device.map(|device| payload(frame, device, raw)));
         }
         (decoded, kept)
@@ -280,10 +384,38 @@ impl Taken {
             self.counted_in.push(place);
         }
     }
-    fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: Option<Said>) {
+    /// Lists a refusal, or only counts it when there are so many that nobody would read them.
+    fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: impl FnOnce() -> Option<Said>) {
         let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
         self.tally(frame, &line, None, |tally| tally.quarantined += 1);
-        self.refused.push(Refused { placed, said, line });
+        if self.refused.len() < MOST_REFUSALS {
+            self.refused.push(Refused { placed, said: said(), line, count: 1 });
+        } else {
+            let unlisted = Unlisted { index: placed.index, count: 0 };
+            self.unlisted.entry((line, placed.what.reason)).or_insert(unlisted).count += 1;
+        }
+    }
+    /// Lists what a decoder only counted.
+    fn leave_out(&mut self, frame: &Frame, device: Option<&DeviceId>, left: LeftOut) {
+        let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
+        let LeftOut { index, reason, detail, count } = left;
+        let more = i32::try_from(count).unwrap_or(i32::MAX);
+        self.tally(frame, &line, None, |tally| {
+            // One is counted already.
+            tally.received = tally.received.saturating_add(more.saturating_sub(1));
+            tally.quarantined = tally.quarantined.saturating_add(more);
+        });
+        self.refused.push(Refused { placed: Placed { index, what: Refusal { reason, detail } }, said: None, line, count });
+    }
+    /// One refusal for all of a device that are refused for the same reason and not listed.
+    fn list_unlisted(&mut self) {
+        for ((line, reason), Unlisted { index, count }) in std::mem::take(&mut self.unlisted) {
+            let detail = format!(
+                "{count} readings more are refused as {}; only the first {MOST_REFUSALS} refusals of a message are listed; what cures those, and replaying it, takes these too",
+                reason.code()
+            );
+            self.refused.push(Refused { placed: Placed { index, what: Refusal { reason, detail } }, said: None, line, count });
+        }
     }
     /// Leaves out what was deleted for good: it counts as never said. How many.
     pub(crate) fn without(&mut self, is_deleted: impl Fn(&str, &Observation) -> bool, registry: &Registry) -> u64 {
@@ -367,6 +499,7 @@ pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
         detail: refused.placed.what.detail.clone(),
         said: refused.said.clone(),
         line: refused.line.clone(),
+        count: refused.count,
         message: message.clone(),
     };
     refused.iter().map(reject).collect()

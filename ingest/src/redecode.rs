@@ -147,7 +147,7 @@ mod tests {
                 received_at: fixture::Fixed.now().plus_seconds(minute - 60),
                 bytes: text.into(),
             };
-            runtime.block_on(intake.take(frame)).expect("on disk");
+            runtime.block_on(async { intake.take(frame).await.await }).expect("on disk");
         }
         let view = intake.store().seen_by(&Viewer::Token { owner: "demo".into(), scopes: vec![Scope::Read] });
         let levels = || {

@@ -111,7 +111,10 @@ fn retime(reading: &mut Reading, frame: &Frame, times: Times) {
 /// The lines of the ledger that counted the entry no longer do.
 fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Timestamp) -> Vec<store::Tally> {
     let times = i32::try_from(entry.count).unwrap_or(i32::MAX);
-    let line = |refused: &Refused| store::Tally { received: -times, quarantined: -times, ..tally(owner, &refused.line, received_at) };
+    let line = |refused: &Refused| {
+        let readings = times.saturating_mul(i32::try_from(refused.count).unwrap_or(i32::MAX));
+        store::Tally { received: -readings, quarantined: -readings, ..tally(owner, &refused.line, received_at) }
+    };
     // What an older pescaia kept was in no ledger.
     entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()).map(line).collect()
 }

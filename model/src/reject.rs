@@ -96,6 +96,8 @@ pub struct Reject {
     pub said: Option<Said>,
     /// The device in whose line of the ledger it is counted.
     pub line: DeviceId,
+    /// Readings that it stands for: 1, or more where a message has too many to list each.
+    pub count: u32,
     /// Shared by all rejects of one message, and kept once.
     pub message: Arc<Message>,
 }

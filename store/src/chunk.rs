@@ -35,6 +35,11 @@ pub(crate) fn pack(observations: &[model::Observation]) -> Vec<u8> {
     log::encode(&points, &[], &[])
 }
 
+/// As [`unpack`], of bytes that came over a wire; `None` when they say that they hold more than `most`.
+pub(crate) fn unpack_at_most(bytes: &[u8], most: usize) -> Result<Option<Vec<model::Observation>>, crate::Error> {
+    if log::announced(bytes)? > most { Ok(None) } else { unpack(bytes).map(Some) }
+}
+
 /// Back from [`pack`].
 pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<model::Observation>, crate::Error> {
     let points = log::decode(bytes)?.points;

@@ -99,6 +99,14 @@ impl Store {
         cursor.sequences.iter().all(|stretch| state.holds(cursor.epoch, *stretch))
     }
 
+    /// Whether an edge is known, or its owner has fewer than `most`.
+    #[must_use]
+    pub fn has_room_for_edge(&self, owner: &OwnerId, edge: &str, most: usize) -> bool {
+        let edges = self.shared().edges.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let own = format!("{owner}/");
+        edges.contains_key(&format!("{own}{edge}")) || edges.range(own.clone()..).take_while(|(id, _)| id.starts_with(&own)).count() < most
+    }
+
     /// Every edge of an owner that has sent something, by name.
     #[must_use]
     pub fn edges(&self, owner: &OwnerId) -> Vec<(String, EdgeState)> {

@@ -86,3 +86,12 @@ pub fn pack(observations: &[model::Observation]) -> Vec<u8> {
 pub fn unpack(bytes: &[u8]) -> Result<Vec<model::Observation>, Error> {
     chunk::unpack(bytes)
 }
+
+/// As [`unpack`], for bytes that somebody sent: a count of points is judged before there is room for them. `None` when it is more than
+/// `most`; nothing has been allocated then.
+///
+/// # Errors
+/// [`Error::Damaged`] when they are not as [`pack`] writes them today.
+pub fn unpack_at_most(bytes: &[u8], most: usize) -> Result<Option<Vec<model::Observation>>, Error> {
+    chunk::unpack_at_most(bytes, most)
+}

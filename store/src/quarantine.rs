@@ -48,6 +48,8 @@ pub struct Refused {
     pub said: Option<Said>,
     /// The device in whose line of the ledger it is counted.
     pub line: DeviceId,
+    /// Readings that it stands for: 1, or more where the message had too many to list each.
+    pub count: u32,
 }
 
 impl QuarantineEntry {
@@ -150,7 +152,7 @@ impl View {
                 });
                 trouble.first = trouble.first.min(entry.first);
                 trouble.last = trouble.last.max(entry.last);
-                trouble.count += entry.count;
+                trouble.count += entry.count * u64::from(refused.count);
                 trouble.entries += 1;
             }
             true

@@ -58,5 +58,6 @@ pub(crate) fn refusal(device: &str, received_at: Timestamp, bytes: &[u8]) -> Rej
         detail: "a test".into(),
         said: None,
         line: DeviceId::from(device),
+        count: 1,
     }
 }

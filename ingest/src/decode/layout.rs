@@ -3,7 +3,7 @@
 mod cayenne;
 
 use super::registers::linear;
-use super::{Placed, RawPayload, Refusal};
+use super::{Decoded, LeftOut, Placed, RawPayload, Refusal};
 use model::{Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
 
 /// The most readings of one payload.
@@ -15,7 +15,7 @@ pub(crate) fn read(
     layout: &Layout,
     owner: &OwnerId,
     received_at: Timestamp,
-) -> (Vec<Placed<Reading>>, Vec<Placed<Refusal>>) {
+) -> Decoded {
     let heard = payload.time.unwrap_or(received_at);
     let said = if layout.is_cayenne { cayenne::read(&payload.bytes) } else { fields(payload, layout, heard) };
     let reading = |one: Value| Placed {
@@ -31,11 +31,20 @@ pub(crate) fn read(
         },
     };
     match said {
-        Ok(values) => (values.into_iter().take(MOST).map(reading).collect(), Vec::new()),
+        Ok(values) => {
+            let beyond = u32::try_from(values.len().saturating_sub(MOST)).unwrap_or(u32::MAX);
+            let detail = format!(
+                "{beyond} numbers more than the {MOST} that one payload may hold; let {} send shorter ones, or mend the layout \"{}\"",
+                payload.device, layout.name
+            );
+            let left_out = LeftOut { index: 0, reason: RejectReason::TooMany, detail, count: beyond };
+            let left_out = if beyond > 0 { vec![left_out] } else { Vec::new() };
+            Decoded { readings: values.into_iter().take(MOST).map(reading).collect(), left_out, ..Decoded::default() }
+        }
         Err(detail) => {
             let hex: String = payload.bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
             let detail = format!("the payload {hex} of {}: {detail}; mend the layout \"{}\" and replay", payload.device, layout.name);
-            (Vec::new(), vec![Placed { index: 0, what: Refusal { reason: RejectReason::WrongShape, detail } }])
+            Decoded { rejects: vec![Placed { index: 0, what: Refusal { reason: RejectReason::WrongShape, detail } }], ..Decoded::default() }
         }
     }
 }

@@ -2,14 +2,13 @@
 //! The device is the series, `measurement,tag=value` with its tags in order, the channel is the field; texts say nothing that is
 //! measured. Each line is judged alone. Source: InfluxDB's line protocol reference.
 
-use super::{Decoded, Decoder, Placed, Refusal};
+use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
+use crate::bounds::{MOST_READINGS, MOST_REFUSALS};
 use crate::frame::Frame;
 use crate::recurring::Recurring;
 use crate::shown::shown;
 use model::{ChannelName, DeviceId, Reading, RejectReason, Timestamp};
 
-/// Refused lines of one message that are told one by one; more are only counted.
-const MOST_TOLD: usize = 1000;
 /// The longest line.
 const LONGEST: usize = 64 * 1024;
 
@@ -29,30 +28,56 @@ impl Decoder for Line {
         };
         let micros_of = precision(&frame.route);
         let (mut last, mut numbers) = (Series::default(), Vec::new());
-        decoded.readings.reserve(text.len() / 40);
-        let mut untold = 0_usize;
+        decoded.readings.reserve((text.len() / 40).min(MOST_READINGS));
+        let (mut beyond, mut unlisted) = (Counted::default(), Counted::default());
         for (index, line) in text.split('\n').enumerate() {
             let line = line.trim_ascii();
             if line.is_empty() || line.as_bytes().first() == Some(&b'#') {
                 continue;
             }
             let read = read(line, micros_of, &mut last, &mut numbers, |channel, series, value, time| {
+                if decoded.readings.len() >= MOST_READINGS {
+                    return beyond.add(index);
+                }
                 let (owner, device) = (frame.owner.clone(), last_device(frame, series));
                 let reading = Reading { owner, device, channel, phenomenon_time: time, value, unit: None, flag: None };
                 decoded.readings.push(Placed { index, what: reading });
             });
             if let Err((reason, what)) = read {
-                if decoded.rejects.len() < MOST_TOLD {
+                if decoded.rejects.len() < MOST_REFUSALS {
                     decoded.rejects.push(refuse(index, reason, format!("line {}: {what}", index + 1)));
                 } else {
-                    untold += 1;
+                    unlisted.add(index);
                 }
             }
         }
-        if untold > 0 {
-            decoded.rejects.push(refuse(0, RejectReason::TooMany, format!("{untold} lines more can't be read")));
-        }
+        let count = beyond.count;
+        let detail =
+            || format!("more than {MOST_READINGS} numbers in one message; the last {count} were not taken; send them in smaller messages");
+        decoded.left_out.extend(beyond.left_out(RejectReason::TooMany, detail));
+        let count = unlisted.count;
+        let detail = || format!("{count} lines more can't be read; only the first {MOST_REFUSALS} are listed");
+        decoded.left_out.extend(unlisted.left_out(RejectReason::WrongShape, detail));
         decoded
+    }
+}
+
+/// What is not kept, and where it began.
+#[derive(Default)]
+struct Counted {
+    first: usize,
+    count: u32,
+}
+
+impl Counted {
+    fn add(&mut self, index: usize) {
+        if self.count == 0 {
+            self.first = index;
+        }
+        self.count = self.count.saturating_add(1);
+    }
+    fn left_out(self, reason: RejectReason, detail: impl FnOnce() -> String) -> Option<LeftOut> {
+        (self.count > 0).then(|| LeftOut { index: self.first, reason, detail: detail(), count: self.count })
     }
 }
 

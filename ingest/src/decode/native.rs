@@ -5,7 +5,7 @@
 //! do not know, is refused, never guessed.
 
 use super::json::{Pairs, Shape, for_each, found};
-use super::{Decoded, Decoder, Placed, Refusal};
+use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
 use crate::frame::Frame;
 use crate::shown::{nearest, shown};
 use model::{DeviceId, Reading, RejectReason, Timestamp, Unit};
@@ -46,10 +46,10 @@ fn is_full(decoded: &Decoded) -> bool {
 }
 
 fn list(frame: &Frame, message: &RawValue, decoded: &mut Decoded) -> serde_json::Result<()> {
-    let (mut count, mut left_out) = (0, 0);
+    let (mut count, mut left_out) = (0, 0_u32);
     for_each(message, |item| {
         if is_full(decoded) {
-            left_out += 1;
+            left_out = left_out.saturating_add(1);
         } else {
             object(frame, count, item, decoded);
             count += 1;
@@ -60,7 +60,7 @@ fn list(frame: &Frame, message: &RawValue, decoded: &mut Decoded) -> serde_json:
         let detail = format!(
             "more than {MOST_READINGS} readings in one message; the {left_out} objects from here on were not taken; send them in another"
         );
-        decoded.rejects.push(refuse(RejectReason::TooMany, detail));
+        decoded.left_out.push(LeftOut { index: count, reason: RejectReason::TooMany, detail, count: left_out });
     } else if count == 0 {
         decoded
             .rejects
@@ -90,7 +90,8 @@ fn object(frame: &Frame, index: usize, item: &RawValue, decoded: &mut Decoded) {
                 "more than {MOST_READINGS} readings in one message; {} of this object were not taken; send them in another",
                 message.values.count - place
             );
-            return decoded.rejects.push(Placed { index, what: Refusal { reason: RejectReason::TooMany, detail } });
+            let count = u32::try_from(message.values.count - place).unwrap_or(u32::MAX);
+            return decoded.left_out.push(LeftOut { index, reason: RejectReason::TooMany, detail, count });
         }
         let said = if doubled.contains(channel.as_str()) {
             Err(Refusal {

@@ -4,7 +4,8 @@
 mod cbor;
 mod units;
 
-use super::{Decoded, Decoder, Placed, Refusal};
+use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
+use crate::bounds::LONGEST_CHANNEL;
 use crate::frame::Frame;
 use crate::shown::shown;
 use model::{DeviceId, Reading, RejectReason, Timestamp};
@@ -60,12 +61,13 @@ impl Decoder for Senml {
 
     fn decode(&self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded::default();
-        let mut reject = |index, reason, detail| decoded.rejects.push(Placed { index, what: Refusal { reason, detail } });
+        let Decoded { readings, rejects, left_out, .. } = &mut decoded;
+        let mut reject = |index, reason, detail| rejects.push(Placed { index, what: Refusal { reason, detail } });
         let Some(device) = &frame.device else {
             reject(0, RejectReason::WrongShape, "a SenML pack belongs to the topic of one device".to_owned());
             return decoded;
         };
-        let pack = match records(&frame.bytes) {
+        let (pack, all) = match records(&frame.bytes) {
             Ok(pack) => pack,
             Err(cause) => {
                 let detail =
@@ -74,21 +76,18 @@ impl Decoder for Senml {
                 return decoded;
             }
         };
-        if pack.is_empty() {
+        if all == 0 {
             reject(0, RejectReason::WrongShape, "the pack is empty; send at least one record".to_owned());
         }
         let mut base = Base::default();
-        let all = pack.len();
+        let rest_from = |index: usize| u32::try_from(all - index).unwrap_or(u32::MAX);
+        if all > MOST_RECORDS {
+            let count = rest_from(MOST_RECORDS);
+            let detail = format!("more than {MOST_RECORDS} records; the last {count} were not taken; send them in another pack");
+            left_out.push(LeftOut { index: MOST_RECORDS, reason: RejectReason::TooMany, detail, count });
+        }
         for (index, record) in pack.into_iter().enumerate() {
-            let rest = all - index;
-            if index >= MOST_RECORDS {
-                reject(
-                    index,
-                    RejectReason::TooMany,
-                    format!("more than {MOST_RECORDS} records; the last {rest} were not taken; send them in another pack"),
-                );
-                break;
-            }
+            let rest = rest_from(index);
             // A record that can't be read may have changed what those after it inherit: nothing after it means anything for sure.
             let record = match record {
                 Ok(record) if record.bver.is_none_or(|version| version <= VERSION) => record,
@@ -111,7 +110,7 @@ impl Decoder for Senml {
             };
             base.take(&record);
             match base.reading(&record, frame, device) {
-                Ok(Some(reading)) => decoded.readings.push(Placed { index, what: reading }),
+                Ok(Some(reading)) => readings.push(Placed { index, what: reading }),
                 Ok(None) => {}
                 Err(Refusal { reason, detail }) => reject(index, reason, detail),
             }
@@ -120,13 +119,15 @@ impl Decoder for Senml {
     }
 }
 
-/// The records of a pack, each read alone; what it is written in shows at its first byte.
-fn records(bytes: &[u8]) -> Result<Vec<Result<Record, String>>, String> {
+/// The first records of a pack, each read alone, and how many there are in all; what it is written in shows at its first byte.
+fn records(bytes: &[u8]) -> Result<(Vec<Result<Record, String>>, usize), String> {
     if cbor::is_cbor(bytes) {
         return cbor::pack(bytes);
     }
     let pack: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|cause| cause.to_string())?;
-    Ok(pack.into_iter().map(|raw| serde_json::from_str(raw.get()).map_err(|cause| cause.to_string())).collect())
+    let read = |raw: &&RawValue| serde_json::from_str(raw.get()).map_err(|cause| cause.to_string());
+    // A record takes far more room than the two bytes that one may be written in.
+    Ok((pack.iter().take(MOST_RECORDS).map(read).collect(), pack.len()))
 }
 
 impl Base {
@@ -148,7 +149,13 @@ impl Base {
     /// `None` for a record that only sets what others inherit.
     fn reading(&self, record: &Record, frame: &Frame, device: &DeviceId) -> Result<Option<Reading>, Refusal> {
         let refuse = |reason, detail: String| Refusal { reason, detail };
-        let name = format!("{}{}", self.name, record.n.as_deref().unwrap_or(""));
+        let own = record.n.as_deref().unwrap_or("");
+        // Judged before it is put together: a long base name would be copied for each record.
+        if self.name.len() + own.len() > LONGEST_CHANNEL {
+            let detail = format!("{} and {} are more than the {LONGEST_CHANNEL} bytes that a name may have", shown(&self.name), shown(own));
+            return Err(refuse(RejectReason::WrongShape, detail));
+        }
+        let name = format!("{}{own}", self.name);
         if let Some(unknown) = record.more.keys().find(|key| key.ends_with('_')) {
             let detail = format!("{} must be understood to read this record, and is not", shown(unknown));
             return Err(refuse(RejectReason::WrongShape, detail));

@@ -1,6 +1,7 @@
 //! What the network servers of LoRaWAN have in common: channels out of a codec's object, raw bytes beside them.
 
-use super::{Decoded, Placed, RawPayload, Refusal};
+use super::{Decoded, LeftOut, Placed, RawPayload, Refusal};
+use crate::bounds::LONGEST_CHANNEL;
 use crate::frame::Frame;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,11 +27,12 @@ pub(super) struct Uplink<'a> {
 impl Uplink<'_> {
     pub(super) fn decoded(&self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded::default();
-        let mut channels = Vec::new();
+        let mut channels = Channels::default();
         if let Some(object) = self.object {
             flatten(object, "", &mut channels);
         }
-        for (channel, value) in channels {
+        decoded.left_out.extend(channels.left_out());
+        for (channel, value) in channels.kept {
             decoded.readings.push(Placed {
                 index: 0,
                 what: Reading {
@@ -65,21 +67,54 @@ impl Uplink<'_> {
     }
 }
 
+/// The channels of an object, as many as one uplink may have.
+#[derive(Default)]
+struct Channels {
+    kept: Vec<(String, f64)>,
+    /// Numbers that were one too many.
+    beyond: u32,
+    /// Numbers, or objects of them, whose path is too long for a name.
+    nameless: u32,
+}
+
+impl Channels {
+    fn add(&mut self, name: &str, value: f64) {
+        if self.kept.len() < MOST {
+            self.kept.push((name.to_owned(), value));
+        } else {
+            self.beyond = self.beyond.saturating_add(1);
+        }
+    }
+    fn left_out(&self) -> Vec<LeftOut> {
+        let left = |count, reason, detail| LeftOut { index: 0, reason, detail, count };
+        let beyond = format!("{} numbers more than the {MOST} that one uplink may hold; let the codec give fewer", self.beyond);
+        let nameless = format!("{} have a path of more than {LONGEST_CHANNEL} bytes; let the codec give shorter names", self.nameless);
+        let all = [left(self.beyond, RejectReason::TooMany, beyond), left(self.nameless, RejectReason::WrongShape, nameless)];
+        all.into_iter().filter(|left| left.count > 0).collect()
+    }
+}
+
 /// Numbers and booleans by their path; texts and nulls say nothing that is measured.
-fn flatten(object: &Map<String, Value>, before: &str, channels: &mut Vec<(String, f64)>) {
+fn flatten(object: &Map<String, Value>, before: &str, channels: &mut Channels) {
     for (key, value) in object {
+        // Judged before it is put together: a long path would be copied for each number below it.
+        if before.len() + key.len() >= LONGEST_CHANNEL {
+            channels.nameless = channels.nameless.saturating_add(1);
+            continue;
+        }
         let name = if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
         take(&name, value, channels);
     }
 }
 
-fn take(name: &str, value: &Value, channels: &mut Vec<(String, f64)>) {
-    if channels.len() >= MOST {
-        return;
-    }
+fn take(name: &str, value: &Value, channels: &mut Channels) {
     match value {
-        Value::Number(number) => channels.extend(number.as_f64().filter(|value| value.is_finite()).map(|value| (name.to_owned(), value))),
-        Value::Bool(flag) => channels.push((name.to_owned(), f64::from(u8::from(*flag)))),
+        Value::Number(number) => {
+            if let Some(value) = number.as_f64().filter(|value| value.is_finite()) {
+                channels.add(name, value);
+            }
+        }
+        Value::Bool(flag) => channels.add(name, f64::from(u8::from(*flag))),
         Value::Object(object) => flatten(object, name, channels),
         Value::Array(list) => list.iter().enumerate().for_each(|(place, item)| take(&format!("{name}.{place}"), item, channels)),
         Value::String(_) | Value::Null => {}

@@ -1,6 +1,7 @@
 //! The edge's side: live first, the backlog on a second lane, freed only when the centre says that it has it on disk.
 
 use super::wire::Parcel;
+use crate::bounds::{MOST_EDGE_GAPS, MOST_READINGS};
 use crate::meters::Meters;
 use crate::source::{Stop, stopped};
 use model::Timestamp;
@@ -198,6 +199,7 @@ impl Forwarder {
         if owed.is_empty() {
             return (Sent::Kept, Vec::new(), 0);
         }
+        let owed = one_batch(owed);
         let registry = self.store.registry();
         let parcel = Parcel::of(self.store.outbox_epoch(), &owed, |id| registry.datastream(id).map(|datastream| datastream.key.clone()));
         let body = parcel.bytes();
@@ -248,6 +250,19 @@ impl Forwarder {
         }
         lanes.said_full = is_near;
     }
+}
+
+/// The first of what is owed, as far as a centre takes it in one batch; never none of it.
+fn one_batch(mut owed: Vec<Owed>) -> Vec<Owed> {
+    let (mut observations, mut gaps) = (0, 0);
+    let fits = owed.iter().take_while(|one| {
+        observations += one.observations.len();
+        gaps += one.gaps.len();
+        observations <= MOST_READINGS && gaps <= MOST_EDGE_GAPS / 10
+    });
+    let fits = fits.count().max(1);
+    owed.truncate(fits);
+    owed
 }
 
 fn epoch_of<B>(answer: &ureq::http::Response<B>) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! A batch on its way: one line of JSON that names what follows, then the observations packed as the store's log packs them.
 
+use crate::bounds::{MOST_EDGE_GAPS, MOST_EDGE_HEAD, MOST_EDGE_OBSERVATIONS};
 use model::{DatastreamId, DatastreamKey, Gap, GapReason, Observation, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -19,6 +20,30 @@ struct Head {
     /// Gaps: place of the key, from and to in µs, reason, count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     g: Vec<(u32, i64, i64, String, u64)>,
+}
+
+/// Why a batch can't be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It holds, or says that it holds, more than a batch may.
+    TooLarge(String),
+    Broken(String),
+}
+
+impl From<String> for Unread {
+    fn from(cause: String) -> Self {
+        Self::Broken(cause)
+    }
+}
+
+impl From<&str> for Unread {
+    fn from(cause: &str) -> Self {
+        Self::Broken(cause.to_owned())
+    }
+}
+
+fn too_large(what: &str, most: usize) -> Unread {
+    Unread::TooLarge(format!("a batch of an edge may hold {most} {what} and says that it holds more; send it in smaller ones; nothing was kept"))
 }
 
 /// What an edge sends.
@@ -73,14 +98,26 @@ impl Parcel {
         bytes
     }
 
+    /// What is claimed is judged before there is room for it.
+    ///
     /// # Errors
     /// What is wrong with the bytes.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unread> {
         let rest = bytes.strip_prefix(MAGIC).ok_or("this is no batch of a pescaia's edge, or one of a newer version")?;
-        let end = rest.iter().position(|byte| *byte == b'\n').ok_or("the batch ends within its head")?;
+        let within = rest.get(..MOST_EDGE_HEAD).unwrap_or(rest);
+        let Some(end) = within.iter().position(|byte| *byte == b'\n') else {
+            let is_whole = within.len() == rest.len();
+            return Err(if is_whole { "the batch ends within its head".into() } else { too_large("bytes of head", MOST_EDGE_HEAD) });
+        };
         let (head, packed) = rest.split_at_checked(end).ok_or("the batch ends within its head")?;
         let head: Head = serde_json::from_slice(head).map_err(|cause| format!("the head of the batch can't be read: {cause}"))?;
-        let observations = store::unpack(packed.get(1..).unwrap_or_default()).map_err(|cause| cause.to_string())?;
+        if head.g.len() > MOST_EDGE_GAPS || head.s.len() > MOST_EDGE_GAPS {
+            return Err(too_large("gaps, or stretches of sequences,", MOST_EDGE_GAPS));
+        }
+        let observations = store::unpack_at_most(packed.get(1..).unwrap_or_default(), MOST_EDGE_OBSERVATIONS);
+        let Some(observations) = observations.map_err(|cause| cause.to_string())? else {
+            return Err(too_large("observations", MOST_EDGE_OBSERVATIONS));
+        };
         if observations.iter().any(|one| one.datastream.index() >= head.k.len()) || head.g.iter().any(|gap| gap.0 as usize >= head.k.len())
         {
             return Err("the batch speaks of a datastream that it does not name".into());

@@ -36,7 +36,7 @@ impl World {
             bytes: text.to_owned().into(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(self.intake.take(frame)).expect("on disk");
+        runtime.block_on(async { self.intake.take(frame).await.await }).expect("on disk");
     }
     /// Gives the device one more channel.
     fn mend(&self) {

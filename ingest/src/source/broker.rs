@@ -165,7 +165,7 @@ impl Broker {
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    let mut settling = intake.take(self.frame(&publish, intake, intake.store().clock().now()));
+                    let mut settling = intake.take(self.frame(&publish, intake, intake.store().clock().now())).await;
                     if let Some(Rebirth { topic, payload }) = settling.rebirth.take() {
                         tracing::info!(
                             event = "sparkplug_rebirth",

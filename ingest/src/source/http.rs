@@ -9,19 +9,25 @@ mod write;
 use crate::commit::Settled;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
-use axum::Router;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use body::Unkept;
+use axum::{Json, RequestExt, Router};
+pub(crate) use body::BodyRoom;
+use body::{Terms, Unkept};
 use model::{OwnerId, Scope, Viewer};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
 use store::{Error, Outcome};
 
 /// The largest body, bytes.
 const MOST_BYTES: usize = 10 << 20;
 const PATH: &str = "/api/v1/observations";
+/// How long the whole of a command may take to arrive.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The push door, to be merged with the rest of the API.
 pub fn router(intake: Intake) -> Router {
@@ -110,13 +116,10 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
             return *response;
         }
     };
-    let body = match body::collect(body, MOST_BYTES).await {
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: 0 };
+    let body = match body::collect(body, &terms).await {
         Ok(body) => body,
-        Err(Unkept::TooLarge) => return too_large(),
-        Err(Unkept::Broken) => {
-            let detail = "the body did not arrive whole; nothing was kept; send it again";
-            return problem(StatusCode::BAD_REQUEST, "Broken request", detail, None);
-        }
+        Err(cause) => return unkept(cause),
     };
     let frame = Frame {
         source: "http",
@@ -126,9 +129,11 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
         device: None,
         channel: None,
         received_at: intake.store().clock().now(),
-        bytes: body,
+        bytes: body.bytes,
     };
-    match intake.take(frame).await {
+    let settled = intake.take(frame).await.await;
+    drop(body.held);
+    match settled {
         Ok(settled) if settled.stored.is_empty() => {
             let detail = "none of the readings could be taken; each has its reason under \"rejected\", and waits in the quarantine";
             problem(StatusCode::UNPROCESSABLE_ENTITY, "Nothing acceptable", detail, Some(settled.into()))
@@ -154,6 +159,39 @@ fn announced(headers: &HeaderMap) -> Result<(), Box<Response>> {
         return Err(Box::new(too_large()));
     }
     Ok(())
+}
+
+/// Why a body was not kept, for who sent it.
+fn unkept(cause: Unkept) -> Response {
+    match cause {
+        Unkept::TooLarge => too_large(),
+        Unkept::Broken => {
+            let detail = "the body did not arrive whole; nothing was kept; send it again";
+            problem(StatusCode::BAD_REQUEST, "Broken request", detail, None)
+        }
+        Unkept::Slow => closing(problem(StatusCode::REQUEST_TIMEOUT, "Too slow", TOO_SLOW, None)),
+        Unkept::Busy => closing(problem(StatusCode::SERVICE_UNAVAILABLE, "Busy", BUSY, None)),
+    }
+}
+
+const TOO_SLOW: &str = "the body did not come in time: within ten seconds, or four kilobytes a second where it is larger; nothing was kept; send it again, or in smaller parts";
+const BUSY: &str = "other requests of your owner are still being taken, and leave no room for this one; nothing was kept; send it again later, and fewer at once";
+
+/// The last answer of its connection: what is left of the request is not waited for.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The JSON of a request that commands something.
+async fn command<T: DeserializeOwned + 'static>(request: Request) -> Result<T, Box<Response>> {
+    let extracted = tokio::time::timeout(COMMAND_PATIENCE, request.extract::<Result<Json<T>, JsonRejection>, _>()).await;
+    match extracted {
+        Err(_) => Err(Box::new(unkept(Unkept::Slow))),
+        Ok(Ok(Ok(Json(order)))) => Ok(order),
+        Ok(Ok(Err(cause))) => Err(Box::new(problem(StatusCode::BAD_REQUEST, "Bad request", cause.body_text(), None))),
+        Ok(Err(never)) => match never {},
+    }
 }
 
 fn too_large() -> Response {

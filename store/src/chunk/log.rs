@@ -135,6 +135,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, Error> {
     }
 }
 
+/// How many points a record says that it holds, before any room is made for them. Only of the version that is written today: older
+/// ones are read from the disk that they were written on, and come by no other way.
+///
+/// # Errors
+/// [`Error::Damaged`] when it is no such record.
+pub(crate) fn announced(bytes: &[u8]) -> Result<usize, Error> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? != VERSION {
+        return Err(Error::Damaged { what: "a log record: of another version".into() });
+    }
+    reader.length()
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Record, Error> {
     let count = reader.length()?;
     let mut points = vec![(0_u32, Point::EMPTY); count];

@@ -45,7 +45,7 @@ fn counted(entry: &QuarantineEntry) -> BTreeMap<Line, u64> {
     let mut lines = BTreeMap::new();
     for refused in entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()) {
         let owner = OwnerId::from(entry.owner.as_deref().unwrap_or_default());
-        *lines.entry((owner, refused.line.clone())).or_default() += entry.count;
+        *lines.entry((owner, refused.line.clone())).or_default() += entry.count * u64::from(refused.count);
     }
     lines
 }

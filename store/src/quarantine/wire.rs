@@ -29,6 +29,9 @@ pub(super) struct Label {
     /// Beside `reasons`, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lines: Vec<String>,
+    /// Beside `reasons`, in their order: readings that each stands for, where one of them stands for several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<u32>,
 }
 
 fn once() -> u64 {
@@ -64,6 +67,7 @@ impl Label {
             reasons: Vec::new(),
             said: Vec::new(),
             lines: Vec::new(),
+            counts: Vec::new(),
         };
         label.now_refused(rejects);
         label
@@ -79,6 +83,8 @@ impl Label {
             time_us: said.time.map(Timestamp::micros),
             unit: said.unit.map(|unit| unit.symbol().to_owned()),
         };
+        let are_several = rejects.iter().any(|reject| reject.count > 1);
+        self.counts = if are_several { rejects.iter().map(|reject| reject.count).collect() } else { Vec::new() };
         self.lines = rejects.iter().map(|reject| reject.line.to_string()).collect();
         self.said = rejects.iter().map(|reject| reject.said.as_ref().map(said)).collect();
     }
@@ -115,10 +121,12 @@ pub(crate) fn entry(row: &Row) -> Option<QuarantineEntry> {
     };
     let mut readings = label.said.into_iter().map(|one| one.map(said)).chain(std::iter::repeat(None));
     let mut lines = label.lines.into_iter();
+    let mut counts = label.counts.into_iter();
     let refused = |(code, detail): (String, String)| {
         let said = readings.next().flatten();
         let line = lines.next().unwrap_or_default().into();
-        Some(Refused { reason: RejectReason::from_code(&code)?, detail, said, line })
+        let count = counts.next().unwrap_or(1);
+        Some(Refused { reason: RejectReason::from_code(&code)?, detail, said, line, count })
     };
     Some(QuarantineEntry {
         number: row.at.cast_unsigned(),

@@ -16,7 +16,7 @@ fn payload(bytes: &[u8]) -> RawPayload {
 fn check(layout: &str, bytes: &[u8], expected: Result<&[(&str, f64, i64)], &str>) {
     let layout =
         parse_layout("layout.toml", &format!("name = \"l\"\ntitle = \"l\"\n{layout}")).unwrap_or_else(|wrong| panic!("{}", wrong[0]));
-    let (readings, refusals) = read(&payload(bytes), &layout, &"o".into(), Timestamp::from_seconds(7));
+    let Decoded { readings, rejects: refusals, .. } = read(&payload(bytes), &layout, &"o".into(), Timestamp::from_seconds(7));
     let said: Vec<_> = readings
         .iter()
         .map(|placed| (placed.what.channel.as_str(), placed.what.value, placed.what.phenomenon_time.expect("a time").seconds() - 1_000_000))

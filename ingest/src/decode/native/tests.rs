@@ -103,13 +103,13 @@ fn what_is_too_much_is_said_and_the_rest_is_kept() {
     let values: Vec<String> =
         (0..MOST_READINGS + 3).map(|n| format!(r#"{{"time":{},"values":{{"level":1}}}}"#, 1_795_414_800 + n)).collect();
     let decoded = Native.decode(&frame(format!("[{}]", values.join(",")).as_bytes(), Some("prova")));
-    let rejects: Vec<_> = decoded.rejects.iter().map(|placed| (placed.index, placed.what.reason)).collect();
+    let left_out: Vec<_> = decoded.left_out.iter().map(|left| (left.index, left.reason, left.count)).collect();
     assert_eq!(
-        (decoded.readings.len(), rejects),
-        (MOST_READINGS, vec![(MOST_READINGS, RejectReason::TooMany)]),
+        (decoded.readings.len(), decoded.rejects.len(), left_out),
+        (MOST_READINGS, 0, vec![(MOST_READINGS, RejectReason::TooMany, 3)]),
         "one refusal for all the rest"
     );
-    assert!(decoded.rejects[0].what.detail.contains("the 3 objects from here on"), "{:?}", decoded.rejects);
+    assert!(decoded.left_out[0].detail.contains("the 3 objects from here on"), "{:?}", decoded.left_out);
 }
 
 fn unit_of(payload: &str, channel: &str) -> Option<Unit> {

@@ -1,8 +1,10 @@
 //! SenML in CBOR, RFC 8428 section 6: the same records, with numbers for the labels. Numbers may be decimal fractions.
 
-use super::Record;
+use super::{MOST_RECORDS, Record};
+use crate::shown::shown;
 use ciborium::Value;
 use serde::de::IgnoredAny;
+use std::collections::HashSet;
 
 /// RFC 8428, table 4.
 const LABELS: [(i128, &str); 15] = [
@@ -30,23 +32,24 @@ pub(super) fn is_cbor(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| (0x80..=0x9f).contains(first))
 }
 
-/// The records of a pack, each read alone.
+/// The first records of a pack, each read alone, and how many there are in all.
 ///
 /// # Errors
 /// Why the bytes are no array in CBOR.
-pub(super) fn pack(bytes: &[u8]) -> Result<Vec<Result<Record, String>>, String> {
+pub(super) fn pack(bytes: &[u8]) -> Result<(Vec<Result<Record, String>>, usize), String> {
     let mut rest = bytes;
     let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, DEEPEST).map_err(|cause| cause.to_string())?;
     if !rest.is_empty() {
         return Err(format!("{} bytes follow the array", rest.len()));
     }
     let records = value.into_array().map_err(|_| "no array".to_owned())?;
-    Ok(records.into_iter().map(record).collect())
+    let all = records.len();
+    Ok((records.into_iter().take(MOST_RECORDS).map(record).collect(), all))
 }
 
 fn record(value: Value) -> Result<Record, String> {
     let fields = value.into_map().map_err(|_| "it is no map".to_owned())?;
-    let (mut record, mut seen) = (Record::default(), Vec::new());
+    let (mut record, mut seen) = (Record::default(), HashSet::new());
     for (label, value) in fields {
         let name = match &label {
             Value::Text(name) => name.clone(),
@@ -56,10 +59,9 @@ fn record(value: Value) -> Result<Record, String> {
             }
             _ => return Err("a label is neither a number nor a text".into()),
         };
-        if seen.contains(&name) {
-            return Err(format!("duplicate field {name}"));
+        if !seen.insert(name.clone()) {
+            return Err(format!("duplicate field {}", shown(&name)));
         }
-        seen.push(name.clone());
         let a_number = |value: &Value| number(value).ok_or_else(|| format!("{name} is no number"));
         let a_text = |value: Value| value.into_text().map_err(|_| format!("{name} is no text"));
         match name.as_str() {

@@ -1,7 +1,7 @@
 //! What is remembered of edge nodes: the numbers that births gave to metrics, sequences, births and deaths.
 
 use super::Topic;
-use super::wire::{Metric, Payload, rebirth};
+use super::wire::{Metric, Payload, count_metrics, rebirth};
 use crate::decode::{Decoded, Placed, Refusal};
 use crate::frame::Frame;
 use crate::shown::shown;
@@ -98,11 +98,12 @@ impl Nodes {
         if matches!(topic.kind, "NCMD" | "DCMD") {
             return Heard::default();
         }
+        let metrics = count_metrics(&frame.bytes);
+        if metrics > MOST {
+            return refuse(RejectReason::TooMany, format!("{metrics} metrics in one message; {MOST} may be"));
+        }
         let payload = match Payload::decode(frame.bytes.as_ref()) {
-            Ok(payload) if payload.metrics.len() <= MOST => payload,
-            Ok(payload) => {
-                return refuse(RejectReason::TooMany, format!("{} metrics in one message; {MOST} may be", payload.metrics.len()));
-            }
+            Ok(payload) => payload,
             Err(cause) => return refuse(RejectReason::Unreadable, format!("no payload of Sparkplug B: {cause}")),
         };
         let key = (frame.owner.clone(), topic.node_name());

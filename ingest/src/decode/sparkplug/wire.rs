@@ -46,6 +46,40 @@ pub(super) enum Value {
     Boolean(bool),
 }
 
+/// How many metrics a payload holds, counted without making room for them: one takes two bytes on the wire and a hundred here. Where the
+/// bytes are no protobuf, those before.
+pub(super) fn count_metrics(mut bytes: &[u8]) -> usize {
+    const METRICS: u64 = 2 << 3 | 2;
+    let mut count = 0;
+    while let Some(key) = varint(&mut bytes) {
+        count += usize::from(key == METRICS);
+        let length = match key & 7 {
+            0 => varint(&mut bytes).map(|_| 0),
+            1 => Some(8),
+            2 => varint(&mut bytes),
+            5 => Some(4),
+            _ => None,
+        };
+        let rest = length.and_then(|length| bytes.get(usize::try_from(length).ok()?..));
+        let Some(rest) = rest else { return count };
+        bytes = rest;
+    }
+    count
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if *first < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 impl Metric {
     /// The number, by the datatype that the metric or its birth says: signed ones travel as two's complement.
     pub(super) fn number(&self, datatype: u32) -> Option<f64> {

@@ -1,25 +1,93 @@
-//! The body of a request: kept whole up to a limit, or read away.
+//! The body of a request: kept whole up to a limit and within a time, or read away.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
+use model::OwnerId;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Bytes of a refused body that are read away, and how long its next piece may take.
 const MOST_WASTE: usize = 64 << 20;
 const IDLE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Bytes that are made ready because a request announces them.
-const BELIEVED: usize = 512 * 1024;
+/// How long a body may take for its next piece, and for all of it where it is small.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Each second beyond that must have been earned with so many bytes: the narrowest link that a large body is worth waiting for.
+const LEAST_BYTES_PER_S: u64 = 4 * 1024;
+
+/// Bodies up to so many bytes need no room of their owner; the first is made ready because a request announces it, the rest when it comes.
+const BELIEVED: usize = 64 * 1024;
+const FIRST: usize = 8 * 1024;
+/// Bytes that the larger bodies of one owner may take at the same time, and those of all owners.
+const ROOM_OF_OWNER: usize = 20 << 20;
+const ROOM: usize = 64 << 20;
+/// How long a body waits for room. Meanwhile nothing of it is read, so that its sender waits too.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Room is counted in steps of so many bytes.
+const STEP: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unkept {
     TooLarge,
     /// The wire broke before its end.
     Broken,
+    /// Nothing came for ten seconds, or too little.
+    Slow,
+    /// Its owner's other bodies leave no room for it.
+    Busy,
+}
+
+/// Room for larger bodies, so that many of them at once stay within what memory there is. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct BodyRoom {
+    of: Arc<Mutex<HashMap<OwnerId, Arc<Semaphore>>>>,
+    all: Arc<Semaphore>,
+}
+
+impl Default for BodyRoom {
+    fn default() -> Self {
+        Self { of: Arc::default(), all: Arc::new(Semaphore::new(ROOM / STEP)) }
+    }
+}
+
+/// Room that a body has; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    _of_owner: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl BodyRoom {
+    /// Waits for room for so many bytes; `None` when there is none in time.
+    pub(super) async fn take(&self, owner: &OwnerId, bytes: usize) -> Option<Held> {
+        let steps = u32::try_from(bytes.min(ROOM_OF_OWNER).div_ceil(STEP)).ok()?;
+        let of_owner = {
+            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+            // As many as there are owners in the network file: only who has a token comes here.
+            of.entry(owner.clone()).or_insert_with(|| Arc::new(Semaphore::new(ROOM_OF_OWNER / STEP))).clone()
+        };
+        let waiting = async {
+            // The owner's own first: who waits for it holds nothing of what others need.
+            let of_owner = of_owner.acquire_many_owned(steps).await.ok()?;
+            let of_all = self.all.clone().acquire_many_owned(steps).await.ok()?;
+            Some(Held { _of_owner: of_owner, _of_all: of_all })
+        };
+        tokio::time::timeout(LONGEST_WAIT, waiting).await.ok().flatten()
+    }
+}
+
+/// A body that came whole, and its room, to be held until it has been dealt with.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) bytes: Bytes,
+    pub(super) held: Option<Held>,
 }
 
 /// The next piece; `None` at the end.
@@ -35,21 +103,51 @@ async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
     }
 }
 
-/// The whole body, of at most `most` bytes; of a larger one nothing is kept.
-pub(super) async fn collect(mut body: Body, most: usize) -> Result<Bytes, Unkept> {
-    // As much as is announced, and no more than is worth believing.
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut whole = BytesMut::with_capacity(announced.min(most).min(BELIEVED));
-    while let Some(piece) = next(&mut body).await {
-        let piece = piece.map_err(|_| Unkept::Broken)?;
-        if whole.len() + piece.len() > most {
-            drop(whole);
+/// What a body is held to while it comes.
+pub(super) struct Terms<'a> {
+    /// Bytes that it may have.
+    pub(super) most: usize,
+    pub(super) room: &'a BodyRoom,
+    pub(super) owner: &'a OwnerId,
+    /// Bytes that dealing with it takes beside its own.
+    pub(super) beside: usize,
+}
+
+/// The whole body; of one that is larger, or slower, than it may be nothing is kept.
+pub(super) async fn collect(mut body: Body, terms: &Terms<'_>) -> Result<Kept, Unkept> {
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(terms.most).min(terms.most);
+    let mut whole = BytesMut::with_capacity(announced.min(FIRST));
+    let mut held = None;
+    if terms.beside > 0 {
+        held = Some(terms.room.take(terms.owner, announced + terms.beside).await.ok_or(Unkept::Busy)?);
+    }
+    let mut start = Instant::now();
+    loop {
+        let until = (start + PATIENCE + Duration::from_secs(whole.len() as u64 / LEAST_BYTES_PER_S)).min(Instant::now() + PATIENCE);
+        let piece = match tokio::time::timeout_at(until, next(&mut body)).await {
+            Err(_) => return Err(Unkept::Slow),
+            Ok(None) => return Ok(Kept { bytes: whole.freeze(), held }),
+            Ok(Some(piece)) => piece.map_err(|_| Unkept::Broken)?,
+        };
+        let length = whole.len() + piece.len();
+        if length > terms.most {
+            drop((whole, held));
             read_away(body).await;
             return Err(Unkept::TooLarge);
         }
+        if length > BELIEVED && held.is_none() {
+            let asked = Instant::now();
+            held = Some(terms.room.take(terms.owner, announced).await.ok_or(Unkept::Busy)?);
+            // That it had to wait is no slowness of its own.
+            start += asked.elapsed();
+        }
+        if length > whole.capacity() {
+            // Twice as much each time, but never more than was announced, which no longer is a mere claim once half of it has come.
+            let room = (length * 2).min(announced.max(length));
+            whole.reserve(room - whole.len());
+        }
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
 }
 
 /// Reads away the body of a request that is refused by its head, keeping none of it. Who is answered while still sending would find

@@ -1,7 +1,7 @@
 //! `POST /api/v1/edges/{name}`: batches of an edge, answered after the commit.
 
-use super::body::{self, Unkept};
-use super::{MOST_BYTES, problem, sender, too_large};
+use super::body::{self, Terms};
+use super::{MOST_BYTES, problem, sender, unkept};
 use crate::edge::{EPOCH, Unaccepted, accept};
 use crate::pipeline::Intake;
 use axum::extract::{Path, Request, State};
@@ -21,22 +21,24 @@ pub(super) async fn take(State(intake): State<Intake>, Path(name): Path<String>,
         let detail = format!("\"{name}\" can't be the name of an edge; use a-z, 0-9 and -, and write it under [edge] name");
         return problem(StatusCode::BAD_REQUEST, "No name of an edge", detail, None);
     }
-    let bytes = match body::collect(body, MOST_BYTES).await {
-        Ok(bytes) => bytes,
-        Err(Unkept::TooLarge) => return too_large(),
-        Err(Unkept::Broken) => {
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "Broken request",
-                "the body did not arrive whole; nothing was kept; send it again",
-                None,
-            );
-        }
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: 0 };
+    let body = match body::collect(body, &terms).await {
+        Ok(body) => body,
+        Err(cause) => return unkept(cause),
     };
-    match accept(&intake, &owner, &name, &bytes).await {
+    let accepted = accept(&intake, &owner, &name, body.bytes).await;
+    drop(body.held);
+    match accepted {
         // A narrow link may be billed by the byte: what became of it stands in the ledger here.
         Ok(epoch) => (StatusCode::NO_CONTENT, [(EPOCH, epoch.to_string())]).into_response(),
         Err(Unaccepted::Broken(cause)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "No batch of an edge", cause, None),
+        Err(Unaccepted::TooLarge(cause)) => problem(StatusCode::PAYLOAD_TOO_LARGE, "Too large", cause, None),
+        Err(Unaccepted::TooManyEdges(most)) => {
+            let detail = format!(
+                "{owner} has {most} edges here already, and {name} is none of them; nothing was kept; mend [edge] name, or raise [quota] edges at the centre"
+            );
+            problem(StatusCode::FORBIDDEN, "Too many edges", detail, None)
+        }
         Err(Unaccepted::Store(cause)) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("{cause}; send it again later"), None)
         }

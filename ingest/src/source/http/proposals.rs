@@ -1,13 +1,12 @@
 //! `GET /api/v1/proposals` and `POST /api/v1/proposals/adopt`: unknown channels of your owner, and one call that makes them known.
 
-use super::{holder, problem};
+use super::{command, holder, problem};
 use crate::pipeline::Intake;
 use crate::propose::{Adopted, Adoption, Proposal, Publicity, Unadopted, proposals};
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, RequestExt};
+use axum::Json;
 use model::{ObservedProperty, Scope, Unit, Viewer};
 use serde::{Deserialize, Serialize};
 
@@ -96,10 +95,9 @@ pub(super) async fn adopt(State(intake): State<Intake>, request: Request) -> Res
         Err(response) => return *response,
     };
     let Viewer::Token { owner, .. } = viewer else { return StatusCode::UNAUTHORIZED.into_response() };
-    let order: Order = match request.extract::<Result<Json<Order>, JsonRejection>, _>().await {
-        Ok(Ok(Json(order))) => order,
-        Ok(Err(cause)) => return problem(StatusCode::BAD_REQUEST, "Bad request", cause.body_text(), None),
-        Err(never) => match never {},
+    let order: Order = match command(request).await {
+        Ok(order) => order,
+        Err(response) => return *response,
     };
     let adoption = match adoption(order) {
         Ok(adoption) => adoption,

@@ -1,14 +1,12 @@
 //! `POST /api/v1/quarantine/replay`: reads refused messages again, once what they were refused for is mended.
 
-use super::{holder, problem};
+use super::{command, holder, problem};
 use crate::pipeline::Intake;
 use crate::replay::{Mending, Mode, Times};
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{RequestExt, extract};
 use model::{RejectReason, Scope};
 use serde::{Deserialize, Serialize};
 use store::Wanted;
@@ -53,10 +51,9 @@ pub(super) async fn replay(State(intake): State<Intake>, request: Request) -> Re
         Ok(viewer) => viewer,
         Err(response) => return *response,
     };
-    let order: Order = match request.extract::<Result<extract::Json<Order>, JsonRejection>, _>().await {
-        Ok(Ok(Json(order))) => order,
-        Ok(Err(cause)) => return problem(StatusCode::BAD_REQUEST, "Bad request", cause.body_text(), None),
-        Err(never) => match never {},
+    let order: Order = match command(request).await {
+        Ok(order) => order,
+        Err(response) => return *response,
     };
     let (wanted, mending) = match understood(&order, &intake) {
         Ok(understood) => understood,

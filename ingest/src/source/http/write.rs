@@ -2,10 +2,11 @@
 //! read; 400 names the lines that could not, and the others are stored. What nobody knows yet waits in the quarantine, and is no
 //! reason for Telegraf to worry.
 
-use super::body::{self, Unkept};
-use super::{MOST_BYTES, holder};
+use super::body::{self, Terms, Unkept};
+use super::{BUSY, MOST_BYTES, TOO_SLOW, closing, holder};
+use crate::bounds::MOST_READINGS;
 use crate::frame::Frame;
-use crate::pipeline::Intake;
+use crate::pipeline::{Intake, TooMany};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -42,23 +43,30 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
         let message = "send Authorization: Token … with a token of scope ingest; make one with: pescaia token new --owner … --scope ingest";
         return refuse(StatusCode::UNAUTHORIZED, "unauthorized", message);
     };
-    let packed = match body::collect(body, MOST_BYTES).await {
-        Ok(packed) => packed,
-        Err(Unkept::TooLarge) => return too_large(),
-        Err(Unkept::Broken) => return refuse(StatusCode::BAD_REQUEST, "invalid", "the body did not arrive whole; nothing was kept"),
-    };
     let is = |name, wanted: &str| {
         head.headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
     };
-    let bytes = if is(header::CONTENT_ENCODING, "gzip") {
-        match unpacked(&packed) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return too_large(),
-            Err(cause) => return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip: {cause}")),
+    let is_packed = is(header::CONTENT_ENCODING, "gzip");
+    // Unpacked it may be as long as any body, however short it comes.
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: if is_packed { MOST_BYTES } else { 0 } };
+    let body = match body::collect(body, &terms).await {
+        Ok(body) => body,
+        Err(cause) => return unkept(cause),
+    };
+    let bytes = if is_packed {
+        // By its length unpacked: that is what it may cost.
+        match intake.in_turn(&owner, MOST_BYTES, move |_| unpacked(&body.bytes)).await {
+            Some(Ok(Some(bytes))) => bytes,
+            Some(Ok(None)) => return too_large(),
+            Some(Err(cause)) => {
+                return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip, or ends too early: {cause}"));
+            }
+            None => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later"),
         }
     } else {
-        packed
+        body.bytes
     };
+    let _held = body.held;
     let precision = head.uri.query().unwrap_or("").split('&').find(|pair| pair.starts_with("precision=")).unwrap_or("precision=ns");
     if !["precision=ns", "precision=us", "precision=ms", "precision=s"].contains(&precision) {
         return refuse(StatusCode::BAD_REQUEST, "invalid", format!("{precision} is not known; it may be ns, us, ms or s"));
@@ -73,7 +81,14 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
         received_at: intake.store().clock().now(),
         bytes,
     };
-    match intake.take(frame).await {
+    let settling = match intake.take_whole(frame).await {
+        Ok(settling) => settling,
+        Err(TooMany) => {
+            let detail = format!("more than {MOST_READINGS} numbers in one batch; send smaller ones; nothing was kept");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "request too large", detail);
+        }
+    };
+    match settling.await {
         Ok(settled) => {
             // What can be read and is only not known yet is kept, and comes in once it is.
             let known_later = |reason| matches!(reason, RejectReason::UnknownDevice | RejectReason::UnknownChannel);
@@ -107,6 +122,15 @@ fn bearer(headers: &HeaderMap) -> HeaderMap {
     let token = said.and_then(|value| value.strip_prefix("Token ").or_else(|| value.strip_prefix("Bearer ")));
     let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
     value.into_iter().map(|value| (header::AUTHORIZATION, value)).collect()
+}
+
+fn unkept(cause: Unkept) -> Response {
+    match cause {
+        Unkept::TooLarge => too_large(),
+        Unkept::Broken => refuse(StatusCode::BAD_REQUEST, "invalid", "the body did not arrive whole; nothing was kept"),
+        Unkept::Slow => closing(refuse(StatusCode::REQUEST_TIMEOUT, "request timeout", TOO_SLOW)),
+        Unkept::Busy => closing(refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", BUSY)),
+    }
 }
 
 fn too_large() -> Response {

@@ -61,7 +61,8 @@ impl Bus {
             hand_over_gaps(&store, &meters, &unsettled, gaps).await;
             if let Some(frame) = frame {
                 // The settler lives as long as this sender: sending can't fail.
-                let _ = unsettled.send(Unsettled::Frame(Box::new(intake.take(frame)))).await;
+                let settling = intake.take(frame).await;
+                let _ = unsettled.send(Unsettled::Frame(Box::new(settling))).await;
             }
         }
         for (unit, _) in &mut self.units {

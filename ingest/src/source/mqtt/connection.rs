@@ -252,7 +252,7 @@ impl Reader<'_> {
         self.in_flight.room().await;
         let owner = device.owner.clone();
         let (device, channel) = address.map_or((None, None), |address| (Some(address.device), address.channel));
-        let mut settling = self.intake.take(Frame {
+        let frame = Frame {
             source: "mqtt",
             format,
             route: publish.topic,
@@ -261,7 +261,9 @@ impl Reader<'_> {
             channel,
             received_at: self.shared.store.clock().now(),
             bytes: publish.payload,
-        });
+        };
+        // Awaited before the next packet is read: what this connection sends reaches the writer in the order of receipt.
+        let mut settling = self.intake.take(frame).await;
         if let Some(Rebirth { topic, payload }) = settling.rebirth.take()
             && self.shared.live.tell(self.listener, topic.clone(), payload)
         {

@@ -47,7 +47,7 @@ fn on_its_way() -> (Commit, Settling) {
     let (commit, receipt) = oneshot::channel();
     let (owner, meters) = ("demo".into(), Meters::default());
     let (indexes, rejected, since) = (vec![0], Vec::new(), Instant::now());
-    (commit, Settling { receipt, indexes, rejected, rebirth: None, protocol: "mqtt", owner, since, meters })
+    (commit, Settling { receipt, indexes, rejected, quarantined: 0, rebirth: None, protocol: "mqtt", owner, since, meters })
 }
 
 impl World {
