@@ -1,7 +1,9 @@
 //! The one configuration file. An unknown key is an error that names the nearest known one, with file, line and cure.
 
+use crate::http::HttpSettings;
 use ingest::edge::{EdgeSettings, Secret};
 use ingest::source::broker::{BrokerSettings, Password};
+use ingest::source::guard::Networks;
 use ingest::source::mqtt::TlsSettings;
 use model::Timestamp;
 use serde::Deserialize;
@@ -21,12 +23,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: SocketAddr,
+    pub(crate) http_settings: HttpSettings,
     pub(crate) mqtt: SocketAddr,
     pub(crate) mqtt_tls: Option<TlsSettings>,
     /// MQTT messages of one owner.
     pub(crate) messages_per_s: u32,
     /// That one owner may adopt.
     pub(crate) datastreams: usize,
+    /// Of one owner, at this centre.
+    pub(crate) edges: usize,
+    /// Kept MQTT sessions of one credential.
+    pub(crate) sessions: usize,
     pub(crate) networks: Vec<PathBuf>,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) edge: Option<Edge>,
@@ -41,10 +48,13 @@ impl Default for Config {
         Self {
             data_dir: "pescaia-data".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            http_settings: HttpSettings::default(),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             mqtt_tls: None,
             messages_per_s: 50_000,
             datastreams: 10_000,
+            edges: 1_000,
+            sessions: 256,
             networks: Vec::new(),
             brokers: Vec::new(),
             edge: None,
@@ -75,6 +85,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Http {
     listen: Option<Spanned<String>>,
+    trusted_proxies: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +110,8 @@ struct Tls {
 struct Quota {
     messages_per_s: Option<Spanned<u32>>,
     datastreams: Option<usize>,
+    edges: Option<usize>,
+    sessions: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +168,8 @@ struct StoreKeys {
 struct Limits {
     future_min: Option<Spanned<i64>>,
     earliest: Option<Spanned<String>>,
+    per_address: Option<Spanned<usize>>,
+    exempt: Option<Vec<Spanned<String>>>,
 }
 
 impl Config {
@@ -192,7 +207,8 @@ impl Config {
                 }
             }
         };
-        address(file.http.and_then(|http| http.listen), &mut config.http);
+        let (http, trusted_proxies) = file.http.map_or((None, None), |http| (http.listen, http.trusted_proxies));
+        address(http, &mut config.http);
         let (mqtt, allow_plaintext, tls) = file.mqtt.map_or((None, None, None), |mqtt| (mqtt.listen, mqtt.allow_plaintext, mqtt.tls));
         let mqtt_at = mqtt.as_ref().map_or(0, |listen| listen.span().start);
         address(mqtt, &mut config.mqtt);
@@ -216,6 +232,9 @@ impl Config {
                 ),
             );
         }
+        config.http_settings.trusted_proxies = networks(trusted_proxies, &mut complain);
+        config.edges = file.quota.as_ref().and_then(|quota| quota.edges).unwrap_or(config.edges);
+        config.sessions = file.quota.as_ref().and_then(|quota| quota.sessions).unwrap_or(config.sessions);
         config.datastreams = file.quota.as_ref().and_then(|quota| quota.datastreams).unwrap_or(config.datastreams);
         if let Some(rate) = file.quota.and_then(|quota| quota.messages_per_s) {
             if !(1..=10_000_000).contains(rate.get_ref()) {
@@ -236,6 +255,13 @@ impl Config {
                 }
                 config.future_min = minutes.into_inner();
             }
+            if let Some(most) = limits.per_address {
+                if !(1..=10_000).contains(most.get_ref()) {
+                    complain(most.span().start, format!("per_address = {} can't be; it may be 1 to 10000", most.get_ref()));
+                }
+                config.http_settings.per_address = most.into_inner();
+            }
+            config.http_settings.exempt = networks(limits.exempt, &mut complain);
             if let Some(earliest) = limits.earliest {
                 match Timestamp::parse(earliest.get_ref()) {
                     Ok(at) => config.earliest = at,
@@ -276,6 +302,18 @@ impl Config {
         config.networks = file.networks.unwrap_or_default().iter().map(|path| beside.join(path)).collect();
         if complaints.is_empty() { Ok(config) } else { Err(complaints) }
     }
+}
+
+/// The networks of a list; what is none is complained of at its place.
+fn networks(given: Option<Vec<Spanned<String>>>, complain: &mut impl FnMut(usize, String)) -> Networks {
+    let mut networks = Networks::default();
+    for text in given.unwrap_or_default() {
+        match text.get_ref().parse() {
+            Ok(network) => networks.0.push(network),
+            Err(cause) => complain(text.span().start, cause),
+        }
+    }
+    networks
 }
 
 /// # Errors
@@ -430,6 +468,12 @@ mod tests {
             "[influx]\nurl = \"http://10.0.0.9:8086\"\norg = \"o\"\nbucket = \"b\"\ntoken_file = \"/dev/null\"",
             "c.toml:1:1  http://10.0.0.9:8086 would send the token unencrypted over the network; put a proxy with TLS before it on this machine, or accept it with allow_plaintext = true under [influx]",
         );
+        check(
+            "[limits]\nexempt = [\"10.0.0.0/8\", \"10.0.0.0/33\"]",
+            "c.toml:2:25  \"10.0.0.0/33\" is no network; write an address, or one with the count of its first bits, e.g. \"10.0.0.0/8\"",
+        );
+        check("[limits]\nper_address = 0", "c.toml:2:15  per_address = 0 can't be; it may be 1 to 10000");
+        check("[http]\ntrusted_proxys = []", "c.toml:2:1  unknown key \"trusted_proxys\", did you mean \"trusted_proxies\"?");
         check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
     }
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::meters::Meters;
 use ingest::pipeline::Intake;
+use ingest::source::guard::AcceptFailures;
 use model::Scope;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -288,13 +289,23 @@ pub(crate) fn listen(intake: Intake, dir: &Path) -> anyhow::Result<Control> {
 
 impl Control {
     pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
+        let mut failures = AcceptFailures::default();
         loop {
-            tokio::select! {
+            let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                accepted = self.listener.accept() => {
-                    if let Ok((stream, _)) = accepted {
-                        tokio::spawn(one(self.intake.clone(), stream));
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    failures.over();
+                    tokio::spawn(one(self.intake.clone(), stream));
+                }
+                Err(cause) => {
+                    let (pause, is_told) = failures.another(&cause, tokio::time::Instant::now());
+                    if is_told {
+                        tracing::warn!(event = "control_accept", %cause, "commands can't reach this pescaia; if descriptors have run out, raise the service's limit of open files (LimitNOFILE)");
                     }
+                    tokio::time::sleep(pause).await;
                 }
             }
         }

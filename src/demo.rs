@@ -1,5 +1,6 @@
 //! A river in flood on one machine: simulated field devices, as real network devices, against the real doors.
 
+use crate::http::HttpSettings;
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
 use crate::say::{self, Complaints};
@@ -64,6 +65,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
     let opening = Opening {
         dir: &options.data,
         http: options.http,
+        http_settings: HttpSettings::default(),
         mqtt: options.mqtt.into(),
         limits: Limits::default(),
         role: Role::Centre,

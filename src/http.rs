@@ -1,27 +1,64 @@
 //! The HTTP door: who may hold a connection, for how long, and how it is closed when everything stops.
 
+mod callers;
+
 use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use axum::response::IntoResponse;
+use callers::{Callers, Place, client_of};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use ingest::source::guard::{AcceptFailures, Networks, Stranger, StrangerLimits, Strangers};
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-/// Connections in all, and from one address. A proxy on this machine speaks for many, and has no bound of its own.
-const MOST: usize = 10_000;
-const MOST_OF_ONE: usize = 1_000;
+/// Connections that have not yet sent the whole head of a request, from all addresses together.
+const MOST_STRANGERS: usize = 1_024;
 /// How long a client may take for the head of a request, and how long it may then say nothing before the next.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read ahead of one connection, bytes.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// What the door is told about those who come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpSettings {
+    /// Connections from one address that have not sent a whole head.
+    pub(crate) per_address: usize,
+    /// Networks whose addresses are not counted each.
+    pub(crate) exempt: Networks,
+    /// Proxies: whom they speak for stands in X-Forwarded-For.
+    pub(crate) trusted_proxies: Networks,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { per_address: 64, exempt: Networks::default(), trusted_proxies: Networks::default() }
+    }
+}
+
+/// What all connections have in common.
+struct Shared {
+    app: Router,
+    callers: Callers,
+    trusted_proxies: Networks,
+}
+
 /// Serves `app` until `stop`, then lets the requests that are under way end.
-pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
-    let callers = Callers::default();
+pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSettings, mut stop: watch::Receiver<bool>) {
+    let HttpSettings { per_address, exempt, trusted_proxies } = settings;
+    let uncounted = Networks([exempt.0.as_slice(), &trusted_proxies.0].concat());
+    let strangers = Strangers::new(StrangerLimits { most: MOST_STRANGERS, per_address, exempt: uncounted.clone() });
+    let shared = Arc::new(Shared { app, callers: Callers::new(uncounted), trusted_proxies });
+    let mut failures = AcceptFailures::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -30,28 +67,55 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match callers.admit(peer) {
-                Some(place) => drop(connections.spawn(connection(stream, app.clone(), stop.clone(), place))),
-                None => tracing::debug!(event = "http_too_many", %peer, "a connection too many was closed"),
-            },
+            Ok((stream, peer)) => {
+                failures.over();
+                let address = peer.ip().to_canonical();
+                match (shared.callers.connected(address), strangers.admit(address)) {
+                    (Some(place), Some(stranger)) => {
+                        drop(connections.spawn(connection(Knock { stream, address, place, stranger }, shared.clone(), stop.clone())));
+                    }
+                    _ => tracing::debug!(event = "http_too_many", %peer, "a connection too many was closed"),
+                }
+            }
             Err(cause) => {
-                // Out of descriptors, most likely: give others time to close theirs.
-                tracing::warn!(event = "http_accept", %cause, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                let (pause, is_told) = failures.another(&cause, Instant::now());
+                if is_told {
+                    tracing::warn!(event = "http_accept", %cause, "HTTP connections can't be accepted; if descriptors have run out, raise the service's limit of open files (LimitNOFILE)");
+                }
+                tokio::time::sleep(pause).await;
             }
         }
     }
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<bool>, place: Place) {
+/// A connection that nothing has been said on.
+struct Knock {
+    stream: TcpStream,
+    address: IpAddr,
+    place: Place,
+    stranger: Stranger,
+}
+
+async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let Knock { stream, address, place, stranger } = knock;
     let _ = stream.set_nodelay(true);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
+    let evicted = stranger.eviction();
+    let stranger = Mutex::new(Some(stranger));
+    let service = service_fn(move |request| {
+        // The whole head of a request has come: it is a stranger no more.
+        drop(stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
+        answer(shared.clone(), address, request)
+    });
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let is_stopping = tokio::select! {
+        // In this order: what lies unread may be the head of a request.
+        biased;
         // That a client goes away, or never comes to its request, is its own affair.
         _ = serving.as_mut() => false,
+        () = evicted => false,
         () = async { drop(stop.wait_for(|stop| *stop).await) } => true,
     };
     if is_stopping {
@@ -61,51 +125,16 @@ async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<bo
     drop(place);
 }
 
-/// Who holds how many connections.
-#[derive(Clone, Default)]
-struct Callers(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// Given back when it is dropped.
-struct Place(Callers, IpAddr);
-
-impl Callers {
-    fn admit(&self, peer: SocketAddr) -> Option<Place> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let most_of_one = if peer.ip().is_loopback() { MOST } else { MOST_OF_ONE };
-        if held.values().sum::<usize>() >= MOST || held.get(&peer.ip()).is_some_and(|count| *count >= most_of_one) {
-            return None;
+async fn answer(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let client = client_of(peer, request.headers(), &shared.trusted_proxies);
+    // A proxy's connections are not counted: those that it speaks for are, while their request is under way.
+    let _asking = if client == peer {
+        None
+    } else {
+        match shared.callers.asks(client) {
+            Some(place) => Some(place),
+            None => return Ok(callers::too_many().into_response()),
         }
-        *held.entry(peer.ip()).or_default() += 1;
-        Some(Place(self.clone(), peer.ip()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut held = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.1);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_may_hold_so_many_and_gets_them_back() {
-        let callers = Callers::default();
-        let (one, other): (SocketAddr, SocketAddr) = ("192.0.2.1:5000".parse().unwrap(), "192.0.2.2:5000".parse().unwrap());
-        let mut places: Vec<Place> = (0..MOST_OF_ONE).map(|_| callers.admit(one).expect("a place")).collect();
-        assert!(callers.admit(one).is_none());
-        assert!(callers.admit(other).is_some());
-        places.pop();
-        assert!(callers.admit(one).is_some());
-        drop(places);
-        assert!(callers.0.lock().unwrap().is_empty());
-    }
+    };
+    TowerToHyperService::new(shared.app.clone()).call(request).await
 }

@@ -1,6 +1,7 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
 use analytics::archive::Archive;
+use crate::http::HttpSettings;
 use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;
@@ -60,6 +61,7 @@ pub(crate) struct Opening<'a> {
     /// For the control socket.
     pub(crate) dir: &'a Path,
     pub(crate) http: SocketAddr,
+    pub(crate) http_settings: HttpSettings,
     pub(crate) mqtt: MqttSettings,
     pub(crate) limits: Limits,
     pub(crate) role: Role,
@@ -84,7 +86,7 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers, influx } = opening;
+        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -137,7 +139,7 @@ impl Doors {
             .layer(CompressionLayer::new())
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             .layer(CatchPanicLayer::new());
-        running.spawn(crate::http::serve(listener, app, stopping.clone()));
+        running.spawn(crate::http::serve(listener, app, http_settings, stopping.clone()));
         let control = crate::control::listen(intake.clone(), dir)?;
         running.spawn(control.serve(stopping));
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })

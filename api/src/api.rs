@@ -1,4 +1,4 @@
-use crate::live::Public;
+use crate::live::{OwnWatchers, Public};
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Registry>,
     pub(crate) started: Timestamp,
     pub(crate) live: Public,
+    pub(crate) own_watchers: OwnWatchers,
     /// True when the house closes: then nobody is kept waiting.
     pub(crate) stop: watch::Receiver<bool>,
 }

@@ -1,9 +1,9 @@
 //! What has just been committed, for those who watch: gathered for a moment, judged once, said to all.
 
 use crate::wire::LatestOut;
-use model::{DatastreamId, Observation, Viewer};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use model::{DatastreamId, Observation, OwnerId, Viewer};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::{Store, View};
 use tokio::sync::Notify;
@@ -74,6 +74,41 @@ fn changes(view: &View, datastreams: impl Iterator<Item = DatastreamId>) -> Vec<
         json: serde_json::to_string(&LatestOut::from(one)).unwrap_or_default().into(),
     });
     said.collect()
+}
+
+/// Watchers with a token: each is told what its own eyes see, which costs more than what is said once for the public. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct OwnWatchers(Arc<Mutex<HashMap<OwnerId, usize>>>);
+
+/// A place among them; given back when it is dropped.
+pub(crate) struct OwnWatcher(OwnWatchers, OwnerId);
+
+/// Watchers with tokens of one owner, and of all.
+const MOST_OF_OWNER: usize = 100;
+const MOST_OWN: usize = 1000;
+
+impl OwnWatchers {
+    /// A place; `None` when there are too many.
+    pub(crate) fn admit(&self, owner: &OwnerId) -> Option<OwnWatcher> {
+        let mut of = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if of.values().sum::<usize>() >= MOST_OWN || of.get(owner).is_some_and(|count| *count >= MOST_OF_OWNER) {
+            return None;
+        }
+        *of.entry(owner.clone()).or_default() += 1;
+        Some(OwnWatcher(self.clone(), owner.clone()))
+    }
+}
+
+impl Drop for OwnWatcher {
+    fn drop(&mut self) {
+        let mut of = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = of.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                of.remove(&self.1);
+            }
+        }
+    }
 }
 
 /// What the public sees change, said once for all who watch; while nobody does, nothing is followed.

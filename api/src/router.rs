@@ -1,7 +1,7 @@
 //! Every route, in one table.
 
 use crate::api::Api;
-use crate::live::Public;
+use crate::live::{OwnWatchers, Public};
 use crate::problem::Problem;
 use crate::routes::{datasets, datastreams, discharge, health, increments, latest, ledger, live, observations, push, quarantine, stations};
 use axum::Router;
@@ -50,7 +50,7 @@ pub fn openapi() -> String {
 /// Must be called within a runtime: it begins to watch what is committed.
 pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
-    let api = Api { live: Public::start(&store), store, metrics: Arc::new(metrics), started, stop };
+    let api = Api { live: Public::start(&store), own_watchers: OwnWatchers::default(), store, metrics: Arc::new(metrics), started, stop };
     let open = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
     let data = Router::new()
         .route("/api/v1/stations", get(stations::list))

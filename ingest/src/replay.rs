@@ -56,7 +56,10 @@ impl Intake {
     /// As [`store::Store::commit`]; then nothing changed.
     pub fn replay(&self, entry: &QuarantineEntry, mending: &Mending, mode: Mode) -> Result<Outcomes, Error> {
         let frame = self.frame_of(entry, mending);
-        let mut taken = self.read(&frame, &|reading| is_wanted(reading, entry), &|reading| retime(reading, &frame, mending.times));
+        // Where something was refused that could not be read, or is only counted, all of the message is read again.
+        let takes_all = entry.refusals.iter().any(|refused| refused.said.is_none());
+        let is_wanted = |reading: &Reading| takes_all || is_wanted(reading, entry);
+        let mut taken = self.read(&frame, &is_wanted, &|reading| retime(reading, &frame, mending.times));
         let deleted = taken.without(self.store().is_deleted()?, &self.store().registry());
         let rejects = quarantined(&frame, &taken.refused);
         let left: Vec<Refusal> = taken.refused.iter().map(|refused| refused.placed.what.clone()).collect();
@@ -119,11 +122,11 @@ fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Time
     entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()).map(line).collect()
 }
 
-/// What was taken when the message came first is not read again. Where something was refused that could not be read, all is.
+/// What was taken when the message came first is not read again.
 fn is_wanted(reading: &Reading, entry: &QuarantineEntry) -> bool {
     let same =
         |said: &Said| said.device == reading.device && said.channel == reading.channel.as_str() && said.time == reading.phenomenon_time;
-    entry.refusals.iter().any(|refused| refused.said.as_ref().is_none_or(same))
+    entry.refusals.iter().any(|refused| refused.said.as_ref().is_some_and(same))
 }
 
 #[cfg(test)]

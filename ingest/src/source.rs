@@ -1,6 +1,7 @@
 //! Doors: where bytes come in. A door is one file below.
 
 pub mod broker;
+pub mod guard;
 pub mod http;
 pub mod modbus;
 pub mod mqtt;

@@ -362,6 +362,13 @@ impl Store {
         self.inner.tokens.read().unwrap_or_else(PoisonError::into_inner).viewer_of(token)
     }
 
+    /// How many MQTT clients whose name begins so are remembered to have a session.
+    #[must_use]
+    pub fn sessions_of(&self, beginning: &str) -> usize {
+        let sessions = self.inner.shared.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().filter(|client| client.starts_with(beginning)).count()
+    }
+
     /// Whether an MQTT client is remembered to have a session.
     #[must_use]
     pub fn has_session(&self, client: &str) -> bool {

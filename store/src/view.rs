@@ -196,15 +196,22 @@ impl View {
     /// # Errors
     /// [`Error::Io`] when the store can't be read.
     pub fn gaps(&self, datastream: &Datastream, interval: Interval) -> Result<Vec<Gap>, Error> {
+        self.gaps_at_most(datastream, interval, usize::MAX)
+    }
+    /// As [`View::gaps`], and no more than the first `limit` of them.
+    ///
+    /// # Errors
+    /// As [`View::gaps`].
+    pub fn gaps_at_most(&self, datastream: &Datastream, interval: Interval, limit: usize) -> Result<Vec<Gap>, Error> {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let span = Span { part: i64::from(id.0), from: interval.from.micros(), to: interval.to.micros().saturating_sub(1) };
-        let rows = self.store.shared().engine.covering(Table::Gap, span, usize::MAX)?;
+        let rows = self.store.shared().engine.covering(Table::Gap, span, limit.saturating_add(1))?;
         let mut found: Vec<Gap> = rows.iter().filter_map(gap_of).collect();
         found.extend(self.store.shared().chunks.fences.gaps(id, interval));
         found.extend(self.store.trimmed_gaps(id, interval));
         found.sort_by_key(|gap| gap.from);
         let gaps = found.into_iter().filter(|gap| gap.to >= interval.from && gap.from <= self.now());
-        Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).collect())
+        Ok(gaps.map(|gap| Gap { to: gap.to.min(self.now()), ..gap }).take(limit).collect())
     }
     /// Count of observations and the extent of their phenomenon times, both ends included; kept, so that it costs nothing, but for a
     /// moment that is looked back at, for which all of them are read.

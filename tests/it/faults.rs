@@ -4,6 +4,7 @@ mod bits;
 mod bombs;
 mod clock;
 mod disk_full;
+mod doors;
 mod flood;
 mod influx_down;
 mod kill;

@@ -14,6 +14,9 @@ use store::{Edition, Format, Published, PublishedFile, Store, View, sha256_hex};
 /// At most about so many observations are in memory at once.
 const ROWS_AT_ONCE: u64 = 1_000_000;
 
+/// So many days, s, are made without asking which of them have observations.
+const FEW_DAYS_S: f64 = 40.0 * 86_400.0;
+
 /// A version that was published.
 pub struct Refreshed {
     pub published: Arc<Published>,
@@ -118,17 +121,39 @@ fn basis(job: &dyn Job, frames: &Frames) -> String {
     sha256_hex(text.as_bytes())
 }
 
-/// Every day since `complete_to` that is over, from each datastream's first observation on.
+/// Every day since `complete_to` that is over and may have rows, of each datastream. Where that would be many days, only those that have
+/// observations: one observation of a far year must not make work of all the days since.
 fn over_since(view: &View, wanted: &[Arc<Datastream>], complete_to: Timestamp, today: Timestamp) -> Result<Dirty, Error> {
     let mut dirty = Dirty::new();
     for datastream in wanted {
-        if let Some((_, first, _)) = view.extent(datastream)? {
-            for day in civil_days(Interval::new(first.max(complete_to), today)) {
+        let Some((_, first, _)) = view.extent(datastream)? else { continue };
+        let over = Interval::new(first.max(complete_to), today);
+        if over.to.seconds_since(over.from) <= FEW_DAYS_S {
+            for day in civil_days(over) {
                 dirty.entry(day.from).or_default().insert(datastream.id);
             }
+        } else {
+            add_measured(&mut dirty, view, datastream, over)?;
         }
     }
     Ok(dirty)
+}
+
+/// The days of an interval that have usable observations: no others have rows.
+fn add_measured(dirty: &mut Dirty, view: &View, datastream: &Datastream, interval: Interval) -> Result<(), Error> {
+    let mut known = Interval::new(interval.from, interval.from);
+    view.each_usable(datastream, interval, |times, _| {
+        let mut left = times;
+        while let Some(first) = left.first().map(|at| Timestamp::from_micros(*at)) {
+            if !known.contains(first) {
+                known = civil_day_around(first);
+                dirty.entry(known.from).or_default().insert(datastream.id);
+            }
+            let inside = left.partition_point(|at| *at < known.to.micros());
+            left = left.get(inside.max(1)..).unwrap_or_default();
+        }
+    })?;
+    Ok(())
 }
 
 /// Days that are over and of which something came in a commit after `watermark`, up to `through`.

@@ -117,6 +117,23 @@ fn the_days_of_the_clock_change_have_23_and_25_hours() {
 }
 
 #[test]
+fn one_observation_of_a_far_year_makes_no_work_of_the_days_since() {
+    let world = World::on("2026-11-23T12:00:00Z");
+    world.measured("a-level", "1850-03-01T06:00:00Z", 1, |_| 7.0, false);
+    world.measured("a-level", "2026-09-01T00:00:00Z", 30 * 24, |_| 1.0, false);
+    world.measured("b-level", "2026-11-20T00:00:00Z", 24, |_| 1.0, false);
+    let made = world.refresh().expect("published");
+    assert_eq!((made.why, made.days), (Why::Anew, 1 + 31 + 3), "days that have observations; of a short time all days");
+    let rows: u64 = world.dataset().files.iter().filter(|file| file.format == Format::Csv).map(|file| file.rows).sum();
+    assert_eq!((rows, world.csv("1850-03").len()), (1 + 31 + 2, 1));
+    // Imported later it is one day to heal.
+    world.measured("b-level", "1851-07-01T06:00:00Z", 1, |_| 8.0, true);
+    let healed = world.refresh().expect("published");
+    assert_eq!((healed.why, healed.days), (Why::Late, 1));
+    assert_eq!(world.csv("1851-07").len(), 1);
+}
+
+#[test]
 fn a_name_is_inert_in_every_format_and_what_is_private_is_in_none() {
     let world = World::on("2026-11-23T12:00:00Z");
     world.measured("a-level", "2026-11-21T23:00:00Z", 24, |hour| f64::from(i32::try_from(hour).expect("small")), false);

@@ -1,7 +1,7 @@
 //! What is measured where.
 
 use crate::auth::Seen;
-use crate::page::{Page, keep};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{Scope, Viewer};
+use model::{Interval, Scope, Viewer};
 
 /// Datastreams that you may see.
 #[utoipa::path(get, path = "/api/v1/datastreams", tag = "datastreams",
@@ -43,15 +43,25 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
 /// Times in which polls of the device failed, and why. A value is never carried across them.
 #[utoipa::path(get, path = "/api/v1/datastreams/{id}/gaps", tag = "datastreams",
     params(("id" = String, Path), ("from" = Option<String>, Query), ("to" = Option<String>, Query), ("period" = Option<String>, Query, example = "P7D"),
+        ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
     responses((status = 200, body = Page<GapOut>), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
-    params.only(&["from", "to", "period", "as_of"])?;
+    params.only(&["from", "to", "period", "limit", "cursor", "as_of"])?;
     let datastream = seen.datastream(&id, &params)?;
-    let interval = params.interval(seen.view.now())?;
+    let asked = params.interval(seen.view.now())?;
+    let interval = Interval::new(resume(&params, asked.from)?, asked.to);
+    let limit = params.limit(DEFAULT, MOST)?;
+    let is_resumed = params.get("cursor").is_some();
     let view = seen.view;
-    let gaps = blocking(&params.path, move || Ok(view.gaps(&datastream, interval)?)).await?;
-    Ok(keep(Json(Page::whole(gaps.iter().map(GapOut::from).collect())), seen.is_public, 10))
+    let mut gaps = blocking(&params.path, move || Ok(view.gaps_at_most(&datastream, interval, limit + 2)?)).await?;
+    // One that began before a page's start touches it, and stood on the page before.
+    gaps.retain(|gap| !is_resumed || gap.from >= interval.from);
+    let next_cursor = gaps.get(limit).map(|next| cursor(next.from));
+    gaps.truncate(limit);
+    let items = gaps.iter().map(GapOut::from).collect();
+    Ok(keep(Json(Page { items, limit, next_cursor }), seen.is_public, 10))
 }
 
 /// What was changed in the description of a datastream, its station and its owner, the newest first: thresholds, ratings, zero, name, visibility.

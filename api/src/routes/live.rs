@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::auth::Seen;
-use crate::live::{Change, Watching, all};
+use crate::live::{Change, OwnWatcher, Watching, all};
 use crate::problem::Problem;
 use crate::query::Params;
 use axum::extract::State;
@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
+use model::Viewer;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,14 +29,19 @@ const MOST: usize = 2000;
     params(("stations" = Option<String>, Query, description = "Only those of these stations, with commas between", example = "bisenzio-gamberame")),
     responses((status = 200, description = "text/event-stream; a comment every 15 s when nothing changes", content_type = "text/event-stream"),
         (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many watch with tokens of this owner; Retry-After says when to come again", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many watch; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["stations"])?;
+    let own_place = match seen.view.viewer() {
+        Viewer::Token { owner, .. } if !seen.is_public => match api.own_watchers.admit(owner) {
+            Some(place) => Some(place),
+            None => return Ok(busy(StatusCode::TOO_MANY_REQUESTS, &params.path)),
+        },
+        _ => None,
+    };
     if api.live.watchers() >= MOST {
-        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many watch", "ask /api/v1/latest meanwhile, and come again");
-        let mut response = busy.at(&params.path).into_response();
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-        return Ok(response);
+        return Ok(busy(StatusCode::SERVICE_UNAVAILABLE, &params.path));
     }
     let stations: Option<BTreeSet<String>> =
         params.get("stations").map(|list| list.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect());
@@ -46,7 +52,7 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
     let going_on = if seen.is_public {
         Either::Public(api.live.subscribe())
     } else {
-        Either::Own(Box::new(Watching::of(&api.store, seen.view.viewer())))
+        Either::Own(Box::new(Watching::of(&api.store, seen.view.viewer())), own_place)
     };
     let view = seen.view;
     let first = crate::routes::blocking(&params.path, {
@@ -62,10 +68,19 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
     Ok(Sse::new(said(events, stations)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
+/// Who comes when so many watch.
+fn busy(status: StatusCode, path: &str) -> Response {
+    let problem = Problem::new(status, "Too many watch", "close feeds that nobody reads, or ask /api/v1/latest meanwhile, and come again");
+    let mut response = problem.at(path).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    response
+}
+
 /// One watcher's source.
 enum Either {
     Public(broadcast::Receiver<Arc<[Change]>>),
-    Own(Box<Watching>),
+    /// With its place among those who have a token.
+    Own(Box<Watching>, Option<OwnWatcher>),
 }
 
 impl Either {
@@ -75,7 +90,7 @@ impl Either {
             _ = stop.wait_for(|stop| *stop) => None,
             changes = async {
                 match self {
-                    Self::Own(watching) => watching.next().await,
+                    Self::Own(watching, _) => watching.next().await,
                     Self::Public(said) => match said.recv().await {
                         Ok(changes) => Some(changes.to_vec()),
                         Err(RecvError::Lagged(_)) => {

@@ -419,4 +419,14 @@ mod tests {
             assert_eq!(found.readings[0].what.phenomenon_time, Some(Timestamp::from_seconds(1_700_000_000)), "{query}");
         }
     }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_takes_no_memory() {
+        let found = decoded("m f=1\n".repeat(MOST_READINGS + 7).as_bytes(), "");
+        let left: Vec<_> = found.left_out.iter().map(|left| (left.index, left.reason, left.count)).collect();
+        assert_eq!((found.readings.len(), found.rejects.len(), left), (MOST_READINGS, 0, vec![(MOST_READINGS, RejectReason::TooMany, 7)]));
+        let found = decoded("x\n".repeat(MOST_REFUSALS + 9).as_bytes(), "");
+        let left: Vec<_> = found.left_out.iter().map(|left| (left.index, left.reason, left.count)).collect();
+        assert_eq!((found.rejects.len(), left), (MOST_REFUSALS, vec![(MOST_REFUSALS, RejectReason::WrongShape, 9)]));
+    }
 }

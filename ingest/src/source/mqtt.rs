@@ -24,10 +24,13 @@ pub use tls::{TlsError, TlsSettings};
 
 use crate::meters::Meters;
 use crate::pipeline::Intake;
+use crate::source::guard::{AcceptFailures, Networks, Stranger, StrangerLimits, Strangers, WrongSignIns};
 use crate::source::{Source, Stop, stopped};
+use ended::Ended;
 use gate::Gate;
 use hello::Caller;
 use live::Live;
+use pass::Pass;
 use penalty::Penalties;
 use quota::Quotas;
 use std::collections::HashMap;
@@ -51,8 +54,14 @@ pub struct DoorSettings {
     /// How long a client may take for its whole CONNECT.
     pub connect_timeout: Duration,
     pub max_connections: usize,
-    /// Connections of these that have not yet shown who they are; one more is closed at once and comes back.
+    /// Connections of these that have not yet shown who they are; for one more the oldest that has not sent its whole CONNECT is closed.
     pub max_unauthenticated: usize,
+    /// Such connections from one address, and wrong sign-ins that it may have at once.
+    pub per_address: usize,
+    /// Networks that these are not counted for.
+    pub exempt: Networks,
+    /// Kept sessions of one credential; beyond them a client is taken without one.
+    pub max_sessions: usize,
     /// How long a client may leave our answers unread.
     pub write_timeout: Duration,
     /// Messages of one connection on their way to the disk; reading stops there. MQTT 5 clients are told.
@@ -68,6 +77,9 @@ impl Default for DoorSettings {
             connect_timeout: Duration::from_secs(5),
             max_connections: 10_000,
             max_unauthenticated: 256,
+            per_address: 64,
+            exempt: Networks::default(),
+            max_sessions: 256,
             write_timeout: Duration::from_secs(30),
             max_unacked: 64,
             messages_per_s: 50_000,
@@ -89,10 +101,13 @@ struct Shared {
     meters: Meters,
     gate: Gate,
     penalties: Penalties,
+    wrong_sign_ins: WrongSignIns,
+    strangers: Strangers,
     quotas: Quotas,
     live: Arc<Live>,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
+    told_of_sessions: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -113,6 +128,15 @@ impl Shared {
         }
         (generation, receiver)
     }
+    /// Tells, at most once a minute, that a client is taken without the session that it asked for.
+    fn tell_sessions(&self, pass: &Pass) {
+        let now = Instant::now();
+        let mut told = self.told_of_sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| now.duration_since(told) >= Duration::from_secs(60)) {
+            *told = Some(now);
+            tracing::warn!(event = "mqtt_sessions", device = %pass.device.id, "this credential has as many kept sessions as it may have; its further clients are taken without one: give them fixed client ids, or raise [quota] sessions");
+        }
+    }
     fn leave(&self, client: &str, generation: u64) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.speaking.get(client).is_some_and(|(speaking, _)| *speaking == generation) {
@@ -131,8 +155,21 @@ impl Door {
             tracing::warn!(event = "mqtt_plaintext", %addr, "MQTT without TLS can be reached from other machines; passwords go unencrypted");
         }
         let live = Live::new(store.clone(), meters.clone());
-        let (gate, penalties, quotas) = (Gate::default(), Penalties::default(), Quotas::new(settings.messages_per_s));
-        let shared = Shared { store, settings, meters, gate, penalties, quotas, live, clients: Mutex::default() };
+        let DoorSettings { max_unauthenticated: most, per_address, .. } = settings;
+        let strangers = Strangers::new(StrangerLimits { most, per_address, exempt: settings.exempt.clone() });
+        let shared = Shared {
+            store,
+            meters,
+            gate: Gate::default(),
+            penalties: Penalties::default(),
+            wrong_sign_ins: WrongSignIns::new(per_address, settings.exempt.clone()),
+            strangers,
+            quotas: Quotas::new(settings.messages_per_s),
+            live,
+            clients: Mutex::default(),
+            told_of_sessions: Mutex::default(),
+            settings,
+        };
         Ok(Self { listener, tls: None, shared: Arc::new(shared) })
     }
 
@@ -177,7 +214,7 @@ impl Door {
 impl Source for Door {
     async fn run(self, intake: Intake, mut stop: Stop) {
         let slots = Arc::new(Semaphore::new(self.shared.settings.max_connections));
-        let newcomers = Arc::new(Semaphore::new(self.shared.settings.max_unauthenticated));
+        let mut failures = AcceptFailures::default();
         let mut connections = JoinSet::new();
         if let Some(tls) = &self.tls {
             connections.spawn(tls.clone().renew(stop.clone()));
@@ -189,18 +226,23 @@ impl Source for Door {
                 accepted = self.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer, tls)) => match (slots.clone().try_acquire_owned(), newcomers.clone().try_acquire_owned()) {
-                    (Ok(slot), Ok(newcomer)) => {
-                        let places = Places { slot, newcomer };
-                        connections.spawn(serve(self.shared.clone(), intake.clone(), Knock { stream, peer, tls }, stop.clone(), places));
+                Ok((stream, peer, tls)) => {
+                    failures.over();
+                    match (slots.clone().try_acquire_owned(), self.shared.strangers.admit(peer.ip())) {
+                        (Ok(slot), Some(stranger)) => {
+                            let places = Places { slot, stranger };
+                            connections.spawn(serve(self.shared.clone(), intake.clone(), Knock { stream, peer, tls }, stop.clone(), places));
+                        }
+                        (Err(_), _) => self.shared.meters.disconnected("too-many-connections"),
+                        (_, None) => self.shared.meters.disconnected("too-many-newcomers"),
                     }
-                    (Err(_), _) => self.shared.meters.disconnected("too-many-connections"),
-                    (_, Err(_)) => self.shared.meters.disconnected("too-many-newcomers"),
-                },
+                }
                 Err(cause) => {
-                    // Out of descriptors, most likely: give others time to close theirs.
-                    tracing::warn!(event = "mqtt_accept", %cause, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    let (pause, is_told) = failures.another(&cause, Instant::now());
+                    if is_told {
+                        tracing::warn!(event = "mqtt_accept", %cause, "MQTT connections can't be accepted; if descriptors have run out, raise the service's limit of open files (LimitNOFILE)");
+                    }
+                    tokio::time::sleep(pause).await;
                 }
             }
         }
@@ -212,7 +254,7 @@ impl Source for Door {
 /// Under which limits a connection was let in.
 struct Places {
     slot: OwnedSemaphorePermit,
-    newcomer: OwnedSemaphorePermit,
+    stranger: Stranger,
 }
 
 /// A connection that nothing has been said on.
@@ -229,20 +271,29 @@ async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop
     let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
     shared.meters.mqtt_connections.inc();
     let until = Instant::now() + shared.settings.connect_timeout;
+    let Places { slot, stranger } = places;
     let ended = match tls {
-        None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, places.newcomer).await,
-        Some(config) => match Box::pin(tls::shake_hands(config, stream, peer, until, &mut stop)).await {
-            Ok((stream, certificate)) => {
-                // Boxed: a connection without TLS holds no room for one with it.
-                Box::pin(connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, places.newcomer)).await
+        None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, stranger).await,
+        Some(config) => {
+            let shaken = tokio::select! {
+                biased;
+                shaken = Box::pin(tls::shake_hands(config, stream, peer, until, &stranger)) => shaken,
+                () = stranger.evicted() => Err(Ended::Crowded),
+                () = stopped(&mut stop) => Err(Ended::ShuttingDown),
+            };
+            match shaken {
+                Ok((stream, certificate)) => {
+                    // Boxed: a connection without TLS holds no room for one with it.
+                    Box::pin(connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, stranger)).await
+                }
+                Err(ended) => ended,
             }
-            Err(ended) => ended,
-        },
+        }
     };
     shared.meters.mqtt_connections.dec();
     shared.meters.disconnected(ended.word());
     tracing::debug!(event = "mqtt_closed", %peer, reason = ended.word(), "an MQTT connection ended");
-    drop(places.slot);
+    drop(slot);
 }
 
 #[cfg(test)]

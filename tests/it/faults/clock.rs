@@ -50,7 +50,7 @@ impl World {
     /// refused. In time.
     fn hears(&self, received_at: Timestamp, text: &str) -> (usize, usize) {
         let is_bare = !text.starts_with('{');
-        let settling = self.intake.take(Frame {
+        let frame = Frame {
             source: "mqtt",
             format: if is_bare { "bare" } else { "native" },
             route: "pescaia/v1/demo/prova".into(),
@@ -59,10 +59,12 @@ impl World {
             channel: is_bare.then(|| "level".into()),
             received_at,
             bytes: text.to_owned().into(),
-        });
+        };
         let begun = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let settled = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), settling).await });
+        let settled = runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(20), async { self.intake.take(frame).await.await }).await
+        });
         let settled = settled.unwrap_or_else(|_| panic!("not on disk after {:?}: {text}", begun.elapsed())).expect("on disk");
         (settled.stored.len(), settled.rejected.len())
     }

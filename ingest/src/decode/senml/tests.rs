@@ -145,3 +145,32 @@ fn bad_cbor_is_refused_and_costs_no_memory() {
     check_cbor("9a ffffffff", &[], &["no SenML"]);
     check_cbor(&"81".repeat(10_000), &[], &["no SenML"]);
 }
+
+#[test]
+fn a_long_base_name_is_not_copied_for_each_record() {
+    let pack = format!(r#"[{{"bn":"{}"}}{}]"#, "b".repeat(100_000), r#",{"n":"a","v":1}"#.repeat(4000));
+    let decoded = Senml.decode(&frame(&pack));
+    assert_eq!((decoded.readings.len(), decoded.rejects.len()), (0, 4000));
+    assert!(decoded.rejects.iter().all(|placed| placed.what.detail.len() < 400));
+}
+
+#[test]
+fn records_beyond_the_most_are_counted_and_not_read() {
+    let decoded = Senml.decode(&frame(&format!("[{}1]", "1,".repeat(100_000))));
+    assert_eq!(decoded.left_out.iter().map(|left| left.count).collect::<Vec<_>>(), [95_001]);
+}
+
+#[test]
+fn one_record_of_very_many_labels_is_read_in_a_moment() {
+    // A map of 65,535 pairs, the labels 1000, 1001, …: compared each with all before they would take seconds.
+    let mut bytes = vec![0x81, 0xB9, 0xFF, 0xFF];
+    for label in 1000..66_535_u32 {
+        bytes.push(0x1A);
+        bytes.extend(label.to_be_bytes());
+        bytes.push(0);
+    }
+    let begun = std::time::Instant::now();
+    let decoded = Senml.decode(&Frame { bytes: bytes.into(), ..frame("") });
+    assert_eq!((decoded.readings.len(), decoded.rejects.len()), (0, 0));
+    eprintln!("65,535 labels took {:?}", begun.elapsed());
+}

@@ -141,3 +141,18 @@ fn what_is_none_of_theirs_is_refused_and_never_a_panic() {
         assert_eq!((heard.decoded.readings.len(), heard.decoded.rejects.len()), (0, refused), "{topic}");
     }
 }
+
+#[test]
+fn metrics_are_counted_before_there_is_room_for_them() {
+    use super::wire::count_metrics;
+    let payload = |metrics| Payload { timestamp: Some(1), metrics, seq: Some(300) }.encode_to_vec();
+    assert_eq!(count_metrics(&payload(vec![life(7), metric(Some("level"), Some(9), 9, Value::Float(1.42))])), 2);
+    assert_eq!(count_metrics(&[0x12, 0].repeat(100_000)), 100_000);
+    // A length that lies; a varint without an end; a group.
+    for broken in [&[0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 1][..], &[0xFF; 40], &[0x12, 0, 0x13, 0x12, 0]] {
+        assert!(count_metrics(broken) <= 2);
+    }
+    let mut host = Host::new();
+    let heard = host.nodes.hear(&frame("spBv1.0/g/NBIRTH/n", [0x12, 0].repeat(100_000), 1_700_000_001));
+    assert_eq!(said(&heard), ["too-many"]);
+}

@@ -104,3 +104,17 @@ fn what_is_none_of_theirs_is_one_refusal_and_never_a_panic() {
         assert_eq!((found.readings.len(), found.rejects.len()), (0, 1));
     }
 }
+
+#[test]
+fn a_deep_path_is_not_copied_for_each_number_below_it() {
+    let leaves: Vec<String> = (0..5000).map(|n| format!("\"a{n}\":1")).collect();
+    let key = "k".repeat(2000);
+    let object = format!("{{\"{key}\":{{\"{key}\":{{{}}}}},\"level\":1}}", leaves.join(","));
+    let event = format!(r#"{{"deviceInfo":{{"devEui":"0101010101010101"}},"fPort":2,"data":"AQ==","object":{object}}}"#);
+    let found = decoded(&Chirpstack, event.as_bytes());
+    assert_eq!(found.readings.iter().map(|placed| placed.what.channel.as_str()).collect::<Vec<_>>(), ["level"]);
+    assert_eq!(found.left_out.iter().map(|left| (left.reason.code(), left.count)).collect::<Vec<_>>(), [("wrong-shape", 1)]);
+    let event = format!(r#"{{"deviceInfo":{{"devEui":"0101010101010101"}},"fPort":2,"data":"AQ==","object":{{{}}}}}"#, leaves.join(","));
+    let found = decoded(&Chirpstack, event.as_bytes());
+    assert_eq!((found.readings.len(), found.left_out.iter().map(|left| left.count).sum::<u32>()), (2000, 3000));
+}

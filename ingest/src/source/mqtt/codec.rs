@@ -85,6 +85,8 @@ pub(super) enum Outgoing {
         assigned: Option<String>,
         receive_max: u16,
         max_packet: u32,
+        /// It asked for a session to be kept, and none will be. MQTT 3 has no word for it.
+        is_forgetful: bool,
     },
     Refuse(Refusal),
     Puback(Pid, Kept),
@@ -349,8 +351,9 @@ fn granted(grant: Grant) -> v5::SubscribeReasonCode {
 fn to_v5(packet: &Outgoing) -> Option<v5::Packet> {
     use v5::{ConnectReasonCode as Code, PubackReasonCode, PubrecReasonCode};
     Some(match packet {
-        Outgoing::Welcome { session_present, assigned, receive_max, max_packet } => {
+        Outgoing::Welcome { session_present, assigned, receive_max, max_packet, is_forgetful } => {
             let mut connack = v5::Connack::new(*session_present, Code::Success);
+            connack.properties.session_expiry_interval = is_forgetful.then_some(0);
             connack.properties.retain_available = Some(false);
             connack.properties.receive_max = Some(*receive_max);
             connack.properties.max_packet_size = Some(*max_packet);

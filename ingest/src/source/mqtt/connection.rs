@@ -17,6 +17,7 @@ use crate::decode;
 use crate::decode::sparkplug::Rebirth;
 use crate::frame::Frame;
 use crate::pipeline::Intake;
+use crate::source::guard::Stranger;
 use crate::source::{Stop, stopped};
 use bytes::BytesMut;
 use model::{Device, Link, Scope, Viewer};
@@ -24,28 +25,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Messages of QoS 2 that a client of 3.x may begin without releasing any; MQTT 5 clients are told how many.
 const MOST_UNRELEASED: usize = 4096;
 
-/// `newcomer` is the place among those who have not yet shown who they are; it is given back when they have.
+/// `stranger` is its place among those who have not yet shown who they are; it is given back when they have.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     intake: &Intake,
     mut stream: impl Wire,
     caller: Caller,
     mut stop: Stop,
-    newcomer: OwnedSemaphorePermit,
+    stranger: Stranger,
 ) -> Ended {
     let guest = tokio::select! {
+        // In this order: what lies unread may be its greeting.
+        biased;
         // Boxed: what a greeting needs is not kept for as long as the connection lasts.
-        guest = Box::pin(greet(shared, &mut stream, &caller)) => guest,
+        guest = Box::pin(greet(shared, &mut stream, &caller, &stranger)) => guest,
+        () = stranger.evicted() => return Ended::Crowded,
         () = stopped(&mut stop) => Err(Ended::ShuttingDown),
     };
-    drop(newcomer);
+    drop(stranger);
     let guest = match guest {
         Ok(guest) => guest,
         Err(ended) => {

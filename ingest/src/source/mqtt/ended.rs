@@ -27,6 +27,8 @@ pub(super) enum Ended {
     /// Came back too soon after it was sent away for trying what it may not.
     Impatient,
     TakenOver,
+    /// It had not sent its whole CONNECT when another came from its address, which has as many that are silent as it may have.
+    Crowded,
     /// A commit failed: what was not acknowledged will be sent again.
     Store,
     /// The disk is full: as `Store`, and no use before there is room.
@@ -53,6 +55,7 @@ impl Ended {
             Self::ClientId => "client-id",
             Self::Impatient => "impatient",
             Self::TakenOver => "taken-over",
+            Self::Crowded => "crowded",
             Self::Store => "store",
             Self::Full => "full",
             Self::ShuttingDown => "shutting-down",
@@ -62,7 +65,7 @@ impl Ended {
     /// What an MQTT 5 client is told once it has come in.
     pub(super) const fn goodbye(self) -> Option<Reason> {
         match self {
-            Self::Client | Self::Lost | Self::Handshake | Self::Credentials | Self::ClientId | Self::Impatient => None,
+            Self::Client | Self::Lost | Self::Handshake | Self::Credentials | Self::ClientId | Self::Impatient | Self::Crowded => None,
             Self::Slow => Some(Reason::KeepAliveTimeout),
             Self::Malformed => Some(Reason::MalformedPacket),
             Self::Protocol => Some(Reason::ProtocolError),

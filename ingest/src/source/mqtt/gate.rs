@@ -21,6 +21,14 @@ pub(super) struct Shown<'a> {
     pub(super) password: Option<&'a [u8]>,
 }
 
+/// Why nobody is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    Wrong,
+    /// It was not looked at: there were too many wrong ones from there.
+    Later,
+}
+
 /// Remembers what was verified, so that a storm of reconnecting devices costs little.
 pub(super) struct Gate {
     verified: Mutex<HashSet<[u8; 32]>>,
@@ -36,26 +44,33 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// The pass of the device whose credentials these are.
-    pub(super) async fn admit(&self, registry: &Registry, shown: Shown<'_>) -> Option<Pass> {
+    /// The pass of the device whose credentials these are; `may_try` is asked before a password is hashed that was not seen to be right
+    /// before.
+    pub(super) async fn admit(&self, registry: &Registry, shown: Shown<'_>, may_try: impl Fn() -> bool) -> Result<Pass, Denied> {
         let Shown { certificate, user, password } = shown;
         if let Some((certificate, device)) = certificate.and_then(|certificate| certificate.device(registry)) {
             // The certificate says who it is; a user name may repeat that and nothing else.
             let own = matches!(&device.link, Link::Mqtt { user: own, .. } if user.is_none_or(|user| user.is_empty() || own.as_deref() == Some(user)));
-            return own.then(|| Pass::of_certificate(certificate, device));
+            return own.then(|| Pass::of_certificate(certificate, device)).ok_or(Denied::Wrong);
         }
         let user = user.unwrap_or_default();
-        let device = self.holder(registry, user, password.unwrap_or_default()).await?;
-        Some(Pass::of_user(user, device))
+        let device = self.holder(registry, user, password.unwrap_or_default(), may_try).await?;
+        Ok(Pass::of_user(user, device))
     }
 
     /// The device of this user, if the password or token is its own. Every no takes as long as any other.
-    async fn holder(&self, registry: &Registry, user: &str, password: &[u8]) -> Option<Arc<Device>> {
+    async fn holder(
+        &self,
+        registry: &Registry,
+        user: &str,
+        password: &[u8],
+        may_try: impl Fn() -> bool,
+    ) -> Result<Arc<Device>, Denied> {
         let (device, hash) = match registry.device_by_user(user).map(|device| (device, &device.link)) {
             Some((device, Link::Mqtt { credential: Credential::Password(hash), .. })) => (Some(device.clone()), hash.clone()),
             // 256 random bits need no slow hash; compared by their digests, a guess learns nothing of how near it was.
             Some((device, Link::Mqtt { credential: Credential::Token(digest), .. })) if hex(&Sha256::digest(password)) == *digest => {
-                return Some(device.clone());
+                return Ok(device.clone());
             }
             _ => (None, NOBODY.to_owned()),
         };
@@ -63,22 +78,28 @@ impl Gate {
         let key = fingerprint(user, &hash, &password);
         let known = || self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
         if known() {
-            return device;
+            return device.ok_or(Denied::Wrong);
         }
-        let _permit = self.hashing.acquire().await.ok()?;
-        // Another connection may have verified the same while this one waited.
+        if !may_try() {
+            return Err(Denied::Later);
+        }
+        let _permit = self.hashing.acquire().await.map_err(|_| Denied::Later)?;
+        // Another connection may have verified the same while this one waited, or have been wrong too often.
         if known() {
-            return device;
+            return device.ok_or(Denied::Wrong);
+        }
+        if !may_try() {
+            return Err(Denied::Later);
         }
         let matches = tokio::task::spawn_blocking(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
         });
         if !matches.await.unwrap_or(false) {
-            return None;
+            return Err(Denied::Wrong);
         }
-        let device = device?;
+        let device = device.ok_or(Denied::Wrong)?;
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-        Some(device)
+        Ok(device)
     }
 }
 

@@ -4,8 +4,9 @@ use super::Shared;
 use super::certificate::Presented;
 use super::codec::{Broken, Connect, Incoming, Outgoing, Refusal, Version, decode, encode, packet_length, version_of};
 use super::ended::Ended;
-use super::gate::Shown;
+use super::gate::{Denied, Shown};
 use super::pass::Pass;
+use crate::source::guard::Stranger;
 use bytes::BytesMut;
 use std::net::SocketAddr;
 use store::{Batch, SessionMark};
@@ -36,16 +37,28 @@ pub(super) struct Guest {
 }
 
 /// Reads the CONNECT and answers it; a session that the client wants kept is on disk before it hears of it.
-pub(super) async fn greet(shared: &Shared, stream: &mut (impl AsyncRead + AsyncWrite + Unpin), caller: &Caller) -> Result<Guest, Ended> {
+pub(super) async fn greet(
+    shared: &Shared,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    caller: &Caller,
+    stranger: &Stranger,
+) -> Result<Guest, Ended> {
     let peer = caller.peer;
     let mut buffer = BytesMut::with_capacity(1024);
     let reading = tokio::time::timeout_at(caller.until, read_connect(shared, stream, &mut buffer));
-    let connect = reading.await.map_err(|_| Ended::Slow)??;
+    let mut connect = reading.await.map_err(|_| Ended::Slow)??;
+    stranger.has_greeted();
     let shown = Shown { certificate: caller.certificate.as_ref(), user: connect.user.as_deref(), password: connect.password.as_deref() };
-    let Some(pass) = shared.gate.admit(&shared.store.registry(), shown).await else {
-        let user = connect.user.as_deref().unwrap_or("").chars().take(64).collect::<String>();
-        tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user, password or token, or a certificate that is not its user's");
-        return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
+    let may_try = || shared.wrong_sign_ins.may_try(peer.ip(), Instant::now());
+    let pass = match shared.gate.admit(&shared.store.registry(), shown, may_try).await {
+        Ok(pass) => pass,
+        Err(Denied::Later) => return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Impatient).await),
+        Err(Denied::Wrong) => {
+            shared.wrong_sign_ins.failed(peer.ip(), Instant::now());
+            let user = connect.user.as_deref().unwrap_or("").chars().take(64).collect::<String>();
+            tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user, password or token, or a certificate that is not its user's");
+            return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
+        }
     };
     if shared.penalties.holds(&pass.holder, Instant::now()) {
         return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Impatient).await);
@@ -68,6 +81,12 @@ pub(super) async fn greet(shared: &Shared, stream: &mut (impl AsyncRead + AsyncW
     let client = pass.client(&client_id);
     let existed = shared.store.has_session(&client);
     let session_present = existed && !connect.clean;
+    let asked_to_keep = connect.keeps_session;
+    if asked_to_keep && !existed && shared.store.sessions_of(&pass.client("")) >= shared.settings.max_sessions {
+        // It is let in, and what it publishes is taken: without a session it only has to subscribe again when it comes back.
+        connect.keeps_session = false;
+        shared.tell_sessions(&pass);
+    }
     if existed != connect.keeps_session {
         let mark = SessionMark { client: client.clone(), exists: connect.keeps_session };
         let kept = shared.store.commit(Batch { sessions: vec![mark], ..Batch::default() }).await;
@@ -77,7 +96,7 @@ pub(super) async fn greet(shared: &Shared, stream: &mut (impl AsyncRead + AsyncW
     }
     let max_packet = u32::try_from(shared.settings.max_packet).unwrap_or(u32::MAX);
     let hears = session_present && connect.hears_of_session;
-    let welcome = Outgoing::Welcome { session_present: hears, assigned, receive_max: shared.settings.max_unacked, max_packet };
+    let welcome = Outgoing::Welcome { session_present: hears, assigned, receive_max: shared.settings.max_unacked, max_packet, is_forgetful: asked_to_keep && !connect.keeps_session };
     send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
     Ok(Guest { connect, pass, client, session_present, buffer })
 }

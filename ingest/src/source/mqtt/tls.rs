@@ -3,6 +3,7 @@
 use super::certificate::{Presented, expires_at};
 use super::ended::Ended;
 use crate::meters::Meters;
+use crate::source::guard::Stranger;
 use crate::source::{Stop, stopped};
 use model::Timestamp;
 use sha2::{Digest, Sha256};
@@ -13,11 +14,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{Acceptor, NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
@@ -106,13 +107,15 @@ pub(super) async fn shake_hands(
     stream: TcpStream,
     peer: SocketAddr,
     until: Instant,
-    stop: &mut Stop,
+    stranger: &Stranger,
 ) -> Result<(TlsStream<TcpStream>, Option<Presented>), Ended> {
-    let shaking = tokio::time::timeout_at(until, TlsAcceptor::from(config).accept(stream));
-    let shaken = tokio::select! {
-        shaken = shaking => shaken.map_err(|_| Ended::Slow)?,
-        () = stopped(stop) => return Err(Ended::ShuttingDown),
+    let shaking = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        stranger.has_greeted();
+        hello.into_stream(config).await
     };
+    let shaken = tokio::time::timeout_at(until, shaking).await.map_err(|_| Ended::Slow)?;
+    stranger.has_to_greet_again();
     let stream = shaken.map_err(|cause| {
         let of_tls = cause.get_ref().and_then(|cause| cause.downcast_ref::<tokio_rustls::rustls::Error>());
         if let Some(tokio_rustls::rustls::Error::InvalidCertificate(why)) = of_tls {

@@ -7,21 +7,99 @@ fn quick() -> DoorSettings {
 }
 
 #[tokio::test]
-async fn those_who_never_say_who_they_are_leave_room_again() {
-    let world = World::with(DoorSettings { max_unauthenticated: 3, ..quick() }).await;
-    let _inside = world.guest().await;
+async fn the_oldest_that_has_not_said_who_it_is_goes_for_a_newcomer() {
+    for limits in [DoorSettings { max_unauthenticated: 3, ..patient() }, DoorSettings { per_address: 3, ..patient() }] {
+        let world = World::with(limits).await;
+        let mut inside = world.guest().await;
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            let mut client = world.client().await;
+            client.send(&[0x10]).await;
+            silent.push(client);
+        }
+        let mut next = world.guest_named(b"ponte").await;
+        assert_eq!(silent.remove(0).until_closed().await, b"", "the oldest");
+        for client in &mut silent {
+            client.send(&[20]).await;
+        }
+        for client in [&mut inside, &mut next] {
+            client.send(&[0xC0, 0]).await;
+            assert_eq!(client.receive(2).await, [0xD0, 0], "who has come in stays");
+        }
+        while world.metric("pescaia_mqtt_disconnects_total{reason=\"crowded\"}") != "1" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(world.metric("pescaia_mqtt_connections"), "4");
+    }
+}
+
+fn patient() -> DoorSettings {
+    DoorSettings { connect_timeout: Duration::from_secs(30), ..DoorSettings::default() }
+}
+
+#[tokio::test]
+async fn a_flood_of_half_connects_from_one_address_keeps_nobody_out() {
+    let world = World::with(DoorSettings { per_address: 8, ..patient() }).await;
     let mut silent = Vec::new();
-    for _ in 0..3 {
+    for round in 0..20 {
+        for _ in 0..16 {
+            let mut client = world.client().await;
+            client.send(&[0x10]).await;
+            silent.push(client);
+        }
+        let mut honest = world.client().await;
+        honest.send(&connect(4, format!("c{round}").as_bytes(), 0xC2, b"prova", b"prova")).await;
+        assert_eq!(honest.receive(4).await, [0x20, 2, 0, 0]);
+    }
+    assert!(world.metric("pescaia_mqtt_connections").parse::<u32>().expect("a number") <= 8 + 20);
+}
+
+#[tokio::test]
+async fn wrong_passwords_from_an_address_are_not_looked_at_for_ever_and_right_ones_still_are() {
+    let world = World::with(DoorSettings { per_address: 3, ..patient() }).await;
+    let _known = world.guest().await;
+    let mut answers = Vec::new();
+    for _ in 0..6 {
         let mut client = world.client().await;
-        client.send(&[0x10]).await;
-        silent.push(client);
+        client.send(&connect(4, b"c", 0xC2, b"prova", b"wrong")).await;
+        answers.push(client.receive(4).await[3]);
     }
-    let mut late = world.client().await;
-    assert_eq!(late.until_closed().await, b"", "one more has no place");
-    for client in &mut silent {
-        assert_eq!(client.until_closed().await, b"");
+    assert_eq!(answers[..3], [5, 5, 5], "not authorised");
+    assert!(answers[3..].contains(&3), "server unavailable: {answers:?}");
+    let _again = world.guest().await;
+}
+
+#[tokio::test]
+async fn a_client_beyond_its_credential_s_sessions_is_taken_without_one() {
+    let world = World::with(DoorSettings { max_sessions: 2, ..patient() }).await;
+    for (name, again) in [(b"s1", [0x20, 2, 1, 0]), (b"s2", [0x20, 2, 1, 0]), (b"s3", [0x20, 2, 0, 0])] {
+        for expected in [[0x20, 2, 0, 0], again] {
+            let mut client = world.client().await;
+            // Without the bit for a clean session.
+            client.send(&connect(4, name, 0xC0, b"prova", b"prova")).await;
+            assert_eq!(client.receive(4).await, expected, "{name:?}");
+            client.send(&publish(0x32, b"pescaia/v1/demo/prova/level", 1, b"142", 4)).await;
+            assert_eq!(client.receive(4).await, [0x40, 2, 0, 1], "what it publishes is taken");
+            client.send(&[0xE0, 0]).await;
+            assert_eq!(client.until_closed().await, b"");
+        }
     }
-    let _next = world.guest_named(b"ponte").await;
+    let mut five = world.client().await;
+    five.send(&connect_five_keeping(b"s4")).await;
+    let answer = five.receive(4).await;
+    assert_eq!((answer[0], answer[2], answer[3]), (0x20, 0, 0));
+    let properties = five.receive(usize::from(answer[1]) - 2).await;
+    assert!(properties.windows(5).any(|property| property == [0x11, 0, 0, 0, 0]), "session expiry 0: {properties:02x?}");
+}
+
+/// A CONNECT of MQTT 5 that wants its session kept for an hour.
+fn connect_five_keeping(client: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 5, 0xC0, 0, 60, 5, 0x11, 0, 0, 0x0E, 0x10];
+    for text in [client, b"prova", b"prova"] {
+        body.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
+        body.extend(text);
+    }
+    [vec![0x10, u8::try_from(body.len()).expect("short")], body].concat()
 }
 
 #[tokio::test]
