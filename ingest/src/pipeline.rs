@@ -1,10 +1,11 @@
 //! The way of a reading, in order: decode, bind, qualify, commit, settle. The only file that knows the order.
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
+use crate::clocks::WrongClocks;
 use crate::commit::Settling;
 use crate::decode::logger;
 use crate::decode::sparkplug::Nodes;
-use crate::decode::{Decoded, Decoder, Placed, RawPayload, Refusal};
+use crate::decode::{Decoded, Decoder, Matters, Placed, RawPayload, Refusal, Unread};
 use crate::echo::Echoes;
 use crate::frame::Frame;
 use crate::meters::Meters;
@@ -29,6 +30,7 @@ pub struct Intake {
     nodes: Arc<Mutex<Nodes>>,
     /// Uplinks that may be told again.
     echoes: Arc<Mutex<Echoes>>,
+    clocks: Arc<WrongClocks>,
     meters: Meters,
 }
 
@@ -41,10 +43,26 @@ pub(crate) struct Taken {
     pub(crate) refused: Vec<Refused>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) payloads: Vec<Payload>,
+    /// Words and nulls of channels that feed nothing.
+    pub(crate) passed_over: u64,
     /// The devices of the tallies, in their order.
     tallied: Recurring<DeviceId>,
     /// Of each observation, whose tally counts it; empty as long as there is but one.
     counted_in: Vec<usize>,
+}
+
+/// Whether a message speaks of now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Now,
+    Again,
+}
+
+/// One thing that a message holds.
+pub(crate) enum Held<'a> {
+    Reading(&'a mut Reading),
+    Unread(&'a Unread),
+    Refusal,
 }
 
 /// A refusal with what was said, where it could be read, and the device that is held to account for it.
@@ -59,7 +77,8 @@ impl Intake {
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
         let (decoders, limits) = (crate::decode::all().into(), Arc::new(limits));
-        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters }
+        let (arrivals, echoes, clocks) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store, decoders, limits, arrivals, nodes, echoes, clocks, meters }
     }
 
     #[must_use]
@@ -76,6 +95,17 @@ impl Intake {
     /// The answer resolves when all of it is on disk, or can't be.
     #[must_use]
     pub fn take(&self, frame: Frame) -> Settling {
+        self.take_told(frame, Told::Now)
+    }
+
+    /// As [`Intake::take`], of what a broker kept and tells again to whoever subscribes: what in it has no time of its own was measured
+    /// nobody knows when, and is only counted.
+    #[must_use]
+    pub fn take_retained(&self, frame: Frame) -> Settling {
+        self.take_told(frame, Told::Again)
+    }
+
+    fn take_told(&self, frame: Frame, told: Told) -> Settling {
         let since = Instant::now();
         let mut batch = Batch::default();
         let mut rebirth = None;
@@ -84,12 +114,18 @@ impl Intake {
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
             batch.silenced = self.silenced(&frame, &heard.silenced);
             rebirth = heard.rebirth;
-            self.bound(&frame, heard.decoded, &|_| true, &|_| ())
+            self.bound(&frame, heard.decoded, &mut |_, _| true)
         } else {
             let mut decoded = self.decode(&frame);
+            if told == Told::Again {
+                let undated = self.without_undated(&frame, &mut decoded);
+                self.meters.passed_over("retained", undated);
+            }
+            self.clocks.name(&frame, &decoded.wrong_clocks);
             self.echoes.lock().unwrap_or_else(PoisonError::into_inner).settle(&frame.owner, &mut decoded);
-            self.bound(&frame, decoded, &|_| true, &|_| ())
+            self.bound(&frame, decoded, &mut |_, _| true)
         };
+        self.meters.passed_over(frame.format, taken.passed_over);
         let Taken { observations, indexes, refused, tallies, payloads, .. } = taken;
         let rejects = quarantined(&frame, &refused);
         let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..batch });
@@ -98,21 +134,40 @@ impl Intake {
         Settling { receipt, indexes, rejected, rebirth, protocol: frame.source, owner: frame.owner, since, meters: self.meters.clone() }
     }
 
-    /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
-    /// wanted before it is bound.
-    pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
-        self.bound(frame, self.decode(frame), is_wanted, mend)
+    /// Leaves out what takes its time, or part of it, from when it is heard. How much.
+    fn without_undated(&self, frame: &Frame, decoded: &mut Decoded) -> u64 {
+        // Read as if it had come a day before: what then has another time counts from its arrival.
+        let before = Frame { received_at: frame.received_at.plus_seconds(-86_400), ..frame.clone() };
+        let read_before = self.decode(&before);
+        let all = decoded.readings.len() + decoded.payloads.len();
+        let mut times = read_before.readings.iter().map(|placed| placed.what.phenomenon_time);
+        decoded.readings.retain(|placed| {
+            let same = times.next().flatten() == placed.what.phenomenon_time;
+            same && placed.what.phenomenon_time.is_some()
+        });
+        decoded.payloads.retain(|placed| placed.what.time.is_some());
+        (all - decoded.readings.len() - decoded.payloads.len()) as u64
+    }
+
+    /// Steps 2 to 4 for a message that is read again from the quarantine. `wanted` says of all that it holds whether it is meant, and
+    /// may mend a reading before it is bound.
+    pub(crate) fn read(&self, frame: &Frame, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
+        let decoded = match frame.format {
+            "sparkplug" => self.nodes.lock().unwrap_or_else(PoisonError::into_inner).read_again(frame),
+            _ => self.decode(frame),
+        };
+        self.bound(frame, decoded, wanted)
     }
 
     /// As [`Intake::read`], of raw bytes that were kept.
     pub(crate) fn read_payload(&self, frame: &Frame, raw: RawPayload) -> Taken {
         let decoded = Decoded { payloads: vec![Placed { index: 0, what: raw }], ..Decoded::default() };
-        self.bound(frame, decoded, &|_| true, &|_| ())
+        self.bound(frame, decoded, &mut |_, _| true)
     }
 
-    fn bound(&self, frame: &Frame, decoded: Decoded, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
+    fn bound(&self, frame: &Frame, decoded: Decoded, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
         let registry = self.store.registry();
-        let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(decoded, frame, &registry);
+        let (Decoded { readings, rejects, unread, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
@@ -120,16 +175,23 @@ impl Intake {
             ..Taken::default()
         };
         for refusal in rejects {
+            if !wanted(refusal.index, Held::Refusal) {
+                continue;
+            }
             let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
             taken.refuse(frame, known, refusal, None);
         }
+        for unread in unread {
+            if wanted(unread.index, Held::Unread(&unread.what)) {
+                taken.unread(frame, unread, &registry);
+            }
+        }
         let mut callers = Callers::default();
         for Placed { index, what: mut reading } in readings {
-            if !is_wanted(&reading) {
+            let time = reading.phenomenon_time;
+            if !wanted(index, Held::Reading(&mut reading)) {
                 continue;
             }
-            let time = reading.phenomenon_time;
-            mend(&mut reading);
             let called = callers.find(&reading, &registry);
             let caller = match called {
                 Ok(caller) => caller,
@@ -208,7 +270,8 @@ impl Intake {
                 continue;
             };
             decoded.readings.retain(|reading| reading.what.device != raw.device);
-            let (readings, refusals) = crate::decode::layout::read(&raw, layout, &frame.owner, frame.received_at);
+            decoded.unread.retain(|unread| unread.what.device != raw.device);
+            let (readings, refusals) = crate::decode::layout::read(Placed { index, what: &raw }, layout, &frame.owner, frame.received_at);
             decoded.readings.extend(readings);
             decoded.rejects.extend(refusals);
             kept.extend(device.map(|device| payload(frame, device, raw)));
@@ -284,6 +347,18 @@ impl Taken {
         let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
         self.tally(frame, &line, None, |tally| tally.quarantined += 1);
         self.refused.push(Refused { placed, said, line });
+    }
+    /// Refuses what is no number, where somebody waits for one.
+    fn unread(&mut self, frame: &Frame, Placed { index, what }: Placed<Unread>, registry: &Registry) {
+        let Unread { device, channel, time, refusal, matters } = what;
+        let known = registry.device_called(frame.owner.as_str(), device.as_str());
+        let is_fed = || known.is_some_and(|device| device.feeds.iter().any(|feed| feed.channel == channel.as_str()));
+        if matters == Matters::WhereFed && !is_fed() {
+            self.passed_over += 1;
+            return;
+        }
+        let said = Said { device, channel: channel.to_string(), value: f64::NAN, time, unit: None };
+        self.refuse(frame, known.map(|device| &device.id), Placed { index, what: refusal }, Some(said));
     }
     /// Leaves out what was deleted for good: it counts as never said. How many.
     pub(crate) fn without(&mut self, is_deleted: impl Fn(&str, &Observation) -> bool, registry: &Registry) -> u64 {
@@ -365,6 +440,7 @@ pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
     let reject = |refused: &Refused| Reject {
         reason: refused.placed.what.reason,
         detail: refused.placed.what.detail.clone(),
+        place: refused.placed.index,
         said: refused.said.clone(),
         line: refused.line.clone(),
         message: message.clone(),

@@ -11,15 +11,16 @@ const MOST: usize = 2000;
 
 /// What the bytes of a payload say. `received_at` stands in where nobody says when it was heard.
 pub(crate) fn read(
-    payload: &RawPayload,
+    placed: Placed<&RawPayload>,
     layout: &Layout,
     owner: &OwnerId,
     received_at: Timestamp,
 ) -> (Vec<Placed<Reading>>, Vec<Placed<Refusal>>) {
+    let Placed { index, what: payload } = placed;
     let heard = payload.time.unwrap_or(received_at);
     let said = if layout.is_cayenne { cayenne::read(&payload.bytes) } else { fields(payload, layout, heard) };
     let reading = |one: Value| Placed {
-        index: 0,
+        index,
         what: Reading {
             owner: owner.clone(),
             device: payload.device.clone(),
@@ -35,7 +36,7 @@ pub(crate) fn read(
         Err(detail) => {
             let hex: String = payload.bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
             let detail = format!("the payload {hex} of {}: {detail}; mend the layout \"{}\" and replay", payload.device, layout.name);
-            (Vec::new(), vec![Placed { index: 0, what: Refusal { reason: RejectReason::WrongShape, detail } }])
+            (Vec::new(), vec![Placed { index, what: Refusal { reason: RejectReason::WrongShape, detail } }])
         }
     }
 }

@@ -70,12 +70,13 @@ fn quarantined(parcel: &Parcel, strangers: &[&Observation], owner: &OwnerId, dev
             received_at: now,
             bytes: bytes.into(),
         });
-        rejects.extend(group.iter().map(|one| Reject {
+        rejects.extend(group.iter().enumerate().map(|(place, one)| Reject {
             reason: RejectReason::UnknownChannel,
             detail: format!(
                 "the edge {device} sends {}, which is no datastream here; apply the edge's network file at the centre too",
                 key(one)
             ),
+            place,
             said: Some(Said {
                 device: device.clone(),
                 channel: key(one).to_owned(),

@@ -29,6 +29,9 @@ pub(super) struct Label {
     /// Beside `reasons`, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lines: Vec<String>,
+    /// Beside `reasons`, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<usize>,
 }
 
 fn once() -> u64 {
@@ -44,7 +47,8 @@ fn is_once(count: &u64) -> bool {
 struct SaidRow {
     device: String,
     channel: String,
-    value: f64,
+    /// None for what is no number.
+    value: Option<f64>,
     time_us: Option<i64>,
     unit: Option<String>,
 }
@@ -64,6 +68,7 @@ impl Label {
             reasons: Vec::new(),
             said: Vec::new(),
             lines: Vec::new(),
+            places: Vec::new(),
         };
         label.now_refused(rejects);
         label
@@ -75,10 +80,11 @@ impl Label {
         let said = |said: &Said| SaidRow {
             device: said.device.to_string(),
             channel: said.channel.clone(),
-            value: said.value,
+            value: Some(said.value).filter(|value| value.is_finite()),
             time_us: said.time.map(Timestamp::micros),
             unit: said.unit.map(|unit| unit.symbol().to_owned()),
         };
+        self.places = rejects.iter().map(|reject| reject.place).collect();
         self.lines = rejects.iter().map(|reject| reject.line.to_string()).collect();
         self.said = rejects.iter().map(|reject| reject.said.as_ref().map(said)).collect();
     }
@@ -109,16 +115,17 @@ pub(crate) fn entry(row: &Row) -> Option<QuarantineEntry> {
     let said = |said: SaidRow| Said {
         device: said.device.into(),
         channel: said.channel,
-        value: said.value,
+        value: said.value.unwrap_or(f64::NAN),
         time: said.time_us.map(Timestamp::from_micros),
         unit: said.unit.as_deref().and_then(Unit::from_symbol),
     };
     let mut readings = label.said.into_iter().map(|one| one.map(said)).chain(std::iter::repeat(None));
-    let mut lines = label.lines.into_iter();
+    let (mut lines, mut places) = (label.lines.into_iter(), label.places.into_iter());
     let refused = |(code, detail): (String, String)| {
         let said = readings.next().flatten();
         let line = lines.next().unwrap_or_default().into();
-        Some(Refused { reason: RejectReason::from_code(&code)?, detail, said, line })
+        let place = places.next().unwrap_or_default();
+        Some(Refused { reason: RejectReason::from_code(&code)?, detail, place, said, line })
     };
     Some(QuarantineEntry {
         number: row.at.cast_unsigned(),

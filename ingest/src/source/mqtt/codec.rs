@@ -43,6 +43,7 @@ pub(super) struct Publish {
     pub(super) topic: String,
     pub(super) payload: Bytes,
     pub(super) dup: bool,
+    pub(super) retain: bool,
     pub(super) qos: Delivery,
     /// MQTT 5: an alias instead of a topic; we announce that we take none.
     pub(super) aliased: bool,
@@ -225,6 +226,7 @@ fn from_v3(packet: v3::Packet) -> Incoming {
             topic: publish.topic_name.to_string(),
             payload: publish.payload,
             dup: publish.dup,
+            retain: publish.retain,
             qos: delivery(publish.qos_pid),
             aliased: false,
         }),
@@ -260,6 +262,7 @@ fn from_v5(packet: v5::Packet) -> Incoming {
             topic: publish.topic_name.to_string(),
             payload: publish.payload,
             dup: publish.dup,
+            retain: publish.retain,
             qos: delivery(publish.qos_pid),
             aliased: publish.properties.topic_alias.is_some(),
         }),
