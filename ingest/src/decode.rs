@@ -7,14 +7,16 @@ pub(crate) mod layout;
 mod line;
 pub(crate) mod logger;
 mod native;
+mod number;
 pub mod registers;
 mod senml;
 pub(crate) mod sparkplug;
+mod text;
 mod tts;
 mod uplink;
 
 use crate::frame::Frame;
-use model::{DeviceId, Reading, RejectReason, Timestamp};
+use model::{ChannelName, DeviceId, Reading, RejectReason, Timestamp};
 
 /// Every format there is.
 #[must_use]
@@ -43,10 +45,16 @@ pub fn spoken(word: &str) -> Option<&'static str> {
 pub struct Decoded {
     pub readings: Vec<Placed<Reading>>,
     pub rejects: Vec<Placed<Refusal>>,
+    /// Values of channels that could be named, and that are no numbers.
+    pub unread: Vec<Placed<Unread>>,
     /// Bytes that only their device's layout makes readings of.
     pub payloads: Vec<Placed<RawPayload>>,
     /// Readings that are counted and not listed, because one message holds too many of them.
     pub left_out: Vec<LeftOut>,
+    /// The uplink that the message tells of, where its network server names it.
+    pub heard: Option<Heard>,
+    /// Gateways whose clocks were not believed.
+    pub wrong_clocks: Vec<WrongClock>,
 }
 
 /// Readings of one message that are refused together.
@@ -60,6 +68,43 @@ pub struct LeftOut {
     pub count: u32,
 }
 
+/// One uplink, as its network server names it: two messages with the same name tell of one measurement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What the message calls the device.
+    pub device: DeviceId,
+    pub id: String,
+    pub heard_at: Timestamp,
+}
+
+/// A gateway whose clock is far from that of its network server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrongClock {
+    pub gateway: String,
+    /// By how much, seconds; negative where it is behind.
+    pub ahead_s: f64,
+}
+
+/// A value of one channel that is no number that can be kept, while others of its message may be good.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unread {
+    /// What the message calls the device.
+    pub device: DeviceId,
+    pub channel: ChannelName,
+    pub time: Option<Timestamp>,
+    pub refusal: Refusal,
+    pub matters: Matters,
+}
+
+/// For whom a value that is no number is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matters {
+    /// A number was meant.
+    Always,
+    /// A word or nothing, which many devices say beside what they measure: it matters where the channel feeds a datastream.
+    WhereFed,
+}
+
 /// What a device sent, as bytes: kept, so that it can be read again when its layout is mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawPayload {
@@ -69,7 +114,6 @@ pub struct RawPayload {
     pub port: Option<u8>,
     /// When it was heard.
     pub time: Option<Timestamp>,
-    pub counter: Option<u32>,
     pub bytes: Vec<u8>,
 }
 

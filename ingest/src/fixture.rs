@@ -27,6 +27,7 @@ const GAUGE: &str = r#"
     id = "prova-level"
     station = "prova"
     property = "water_level"
+    span = [-2, 15]
     period_s = 10
     visibility = "public"
 "#;

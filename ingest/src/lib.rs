@@ -2,8 +2,10 @@
 
 pub mod bind;
 mod bounds;
+mod clocks;
 pub mod commit;
 pub mod correct;
+mod decimal;
 pub mod decode;
 mod echo;
 pub mod edge;

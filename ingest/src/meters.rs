@@ -33,6 +33,11 @@ struct DoorOf {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FormatOf {
+    format: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultOf {
     result: &'static str,
 }
@@ -68,6 +73,7 @@ pub struct Kept {
     pub(crate) mqtt_plaintext: Gauge,
     modbus_polls: Family<ResultOf, Counter>,
     gap_records: Family<Reason, Counter>,
+    passed_over: Family<FormatOf, Counter>,
 }
 
 impl Default for Kept {
@@ -88,6 +94,7 @@ impl Default for Kept {
             mqtt_plaintext: Gauge::default(),
             modbus_polls: Family::default(),
             gap_records: Family::default(),
+            passed_over: Family::default(),
         }
     }
 }
@@ -113,6 +120,8 @@ impl Meters {
         registry.register("pescaia_mqtt_plaintext_exposed", plaintext, self.mqtt_plaintext.clone());
         registry.register("pescaia_modbus_polls", "Modbus requests by result", self.modbus_polls.clone());
         registry.register("pescaia_gap_records", "Failed polls by reason", self.gap_records.clone());
+        let passed_over = "What messages said that is nobody's measurement: words of channels that feed nothing, what a broker retained";
+        registry.register("pescaia_ingest_passed_over", passed_over, self.passed_over.clone());
     }
     pub(crate) fn count(&self, protocol: &'static str, owner: &str, result: &'static str, amount: u64) {
         if amount > 0 {
@@ -139,6 +148,11 @@ impl Meters {
     pub(crate) fn polled(&self, result: &'static str) {
         self.modbus_polls.get_or_create(&ResultOf { result }).inc();
     }
+    pub(crate) fn passed_over(&self, format: &'static str, amount: u64) {
+        if amount > 0 {
+            self.passed_over.get_or_create(&FormatOf { format }).inc_by(amount);
+        }
+    }
     pub(crate) fn gap(&self, reason: &GapReason, count: u64) {
         self.gap_records.get_or_create(&Reason { reason: reason.code() }).inc_by(count);
     }
@@ -158,6 +172,7 @@ mod tests {
         meters.certificate_expires("mqtt", 1_800_000_000);
         meters.polled("ok");
         meters.gap(&GapReason::Timeout, 3);
+        meters.passed_over("chirpstack", 2);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text");
         for line in [
@@ -172,6 +187,7 @@ mod tests {
             "pescaia_mqtt_plaintext_exposed 0",
             r#"pescaia_modbus_polls_total{result="ok"} 1"#,
             r#"pescaia_gap_records_total{reason="timeout"} 3"#,
+            r#"pescaia_ingest_passed_over_total{format="chirpstack"} 2"#,
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }

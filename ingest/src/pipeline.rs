@@ -2,10 +2,11 @@
 
 use crate::bind::{ArrivalTimes, Limits, bind, device};
 use crate::bounds::{LIGHT_BYTES, MOST_REFUSALS};
+use crate::clocks::WrongClocks;
 use crate::commit::Settling;
 use crate::decode::logger;
 use crate::decode::sparkplug::{Nodes, Rebirth};
-use crate::decode::{Decoded, Decoder, LeftOut, Placed, RawPayload, Refusal};
+use crate::decode::{Decoded, Decoder, LeftOut, Matters, Placed, RawPayload, Refusal, Unread};
 use crate::echo::Echoes;
 use crate::frame::Frame;
 use crate::meters::Meters;
@@ -34,6 +35,7 @@ pub struct Intake {
     nodes: Arc<Mutex<Nodes>>,
     /// Uplinks that may be told again.
     echoes: Arc<Mutex<Echoes>>,
+    clocks: Arc<WrongClocks>,
     meters: Meters,
     /// At reading large messages.
     turns: Turns,
@@ -75,10 +77,26 @@ pub(crate) struct Taken {
     pub(crate) payloads: Vec<Payload>,
     /// Refusals beyond those that are listed, by line of the ledger and reason.
     unlisted: BTreeMap<(DeviceId, RejectReason), Unlisted>,
+    /// Words and nulls of channels that feed nothing.
+    pub(crate) passed_over: u64,
     /// The devices of the tallies, in their order.
     tallied: Recurring<DeviceId>,
     /// Of each observation, whose tally counts it; empty as long as there is but one.
     counted_in: Vec<usize>,
+}
+
+/// Whether a message speaks of now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Now,
+    Again,
+}
+
+/// One thing that a message holds.
+pub(crate) enum Held<'a> {
+    Reading(&'a mut Reading),
+    Unread(&'a Unread),
+    Refusal,
 }
 
 /// A refusal with what was said, where it could be read, and the device that is held to account for it.
@@ -101,7 +119,9 @@ impl Intake {
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
         let (decoders, limits) = (crate::decode::all().into(), Arc::new(limits));
-        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters, turns: Turns::default(), body_room: BodyRoom::default() }
+        let (arrivals, echoes, clocks) = (Arc::default(), Arc::default(), Arc::default());
+        let (turns, body_room) = (Turns::default(), BodyRoom::default());
+        Self { store, decoders, limits, arrivals, nodes, echoes, clocks, meters, turns, body_room }
     }
 
     #[must_use]
@@ -118,12 +138,23 @@ impl Intake {
     pub(crate) fn body_room(&self) -> &BodyRoom {
         &self.body_room
     }
+
     /// Decodes, binds, qualifies and hands the frame to the store's writer: in the order of the calls, where each is awaited before the
     /// next. Large messages are read on a thread that may take its time, in turns by owner. The answer resolves when all of it is on
     /// disk, or can't be.
     pub async fn take(&self, frame: Frame) -> Settling {
+        self.take_told(frame, Told::Now).await
+    }
+
+    /// As [`Intake::take`], of what a broker kept and tells again to whoever subscribes: what in it has no time of its own was measured
+    /// nobody knows when, and is only counted.
+    pub async fn take_retained(&self, frame: Frame) -> Settling {
+        self.take_told(frame, Told::Again).await
+    }
+
+    async fn take_told(&self, frame: Frame, told: Told) -> Settling {
         let (source, owner, since) = (frame.source, frame.owner.clone(), Instant::now());
-        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, Excess::Quarantined)).await;
+        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, told, Excess::Quarantined)).await;
         // Without an excess that is refused, everything is prepared.
         self.submit(prepared.and_then(Result::ok), source, owner, since)
     }
@@ -134,7 +165,7 @@ impl Intake {
     /// [`TooMany`] when it holds more readings than a message may; nothing of it is kept then.
     pub async fn take_whole(&self, frame: Frame) -> Result<Settling, TooMany> {
         let (source, owner, since) = (frame.source, frame.owner.clone(), Instant::now());
-        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, Excess::Refused)).await;
+        let prepared = self.in_turn(&owner, frame.bytes.len(), move |intake| intake.prepare(&frame, Told::Now, Excess::Refused)).await;
         Ok(self.submit(prepared.transpose()?, source, owner, since))
     }
 
@@ -172,7 +203,7 @@ impl Intake {
         Settling { receipt, indexes, rejected, quarantined, rebirth, protocol: source, owner, since, meters: self.meters.clone() }
     }
 
-    fn prepare(&self, frame: &Frame, excess: Excess) -> Result<Prepared, TooMany> {
+    fn prepare(&self, frame: &Frame, told: Told, excess: Excess) -> Result<Prepared, TooMany> {
         let mut batch = Batch::default();
         let mut rebirth = None;
         let decoded = if frame.format == "sparkplug" {
@@ -186,10 +217,17 @@ impl Intake {
             if excess == Excess::Refused && decoded.left_out.iter().any(|left| left.reason == RejectReason::TooMany) {
                 return Err(TooMany);
             }
+            if told == Told::Again {
+                let undated = self.without_undated(frame, &mut decoded);
+                self.meters.passed_over("retained", undated);
+            }
+            self.clocks.name(frame, &decoded.wrong_clocks);
             self.echoes.lock().unwrap_or_else(PoisonError::into_inner).settle(&frame.owner, &mut decoded);
             decoded
         };
-        let Taken { observations, indexes, refused, tallies, payloads, .. } = self.bound(frame, decoded, &|_| true, &|_| ());
+        let Taken { observations, indexes, refused, tallies, payloads, passed_over, .. } =
+            self.bound(frame, decoded, &mut |_, _| true);
+        self.meters.passed_over(frame.format, passed_over);
         let rejects = quarantined(frame, &refused);
         let quarantined = refused.iter().map(|refused| u64::from(refused.count)).sum();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
@@ -197,21 +235,40 @@ impl Intake {
         Ok(Prepared { batch, indexes, rejected, quarantined, rebirth })
     }
 
-    /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
-    /// wanted before it is bound.
-    pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
-        self.bound(frame, self.decode(frame), is_wanted, mend)
+    /// Leaves out what takes its time, or part of it, from when it is heard. How much.
+    fn without_undated(&self, frame: &Frame, decoded: &mut Decoded) -> u64 {
+        // Read as if it had come a day before: what then has another time counts from its arrival.
+        let before = Frame { received_at: frame.received_at.plus_seconds(-86_400), ..frame.clone() };
+        let read_before = self.decode(&before);
+        let all = decoded.readings.len() + decoded.payloads.len();
+        let mut times = read_before.readings.iter().map(|placed| placed.what.phenomenon_time);
+        decoded.readings.retain(|placed| {
+            let same = times.next().flatten() == placed.what.phenomenon_time;
+            same && placed.what.phenomenon_time.is_some()
+        });
+        decoded.payloads.retain(|placed| placed.what.time.is_some());
+        (all - decoded.readings.len() - decoded.payloads.len()) as u64
+    }
+
+    /// Steps 2 to 4 for a message that is read again from the quarantine. `wanted` says of all that it holds whether it is meant, and
+    /// may mend a reading before it is bound.
+    pub(crate) fn read(&self, frame: &Frame, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
+        let decoded = match frame.format {
+            "sparkplug" => self.nodes.lock().unwrap_or_else(PoisonError::into_inner).read_again(frame),
+            _ => self.decode(frame),
+        };
+        self.bound(frame, decoded, wanted)
     }
 
     /// As [`Intake::read`], of raw bytes that were kept.
     pub(crate) fn read_payload(&self, frame: &Frame, raw: RawPayload) -> Taken {
         let decoded = Decoded { payloads: vec![Placed { index: 0, what: raw }], ..Decoded::default() };
-        self.bound(frame, decoded, &|_| true, &|_| ())
+        self.bound(frame, decoded, &mut |_, _| true)
     }
 
-    fn bound(&self, frame: &Frame, decoded: Decoded, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
+    fn bound(&self, frame: &Frame, decoded: Decoded, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
         let registry = self.store.registry();
-        let (Decoded { readings, rejects, left_out, .. }, payloads) = self.laid_out(decoded, frame, &registry);
+        let (Decoded { readings, rejects, unread, left_out, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
             observations: Vec::with_capacity(readings.len()),
             indexes: Vec::with_capacity(readings.len()),
@@ -220,18 +277,26 @@ impl Intake {
         };
         let known = frame.device.as_ref().filter(|id| registry.device(frame.owner.as_str(), id.as_str()).is_some());
         for refusal in rejects {
-            taken.refuse(frame, known, refusal, || None);
+            if wanted(refusal.index, Held::Refusal) {
+                taken.refuse(frame, known, refusal, || None);
+            }
         }
         for left in left_out {
-            taken.leave_out(frame, known, left);
+            if wanted(left.index, Held::Refusal) {
+                taken.leave_out(frame, known, left);
+            }
+        }
+        for unread in unread {
+            if wanted(unread.index, Held::Unread(&unread.what)) {
+                taken.unread(frame, unread, &registry);
+            }
         }
         let mut callers = Callers::default();
         for Placed { index, what: mut reading } in readings {
-            if !is_wanted(&reading) {
+            let time = reading.phenomenon_time;
+            if !wanted(index, Held::Reading(&mut reading)) {
                 continue;
             }
-            let time = reading.phenomenon_time;
-            mend(&mut reading);
             let called = callers.find(&reading, &registry);
             let caller = match called {
                 Ok(caller) => caller,
@@ -311,7 +376,8 @@ impl Intake {
                 continue;
             };
             decoded.readings.retain(|reading| reading.what.device != raw.device);
-            let laid_out = crate::decode::layout::read(&raw, layout, &frame.owner, frame.received_at);
+            decoded.unread.retain(|unread| unread.what.device != raw.device);
+            let laid_out = crate::decode::layout::read(Placed { index, what: &raw }, layout, &frame.owner, frame.received_at);
             decoded.readings.extend(laid_out.readings);
             decoded.rejects.extend(laid_out.rejects);
             decoded.left_out.extend(laid_out.left_out);
@@ -417,6 +483,18 @@ impl Taken {
             self.refused.push(Refused { placed: Placed { index, what: Refusal { reason, detail } }, said: None, line, count });
         }
     }
+    /// Refuses what is no number, where somebody waits for one.
+    fn unread(&mut self, frame: &Frame, Placed { index, what }: Placed<Unread>, registry: &Registry) {
+        let Unread { device, channel, time, refusal, matters } = what;
+        let known = registry.device_called(frame.owner.as_str(), device.as_str());
+        let is_fed = || known.is_some_and(|device| device.feeds.iter().any(|feed| feed.channel == channel.as_str()));
+        if matters == Matters::WhereFed && !is_fed() {
+            self.passed_over += 1;
+            return;
+        }
+        let said = Said { device, channel: channel.to_string(), value: f64::NAN, time, unit: None };
+        self.refuse(frame, known.map(|device| &device.id), Placed { index, what: refusal }, || Some(said));
+    }
     /// Leaves out what was deleted for good: it counts as never said. How many.
     pub(crate) fn without(&mut self, is_deleted: impl Fn(&str, &Observation) -> bool, registry: &Registry) -> u64 {
         let stays =
@@ -497,6 +575,7 @@ pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
     let reject = |refused: &Refused| Reject {
         reason: refused.placed.what.reason,
         detail: refused.placed.what.detail.clone(),
+        place: refused.placed.index,
         said: refused.said.clone(),
         line: refused.line.clone(),
         count: refused.count,

@@ -2,10 +2,11 @@
 
 use model::{Datastream, Flag, Observation, Quality, QualityTest};
 
-/// Gross range: what no sensor of this property can mean fails; the rest is good as far as one value can tell.
+/// Gross range: what the sensor can't mean, by the network file, or what can't be at all, fails; the rest is good as far as one value
+/// can tell.
 #[must_use]
 pub fn qualify(observation: Observation, datastream: &Datastream) -> Observation {
-    let (low, high) = datastream.property.span();
+    let (low, high) = datastream.span();
     // What the device said of itself stays; the worse flag holds.
     let said = if observation.quality.spoke(QualityTest::DeviceStatus) { observation.quality } else { Quality::GOOD };
     let quality = if (low..=high).contains(&observation.result) { said } else { said.with(QualityTest::GrossRange, Flag::Fail) };
@@ -18,7 +19,7 @@ mod tests {
     use model::{DatastreamId, ObservedProperty, SignalClass, Timestamp, Visibility};
 
     /// Flag and bit of the gross range; the value is never touched.
-    fn check(result: f64, expected: (Flag, bool)) {
+    fn check(span: Option<(f64, f64)>, result: f64, expected: (Flag, bool)) {
         let datastream = Datastream {
             id: DatastreamId(0),
             key: "prova-level".into(),
@@ -32,6 +33,7 @@ mod tests {
             ratings: Vec::new(),
             counter: model::Counter::default(),
             keep_months: None,
+            span,
             retired: false,
         };
         let (phenomenon_time, received_at) = (Timestamp::from_seconds(1), Timestamp::from_seconds(2));
@@ -43,11 +45,17 @@ mod tests {
 
     #[test]
     fn what_no_sensor_can_mean_fails_and_is_kept_as_it_is() {
+        let span = Some((-2.0, 15.0));
         for good in [-2.0, 0.0, 1.42, 15.0] {
-            check(good, (Flag::Good, false));
+            check(span, good, (Flag::Good, false));
         }
         for bad in [-2.001, 15.001, 99.99, -999.0, f64::MAX] {
-            check(bad, (Flag::Fail, true));
+            check(span, bad, (Flag::Fail, true));
         }
+        // The Po in drought, a well: nobody said what the sensor can mean.
+        for good in [-6.59, 15.001, -320.0] {
+            check(None, good, (Flag::Good, false));
+        }
+        check(None, f64::MAX, (Flag::Fail, true));
     }
 }

@@ -69,7 +69,7 @@ impl Intake {
 
     fn read_raw(&self, device: &Device, payload: Payload) -> crate::pipeline::Taken {
         let frame = frame(device, payload.received_at);
-        let raw = RawPayload { device: device.id.clone(), port: payload.port, time: payload.heard_at, counter: None, bytes: payload.bytes };
+        let raw = RawPayload { device: device.id.clone(), port: payload.port, time: payload.heard_at, bytes: payload.bytes };
         self.read_payload(&frame, raw)
     }
 }

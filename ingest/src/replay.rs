@@ -2,9 +2,9 @@
 
 use crate::decode::Refusal;
 use crate::frame::Frame;
-use crate::pipeline::{Intake, quarantined, tally};
-use model::{DeviceId, OwnerId, Reading, Said};
-use store::{Batch, Error, Outcome, QuarantineEntry, Refused, Replayed};
+use crate::pipeline::{Held, Intake, quarantined, tally};
+use model::{DeviceId, Interval, OwnerId, Reading, RejectReason, Said, Scope, Viewer};
+use store::{Batch, Error, Outcome, QuarantineEntry, Refused, Replayed, View};
 
 /// The doors that a message may have come by.
 const SOURCES: [&str; 5] = ["mqtt", "http", "modbus", "broker", "edge"];
@@ -56,17 +56,29 @@ impl Intake {
     /// As [`store::Store::commit`]; then nothing changed.
     pub fn replay(&self, entry: &QuarantineEntry, mending: &Mending, mode: Mode) -> Result<Outcomes, Error> {
         let frame = self.frame_of(entry, mending);
-        // Where something was refused that could not be read, or is only counted, all of the message is read again.
-        let takes_all = entry.refusals.iter().any(|refused| refused.said.is_none());
-        let is_wanted = |reading: &Reading| takes_all || is_wanted(reading, entry);
-        let mut taken = self.read(&frame, &is_wanted, &|reading| retime(reading, &frame, mending.times));
+        let owner = Viewer::Token { owner: frame.owner.clone(), scopes: vec![Scope::Read] };
+        let view = self.store().seen_by(&owner);
+        let waiting =
+            Waiting { entry, is_as_before: frame.format == entry.format, is_relayed: matches!(frame.format, "chirpstack" | "tts") };
+        let mut taken = self.read(&frame, &mut |place, held| match held {
+            Held::Reading(reading) => {
+                let is_wanted = waiting.holds(place, reading, &|reading| self.is_taken(&view, reading));
+                retime(reading, &frame, mending.times);
+                is_wanted
+            }
+            Held::Unread(unread) => waiting.holds_channel(place, &unread.device, unread.channel.as_str()),
+            Held::Refusal => waiting.holds_place(place),
+        });
         let deleted = taken.without(self.store().is_deleted()?, &self.store().registry());
         let rejects = quarantined(&frame, &taken.refused);
         let left: Vec<Refusal> = taken.refused.iter().map(|refused| refused.placed.what.clone()).collect();
-        // What now says nothing at all is left as it is: it must not go without a trace.
-        if taken.observations.is_empty() && taken.refused.is_empty() && deleted == 0 {
+        let is_taken = !taken.observations.is_empty() || deleted > 0;
+        // What now says nothing at all is left as it is: it must not go without a trace. So is what stays refused, but is told in more
+        // or fewer refusals: nothing came in or went that the ledger could count.
+        if !is_taken && left.len() != entry.refusals.len() {
             let refusal = |refused: &Refused| Refusal { reason: refused.reason, detail: refused.detail.clone() };
-            return Ok(Outcomes { left: entry.refusals.iter().map(refusal).collect(), ..Outcomes::default() });
+            let before = entry.refusals.iter().map(refusal);
+            return Ok(Outcomes { left: if left.is_empty() { before.collect() } else { left }, ..Outcomes::default() });
         }
         if mode == Mode::DryRun {
             return Ok(Outcomes { accepted: taken.observations.len() as u64, deleted, left, ..Outcomes::default() });
@@ -122,11 +134,68 @@ fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Time
     entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()).map(line).collect()
 }
 
-/// What was taken when the message came first is not read again.
-fn is_wanted(reading: &Reading, entry: &QuarantineEntry) -> bool {
-    let same =
-        |said: &Said| said.device == reading.device && said.channel == reading.channel.as_str() && said.time == reading.phenomenon_time;
-    entry.refusals.iter().any(|refused| refused.said.as_ref().is_some_and(same))
+impl Intake {
+    /// Whether the store has a value of this reading's channel at its time.
+    fn is_taken(&self, view: &View, reading: &Reading) -> bool {
+        let registry = self.store().registry();
+        let device = registry.device_called(reading.owner.as_str(), reading.device.as_str());
+        let feed = device.and_then(|device| device.feeds.iter().find(|feed| feed.channel == reading.channel.as_str()));
+        let datastream = feed.and_then(|feed| registry.datastream(feed.datastream));
+        let (Some(datastream), Some(time)) = (datastream, reading.phenomenon_time) else { return false };
+        let found = view.observations(datastream, Interval::new(time, time.plus_micros(1)), 1);
+        found.is_ok_and(|found| !found.is_empty())
+    }
+}
+
+/// What of a message was refused: what was taken when it came first is not acted on again.
+struct Waiting<'a> {
+    entry: &'a QuarantineEntry,
+    /// It is read by the same decoder: what it holds stands at the same places.
+    is_as_before: bool,
+    /// A network server sent it, and may have told of it before at another time.
+    is_relayed: bool,
+}
+
+impl Waiting<'_> {
+    fn holds(&self, place: usize, reading: &mut Reading, is_taken: &dyn Fn(&Reading) -> bool) -> bool {
+        for refused in self.entry.refusals.iter().filter(|refused| self.is_at(refused, place)) {
+            match &refused.said {
+                None if !stands_for_more(refused) || !is_taken(reading) => return true,
+                None => {}
+                Some(said) if said.device != reading.device || said.channel != reading.channel.as_str() => {}
+                Some(said) if said.time == reading.phenomenon_time => return true,
+                Some(said) => {
+                    let apart_s = said.time.zip(reading.phenomenon_time).map(|(one, other)| one.seconds_since(other).abs());
+                    // Told before, it had the time of its first telling.
+                    if self.is_relayed && apart_s.is_some_and(|apart_s| apart_s < 120.0) {
+                        reading.phenomenon_time = said.time;
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn holds_channel(&self, place: usize, device: &DeviceId, channel: &str) -> bool {
+        let of_channel = |said: &Said| said.device == *device && said.channel == channel;
+        let mut there = self.entry.refusals.iter().filter(|refused| self.is_at(refused, place));
+        there.any(|refused| refused.said.as_ref().is_none_or(of_channel))
+    }
+
+    fn holds_place(&self, place: usize) -> bool {
+        self.entry.refusals.iter().any(|refused| self.is_at(refused, place))
+    }
+
+    /// What was too much for one message, or too much to be listed, was refused from its place on.
+    fn is_at(&self, refused: &Refused, place: usize) -> bool {
+        !self.is_as_before || refused.place == place || (stands_for_more(refused) && place > refused.place)
+    }
+}
+
+/// Whether it speaks of readings that are only counted, from its place on.
+fn stands_for_more(refused: &Refused) -> bool {
+    refused.reason == RejectReason::TooMany || refused.count > 1
 }
 
 #[cfg(test)]

@@ -117,6 +117,8 @@ pub struct Datastream {
     /// Whole months of UTC before the current one that stay in the store; what is older stays only in the files of the months that
     /// were put away. All of it stays when this is not given.
     pub keep_months: Option<u32>,
+    /// What the sensor can mean, both ends included, where the network file says so.
+    pub span: Option<(f64, f64)>,
     pub retired: bool,
 }
 
@@ -125,6 +127,11 @@ impl Datastream {
     #[must_use]
     pub fn unit(&self) -> Unit {
         self.property.unit()
+    }
+    /// What the sensor can mean, both ends included; where nobody says, what its property allows at all.
+    #[must_use]
+    pub fn span(&self) -> (f64, f64) {
+        self.span.unwrap_or_else(|| self.property.possible_span(self.period_s))
     }
     /// The thresholds that hold at an instant, lowest first.
     #[must_use]

@@ -57,7 +57,7 @@ pub enum ObservedProperty {
     Pressure,
 }
 
-/// `(property, word, canonical unit, class, span that a sensor can mean, it, en)`.
+/// `(property, word, canonical unit, class, span in which most sensors of it measure, it, en)`.
 type Row = (ObservedProperty, &'static str, Unit, SignalClass, (f64, f64), &'static str, &'static str);
 
 const TABLE: [Row; 23] = {
@@ -90,6 +90,12 @@ const TABLE: [Row; 23] = {
     ]
 };
 
+/// Twice the most rain that was ever measured in so many seconds, mm: the envelope of the world's records (Jennings 1950),
+/// 421.6 mm × hours^0.475.
+fn most_rain_mm(period_s: u32) -> f64 {
+    2.0 * 421.6 * (f64::from(period_s.max(1)) / 3600.0).powf(0.475)
+}
+
 impl ObservedProperty {
     fn row(self) -> Row {
         TABLE.iter().find(|row| row.0 == self).copied().unwrap_or(TABLE[0])
@@ -115,10 +121,35 @@ impl ObservedProperty {
     pub fn class(self) -> SignalClass {
         self.row().3
     }
-    /// Inclusive span of values that a sensor of this property can mean; outside it quality is 4 (fail).
+    /// Inclusive span in which most sensors of this property measure: for guesses, never for a judgement of a value.
     #[must_use]
-    pub fn span(self) -> (f64, f64) {
+    pub fn usual_span(self) -> (f64, f64) {
         self.row().4
+    }
+    /// Inclusive span of what nature and machines allow, over an interval of `period_s` seconds; beyond it no sensor has measured
+    /// anything. What one sensor can mean is narrower, and stands in the network file ([`crate::Datastream::span`]).
+    #[must_use]
+    pub fn possible_span(self, period_s: u32) -> (f64, f64) {
+        match self {
+            // From the deepest trench to above the highest lake, whatever the zero.
+            Self::WaterLevel | Self::LevelUp | Self::LevelDown | Self::GroundwaterLevel => (-12_000.0, 9000.0),
+            Self::Flow => (-1e6, 1e6),
+            Self::RainIncrement => (0.0, most_rain_mm(period_s)),
+            Self::RainCounter | Self::EnergyCounter | Self::HoursCounter | Self::VolumeCounter => (0.0, 1e15),
+            Self::PumpRun | Self::MainsOk => (0.0, 1.0),
+            // A sensor's zero and end are never exactly there.
+            Self::GatePosition => (-10.0, 110.0),
+            Self::BatteryLevel => (-1.0, 110.0),
+            Self::RelativeHumidity => (0.0, 110.0),
+            Self::Current => (-1e6, 1e6),
+            Self::Power => (-1e7, 1e7),
+            Self::Battery => (0.0, 1000.0),
+            Self::AirPressure => (300.0, 1100.0),
+            Self::AirTemperature => (-95.0, 70.0),
+            Self::WindSpeed => (0.0, 150.0),
+            Self::SolarRadiation => (-50.0, 2000.0),
+            Self::Pressure => (-1.1, 1000.0),
+        }
     }
     #[must_use]
     pub fn title(self) -> Text {
@@ -133,5 +164,32 @@ impl ObservedProperty {
     #[must_use]
     pub const fn is_rain(self) -> bool {
         matches!(self, Self::RainIncrement | Self::RainCounter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_somewhere_is_possible() {
+        let minute = 60;
+        for (property, period_s, value) in [
+            (ObservedProperty::WaterLevel, 600, -6.59),
+            (ObservedProperty::GroundwaterLevel, 600, -320.0),
+            (ObservedProperty::RainIncrement, 86_400, 127.0),
+            (ObservedProperty::RainIncrement, 86_400, 1825.0),
+            (ObservedProperty::RainIncrement, 3600, 401.0),
+            (ObservedProperty::RainIncrement, minute, 38.0),
+            (ObservedProperty::AirTemperature, minute, -89.2),
+            (ObservedProperty::AirPressure, minute, 640.0),
+            (ObservedProperty::WindSpeed, minute, 113.2),
+            (ObservedProperty::GatePosition, minute, 100.4),
+            (ObservedProperty::Battery, minute, 110.0),
+        ] {
+            let (low, high) = property.possible_span(period_s);
+            assert!((low..=high).contains(&value), "{property:?} {value}");
+        }
+        assert!(!(0.0..=ObservedProperty::RainIncrement.possible_span(minute).1).contains(&500.0));
     }
 }

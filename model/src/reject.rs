@@ -92,6 +92,8 @@ pub struct Reject {
     pub reason: RejectReason,
     /// One sentence for the person who mends it: what was found, where, and the cure.
     pub detail: String,
+    /// Its place among what its message holds, by which it is found when the message is read again.
+    pub place: usize,
     /// What the message says, where it could be read so far.
     pub said: Option<Said>,
     /// The device in whose line of the ledger it is counted.
@@ -107,6 +109,7 @@ pub struct Reject {
 pub struct Said {
     pub device: DeviceId,
     pub channel: String,
+    /// NaN where what was said is no number.
     pub value: f64,
     pub time: Option<Timestamp>,
     pub unit: Option<Unit>,

@@ -44,6 +44,8 @@ pub struct Refused {
     pub reason: RejectReason,
     /// What was found, and the cure.
     pub detail: String,
+    /// Its place among what the message holds.
+    pub place: usize,
     /// What the message says, where it could be read so far.
     pub said: Option<Said>,
     /// The device in whose line of the ledger it is counted.

@@ -2,7 +2,7 @@
 
 mod names;
 
-pub(crate) use names::Names;
+pub(crate) use names::{Names, canonical};
 
 use model::{Credential, Datastream, DatastreamId, Device, Owner, Station};
 use std::collections::{BTreeMap, HashMap};

@@ -56,6 +56,7 @@ pub(crate) fn refusal(device: &str, received_at: Timestamp, bytes: &[u8]) -> Rej
         }),
         reason: RejectReason::UnknownChannel,
         detail: "a test".into(),
+        place: 0,
         said: None,
         line: DeviceId::from(device),
         count: 1,

@@ -408,6 +408,15 @@ impl Store {
         }
     }
 
+    /// Says in [`Health`] what is wrong with a part that readings come by, and the cure; or that nothing is.
+    pub fn set_trouble(&self, part: &str, trouble: Option<String>) {
+        let mut health = self.shared().health.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => drop(health.troubles.insert(part.to_owned(), trouble)),
+            None => drop(health.troubles.remove(part)),
+        }
+    }
+
     /// Makes a commit that changes nothing of what is kept: whether the disk takes one, now.
     ///
     /// # Errors

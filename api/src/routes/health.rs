@@ -118,7 +118,8 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
             part("clock", "degraded", detail)
         }
     };
-    [writer, store, disk, clock].into_iter().chain(influx).collect()
+    let troubles = health.troubles.iter().map(|(name, trouble)| part("source", "degraded", format!("{name}: {trouble}")));
+    [writer, store, disk, clock].into_iter().chain(influx).chain(troubles).collect()
 }
 
 /// Of what kinds, not of whom: everybody may ask.

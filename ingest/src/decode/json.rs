@@ -1,6 +1,8 @@
 //! JSON as it was written, one level at a time: keys in order, doubled keys kept apart, numbers as their text. A level below is
 //! read only when somebody asks for it, so that neither depth nor size of what no device would send costs stack or memory.
 
+use super::number::{self, Fault};
+use super::text::not_utf_8;
 use crate::shown::shown;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -44,11 +46,70 @@ pub(super) fn found(raw: &RawValue) -> String {
         Some(Shape::Null) => "null".into(),
         Some(Shape::Bool(value)) => format!("the boolean {value}"),
         Some(Shape::Number(text)) => format!("the number {}", text.chars().take(40).collect::<String>()),
+        Some(Shape::Text(text)) if NO_NUMBERS.contains(&text.as_str()) => text,
         Some(Shape::Text(text)) => format!("the text {}", shown(&text)),
         Some(Shape::List) => "a list".into(),
         Some(Shape::Map) => "an object".into(),
         None => "a text that is no Unicode".into(),
     }
+}
+
+/// The number that stands at one place, as a number or as a text.
+///
+/// # Errors
+/// Why there is none that can be kept.
+pub(super) fn number(raw: &RawValue) -> Result<f64, Fault> {
+    match Shape::of(raw) {
+        Some(Shape::Number(text)) => number::read(text),
+        Some(Shape::Text(text)) => number::read(&text),
+        _ => Err(Fault::NoNumber),
+    }
+}
+
+/// Words that firmwares and languages write where JSON wants a number.
+const NO_NUMBERS: [&str; 8] = ["-Infinity", "+Infinity", "Infinity", "-inf", "+inf", "inf", "NaN", "nan"];
+
+/// JSON in which `NaN` and `Infinity` stand bare, with quotes around them; `None` where there is none of them. What is good beside them
+/// can then be read.
+pub(super) fn quoted_nans(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (mut quoted, mut is_text, mut is_escaped, mut found) = (Vec::with_capacity(bytes.len() + 16), false, false, false);
+    let mut rest = bytes;
+    while let [first, after @ ..] = rest {
+        let word = NO_NUMBERS.iter().find(|word| {
+            let starts_here = !is_text && !quoted.last().is_some_and(u8::is_ascii_alphanumeric) && rest.starts_with(word.as_bytes());
+            starts_here && !rest.get(word.len()).is_some_and(u8::is_ascii_alphanumeric)
+        });
+        if let Some(word) = word {
+            quoted.extend(format!("\"{word}\"").into_bytes());
+            rest = rest.get(word.len()..).unwrap_or_default();
+            found = true;
+            continue;
+        }
+        is_text ^= *first == b'"' && !is_escaped;
+        is_escaped = is_text && *first == b'\\' && !is_escaped;
+        quoted.push(*first);
+        rest = after;
+    }
+    found.then_some(quoted)
+}
+
+/// Why bytes are no JSON, in words.
+pub(super) fn why(bytes: &[u8], cause: &serde_json::Error) -> String {
+    if bytes.is_empty() {
+        return "the message is empty".into();
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return not_utf_8(bytes).into() };
+    if cause.is_eof() {
+        return "no JSON: it ends before it is whole".into();
+    }
+    let before: usize = text.split_inclusive('\n').take(cause.line().saturating_sub(1)).map(str::len).sum();
+    let at = (before + cause.column().saturating_sub(1)).min(text.len());
+    let from = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let stands: String = text.get(from..).unwrap_or_default().chars().take(20).collect();
+    if cause.is_data() {
+        return format!("no message that is known: {} stands where something else belongs", shown(&stands));
+    }
+    format!("no JSON: {} stands where it must go on otherwise", shown(&stands))
 }
 
 /// The pairs of one object.

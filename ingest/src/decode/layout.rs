@@ -2,24 +2,25 @@
 
 mod cayenne;
 
-use super::registers::linear;
 use super::{Decoded, LeftOut, Placed, RawPayload, Refusal};
-use model::{Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
+use crate::decimal::scale;
+use model::{Decimal, Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
 
 /// The most readings of one payload.
 const MOST: usize = 2000;
 
 /// What the bytes of a payload say. `received_at` stands in where nobody says when it was heard.
 pub(crate) fn read(
-    payload: &RawPayload,
+    placed: Placed<&RawPayload>,
     layout: &Layout,
     owner: &OwnerId,
     received_at: Timestamp,
 ) -> Decoded {
+    let Placed { index, what: payload } = placed;
     let heard = payload.time.unwrap_or(received_at);
     let said = if layout.is_cayenne { cayenne::read(&payload.bytes) } else { fields(payload, layout, heard) };
     let reading = |one: Value| Placed {
-        index: 0,
+        index,
         what: Reading {
             owner: owner.clone(),
             device: payload.device.clone(),
@@ -37,14 +38,14 @@ pub(crate) fn read(
                 "{beyond} numbers more than the {MOST} that one payload may hold; let {} send shorter ones, or mend the layout \"{}\"",
                 payload.device, layout.name
             );
-            let left_out = LeftOut { index: 0, reason: RejectReason::TooMany, detail, count: beyond };
+            let left_out = LeftOut { index, reason: RejectReason::TooMany, detail, count: beyond };
             let left_out = if beyond > 0 { vec![left_out] } else { Vec::new() };
             Decoded { readings: values.into_iter().take(MOST).map(reading).collect(), left_out, ..Decoded::default() }
         }
         Err(detail) => {
             let hex: String = payload.bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
             let detail = format!("the payload {hex} of {}: {detail}; mend the layout \"{}\" and replay", payload.device, layout.name);
-            Decoded { rejects: vec![Placed { index: 0, what: Refusal { reason: RejectReason::WrongShape, detail } }], ..Decoded::default() }
+            Decoded { rejects: vec![Placed { index, what: Refusal { reason: RejectReason::WrongShape, detail } }], ..Decoded::default() }
         }
     }
 }
@@ -134,11 +135,12 @@ fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, St
         FieldKind::Float32 => {
             #[expect(clippy::cast_possible_truncation, reason = "four bytes were read")]
             let value = f32::from_bits(unsigned as u32);
-            return Ok(value.is_finite().then(|| f64::from(value) * field.scale + field.add));
+            let shortest = || Decimal::of_single(value).and_then(|value| value.scaled(field.scale, field.add));
+            return Ok(shortest().or_else(|| scale(f64::from(value), field.scale, field.add)));
         }
         FieldKind::Float64 => {
             let value = f64::from_bits(unsigned);
-            return Ok(value.is_finite().then_some(value * field.scale + field.add));
+            return Ok(scale(value, field.scale, field.add));
         }
         FieldKind::Bcd(_) => match bcd(unsigned, width) {
             Some(raw) => raw,
@@ -157,7 +159,7 @@ fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, St
     if field.sentinels.contains(&raw) || field.sentinels.contains(&unsigned.cast_signed()) {
         return Ok(None);
     }
-    Ok(linear(raw, field.scale, field.add))
+    Ok(Decimal::whole(i128::from(raw)).scaled(field.scale, field.add))
 }
 
 fn bcd(raw: u64, width: usize) -> Option<i64> {

@@ -2,7 +2,9 @@
 //! The device is the series, `measurement,tag=value` with its tags in order, the channel is the field; texts say nothing that is
 //! measured. Each line is judged alone. Source: InfluxDB's line protocol reference.
 
-use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
+use super::number::{self, Fault};
+use super::text::{not_utf_8, trimmed};
+use super::{Decoded, Decoder, LeftOut, Matters, Placed, Refusal, Unread};
 use crate::bounds::{MOST_READINGS, MOST_REFUSALS};
 use crate::frame::Frame;
 use crate::recurring::Recurring;
@@ -21,34 +23,31 @@ impl Decoder for Line {
 
     fn decode(&self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded::default();
-        let refuse = |index, reason, detail| Placed { index, what: Refusal { reason, detail } };
-        let Ok(text) = std::str::from_utf8(&frame.bytes) else {
-            decoded.rejects.push(refuse(0, RejectReason::Unreadable, "the lines are no UTF-8".into()));
-            return decoded;
-        };
-        let micros_of = precision(&frame.route);
-        let (mut last, mut numbers) = (Series::default(), Vec::new());
-        decoded.readings.reserve((text.len() / 40).min(MOST_READINGS));
+        let steps = Steps::of(&frame.route);
+        let (mut last, mut said) = (Series::default(), Vec::new());
+        decoded.readings.reserve((frame.bytes.len() / 40).min(MOST_READINGS));
         let (mut beyond, mut unlisted) = (Counted::default(), Counted::default());
-        for (index, line) in text.split('\n').enumerate() {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.as_bytes().first() == Some(&b'#') {
-                continue;
-            }
-            let read = read(line, micros_of, &mut last, &mut numbers, |channel, series, value, time| {
-                if decoded.readings.len() >= MOST_READINGS {
-                    return beyond.add(index);
+        for (index, line) in lines(&frame.bytes) {
+            let read = match std::str::from_utf8(line) {
+                Ok(line) => read(line, steps, &mut last, &mut said),
+                Err(_) => Err((RejectReason::Unreadable, not_utf_8(line).into())),
+            };
+            match read {
+                Ok((device, time)) => {
+                    let device = last_device(frame, &device);
+                    for (channel, value) in said.drain(..) {
+                        if decoded.readings.len() + decoded.unread.len() >= MOST_READINGS {
+                            beyond.add(index);
+                        } else {
+                            put(&mut decoded, frame, index, &device, channel, time, value);
+                        }
+                    }
                 }
-                let (owner, device) = (frame.owner.clone(), last_device(frame, series));
-                let reading = Reading { owner, device, channel, phenomenon_time: time, value, unit: None, flag: None };
-                decoded.readings.push(Placed { index, what: reading });
-            });
-            if let Err((reason, what)) = read {
-                if decoded.rejects.len() < MOST_REFUSALS {
-                    decoded.rejects.push(refuse(index, reason, format!("line {}: {what}", index + 1)));
-                } else {
-                    unlisted.add(index);
+                Err((reason, what)) if decoded.rejects.len() < MOST_REFUSALS => {
+                    let refusal = Refusal { reason, detail: format!("line {}: {what}", index + 1) };
+                    decoded.rejects.push(Placed { index, what: refusal });
                 }
+                Err(_) => unlisted.add(index),
             }
         }
         let count = beyond.count;
@@ -81,20 +80,107 @@ impl Counted {
     }
 }
 
+fn put(
+    decoded: &mut Decoded,
+    frame: &Frame,
+    index: usize,
+    device: &DeviceId,
+    channel: ChannelName,
+    time: Option<Timestamp>,
+    value: Result<f64, NoNumber>,
+) {
+    match value {
+        Ok(value) => {
+            let (owner, device) = (frame.owner.clone(), device.clone());
+            let reading = Reading { owner, device, channel, phenomenon_time: time, value, unit: None, flag: None };
+            decoded.readings.push(Placed { index, what: reading });
+        }
+        Err((fault, found, matters)) => {
+            let refusal = fault.refusal(&format!("line {}: {}", index + 1, shown(channel.as_str())), &found);
+            decoded.unread.push(Placed { index, what: Unread { device: device.clone(), channel, time, refusal, matters } });
+        }
+    }
+}
+
+/// The lines of a message with their numbers from 0: a line end within a text in quotes belongs to the text. Empty lines and
+/// comments are passed over.
+fn lines(message: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut rest = message.strip_prefix("\u{feff}".as_bytes()).unwrap_or(message);
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at(line_end(rest));
+            let index = next;
+            next += 1 + line.iter().filter(|byte| **byte == b'\n').count();
+            rest = more.get(1..).unwrap_or_default();
+            let line = trimmed(line);
+            if !line.is_empty() && line.first() != Some(&b'#') {
+                return Some((index, line));
+            }
+        }
+        None
+    })
+}
+
+/// Where the first line ends.
+fn line_end(text: &[u8]) -> usize {
+    let plain = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let first = text.get(..plain).unwrap_or(text);
+    // Most lines hold no text; and in a comment a quote means nothing.
+    if !first.contains(&b'"') || first.trim_ascii_start().first() == Some(&b'#') {
+        return plain;
+    }
+    let (mut has_fields, mut is_quoted, mut is_escaped, mut before) = (false, false, false, 0);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'\n' if !is_quoted => return at,
+            b' ' => has_fields = has_fields || at > 0,
+            // A text begins right after the equals sign of its field; elsewhere a quote is a character like others.
+            b'"' if is_quoted => is_quoted = false,
+            b'"' => is_quoted = has_fields && before == b'=',
+            _ => {}
+        }
+        before = *byte;
+    }
+    text.len()
+}
+
 /// Where a topic names the device it is that one, whatever the line says.
 fn last_device(frame: &Frame, series: &DeviceId) -> DeviceId {
     frame.device.clone().unwrap_or_else(|| series.clone())
 }
 
-/// Nanoseconds of one step of a timestamp, as the address asks; nanoseconds when it does not.
-fn precision(route: &str) -> i64 {
-    let query = route.split_once('?').map_or("", |(_, query)| query);
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("precision="));
-    match asked {
-        Some("us" | "u") => 1000,
-        Some("ms") => 1_000_000,
-        Some("s") => 1_000_000_000,
-        _ => 1,
+/// What one step of a timestamp is, as the address asks; nanoseconds when it does not.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    nanos: i64,
+    /// The address may be asked with another precision.
+    has_query: bool,
+}
+
+/// Words for a step, and its nanoseconds: those of InfluxDB 2, then those that only InfluxDB 1 knows.
+const STEPS: [(&str, i64); 8] = [
+    ("ns", 1),
+    ("us", 1000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("n", 1),
+    ("u", 1000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+impl Steps {
+    fn of(route: &str) -> Self {
+        let query = route.split_once('?').map_or("", |(_, query)| query);
+        let asked = query.split('&').find_map(|pair| pair.strip_prefix("precision="));
+        let step = asked.and_then(|asked| STEPS.iter().find(|(word, _)| *word == asked));
+        Self { nanos: step.map_or(1, |(_, nanos)| *nanos), has_query: route.starts_with('/') }
+    }
+    fn word(self) -> &'static str {
+        STEPS.iter().find(|(_, nanos)| *nanos == self.nanos).map_or("ns", |(word, _)| word)
     }
 }
 
@@ -136,10 +222,14 @@ impl<'a> Series<'a> {
             return Err((RejectReason::WrongShape, format!("{} is no tag; write tag=value", shown(bad))));
         }
         tags.sort_unstable();
-        let mut name = measurement.to_owned();
+        let mut name = String::with_capacity(text.len());
+        escape(&plain(measurement), &[',', ' '], &mut name);
         for tag in tags {
+            let (key, value) = tag.split_at(unescaped(tag, '=').unwrap_or(0));
             name.push(',');
-            name.push_str(tag);
+            escape(&plain(key), &[',', '=', ' '], &mut name);
+            name.push('=');
+            escape(&plain(value.get(1..).unwrap_or_default()), &[',', '=', ' '], &mut name);
         }
         Ok(name.into())
     }
@@ -147,16 +237,19 @@ impl<'a> Series<'a> {
 
 type Wrong = (RejectReason, String);
 
-/// Gives every number of a line to `each`: field, device, value, time; none when the line is refused.
+/// Why a field holds no number, what it holds, and for whom that is refused.
+type NoNumber = (Fault, String, Matters);
+
+/// The device and the time of a line, and in `said` what its fields say; nothing when the line is refused.
 fn read<'a>(
     line: &'a str,
-    nanos: i64,
+    steps: Steps,
     series: &mut Series<'a>,
-    numbers: &mut Vec<(ChannelName, f64)>,
-    mut each: impl FnMut(ChannelName, &DeviceId, f64, Option<Timestamp>),
-) -> Result<(), Wrong> {
+    said: &mut Vec<(ChannelName, Result<f64, NoNumber>)>,
+) -> Result<(DeviceId, Option<Timestamp>), Wrong> {
+    said.clear();
     if line.len() > LONGEST {
-        return Err((RejectReason::TooMany, format!("longer than {LONGEST} bytes")));
+        return Err((RejectReason::TooMany, format!("longer than {LONGEST} bytes; is a quote missing that ends a text?")));
     }
     let Some(at) = unescaped(line, ' ') else {
         return Err((RejectReason::WrongShape, format!("{} has no fields; write measurement,tag=value field=1.5", shown(line))));
@@ -171,8 +264,7 @@ fn read<'a>(
         }
         None => (rest, ""),
     };
-    let time = if time.is_empty() { None } else { Some(instant(time, nanos)?) };
-    numbers.clear();
+    let time = if time.is_empty() { None } else { Some(instant(time, steps)?) };
     let mut rest = fields;
     while !rest.is_empty() {
         let (field, more) = match unquoted(rest, ',') {
@@ -183,59 +275,70 @@ fn read<'a>(
             return Err((RejectReason::WrongShape, format!("{} is no field; write field=1.5", shown(field))));
         };
         let (name, value) = (field.get(..at).unwrap_or(""), field.get(at + 1..).unwrap_or(""));
-        if let Some(value) = number(value).map_err(|what| (RejectReason::NotANumber, format!("{}: {what}", shown(name))))? {
-            numbers.push((series.channel(name), value));
-        }
+        let value = number(value).map_err(|what| (RejectReason::NotANumber, format!("{}: {what}", shown(name))))?;
+        said.push((series.channel(name), value));
         rest = more;
         if rest.is_empty() && fields.as_bytes().last() == Some(&b',') {
             return Err((RejectReason::WrongShape, "the fields end with a comma".into()));
         }
     }
-    for (name, value) in numbers.drain(..) {
-        each(name, &device, value, time);
-    }
-    Ok(())
+    Ok((device, time))
 }
 
-fn instant(text: &str, nanos: i64) -> Result<Timestamp, Wrong> {
+/// Within these years a time is what somebody meant: 2000 to 2100, in seconds.
+const MEANT: std::ops::Range<i128> = 946_684_800..4_102_444_800;
+
+fn instant(text: &str, steps: Steps) -> Result<Timestamp, Wrong> {
     let whole: i64 = text.parse().map_err(|_| (RejectReason::BadTime, format!("{} is no timestamp; write a whole number", shown(text))))?;
-    if nanos == 1 {
-        return Ok(Timestamp::from_micros(whole.div_euclid(1000)));
+    let seconds = |nanos: i64| (i128::from(whole) * i128::from(nanos)).div_euclid(1_000_000_000);
+    let meant = || STEPS.iter().take(4).find(|(_, nanos)| MEANT.contains(&seconds(*nanos)));
+    if !MEANT.contains(&seconds(steps.nanos))
+        && let Some((word, _)) = meant()
+    {
+        let cure = if steps.has_query { format!("say ?precision={word}") } else { "write it in nanoseconds".to_owned() };
+        let detail = format!("the timestamp {whole} is read in {}, and was meant in {word}; {cure}", steps.word());
+        return Err((RejectReason::BadTime, detail));
     }
-    let nanos = i128::from(whole) * i128::from(nanos);
-    i64::try_from(nanos.div_euclid(1000))
+    let micros = (i128::from(whole) * i128::from(steps.nanos)).div_euclid(1000);
+    i64::try_from(micros)
         .map(Timestamp::from_micros)
         .map_err(|_| (RejectReason::BadTime, format!("{} lies outside the years that can be kept; say ?precision=", shown(text))))
 }
 
-/// `None` for a text, which says nothing that is measured.
-fn number(text: &str) -> Result<Option<f64>, String> {
+/// The number of a field, or what it holds instead.
+///
+/// # Errors
+/// Where it is neither a number nor a text: then nothing in the line is sure.
+fn number(text: &str) -> Result<Result<f64, NoNumber>, String> {
     if let Some(rest) = text.strip_prefix('"') {
-        return if rest.ends_with('"') && rest.len() == closing(rest).map_or(0, |at| at + 1) {
-            Ok(None)
-        } else {
-            Err("the text has no end".into())
+        let Some(inner) = rest.strip_suffix('"').filter(|inner| closing(rest) == Some(inner.len())) else {
+            return Err("the text has no end, or something follows it; write \" within a text as \\\"".into());
         };
+        return Ok(number::read(inner).map_err(|fault| (fault, format!("the text {}", shown(inner)), Matters::WhereFed)));
     }
     let no_number = || format!("{} is no number", shown(text));
-    let bytes = text.as_bytes();
-    let starts_as_one = bytes.first().is_some_and(|first| first.is_ascii_digit() || b"+-.".contains(first));
-    if !starts_as_one {
-        return match text {
-            "t" | "T" | "true" | "True" | "TRUE" => Ok(Some(1.0)),
-            "f" | "F" | "false" | "False" | "FALSE" => Ok(Some(0.0)),
-            _ => Err(no_number()),
-        };
-    }
-    let whole = text.get(..text.len() - 1).unwrap_or_default();
-    #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
-    match bytes.last() {
-        Some(b'i') => return whole.parse::<i64>().map(|whole| Some(whole as f64)).map_err(|_| no_number()),
-        Some(b'u') => return whole.parse::<u64>().map(|whole| Some(whole as f64)).map_err(|_| no_number()),
+    let meant = |fault: Fault| (fault, text.chars().take(40).collect(), Matters::Always);
+    match text {
+        "t" | "T" | "true" | "True" | "TRUE" => return Ok(Ok(1.0)),
+        "f" | "F" | "false" | "False" | "FALSE" => return Ok(Ok(0.0)),
         _ => {}
     }
-    let value: f64 = text.parse().map_err(|_| no_number())?;
-    if value.is_finite() { Ok(Some(value)) } else { Err(no_number()) }
+    // The suffix says that it is whole.
+    if let Some(whole) = text.strip_suffix('i') {
+        let whole = whole.parse::<i64>().map_err(|_| no_number())?;
+        return Ok(number::whole(i128::from(whole)).map_err(meant));
+    }
+    if let Some(whole) = text.strip_suffix('u') {
+        let whole = whole.parse::<u64>().map_err(|_| no_number())?;
+        return Ok(number::whole(i128::from(whole)).map_err(meant));
+    }
+    // Without one it is a double, however it is written.
+    match number::read(text) {
+        Ok(value) => Ok(Ok(value)),
+        Err(Fault::NotExact) => Ok(text.parse::<f64>().map_err(|_| meant(Fault::NoNumber))),
+        Err(Fault::NoNumber) => Err(no_number()),
+        Err(fault) => Ok(Err(meant(fault))),
+    }
 }
 
 /// The quote that ends a text that began before.
@@ -255,10 +358,10 @@ fn closing(text: &str) -> Option<usize> {
 /// Where `wanted`, an ASCII character, stands first without a backslash before it.
 fn unescaped(text: &str, wanted: char) -> Option<usize> {
     first(text, wanted, |byte| byte == b'\\').or_else_look(|| {
-        let mut is_escaped = false;
+        let mut before = 0;
         text.bytes().position(|byte| {
-            let is_found = !is_escaped && byte == wanted as u8;
-            is_escaped = !is_escaped && byte == b'\\';
+            let is_found = before != b'\\' && byte == wanted as u8;
+            before = byte;
             is_found
         })
     })
@@ -267,11 +370,13 @@ fn unescaped(text: &str, wanted: char) -> Option<usize> {
 /// As [`unescaped`], and not within a text in quotes.
 fn unquoted(text: &str, wanted: char) -> Option<usize> {
     first(text, wanted, |byte| matches!(byte, b'\\' | b'"')).or_else_look(|| {
-        let (mut is_escaped, mut is_quoted) = (false, false);
+        let (mut is_escaped, mut is_quoted, mut before) = (false, false, 0);
         text.bytes().position(|byte| {
             let is_found = !is_escaped && !is_quoted && byte == wanted as u8;
-            is_quoted ^= !is_escaped && byte == b'"';
+            // A text begins right after the equals sign of its field.
+            is_quoted = if is_quoted { is_escaped || byte != b'"' } else { byte == b'"' && before == b'=' };
             is_escaped = !is_escaped && byte == b'\\';
+            before = byte;
             is_found
         })
     })
@@ -319,17 +424,30 @@ fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Without the backslashes.
+/// Without the backslashes before commas, equals signs and blanks; others are characters like any.
 fn plain(text: &str) -> String {
     if !text.contains('\\') {
         return text.to_owned();
     }
     let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
+    let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
-        plain.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
+        match chars.peek() {
+            Some(',' | '=' | ' ') if char == '\\' => plain.extend(chars.next()),
+            _ => plain.push(char),
+        }
     }
     plain
+}
+
+/// As [`plain`] undoes it: one way of writing a name, whatever its sender escaped.
+fn escape(plain: &str, special: &[char], into: &mut String) {
+    for char in plain.chars() {
+        if special.contains(&char) {
+            into.push('\\');
+        }
+        into.push(char);
+    }
 }
 
 #[cfg(test)]
@@ -362,6 +480,11 @@ mod tests {
             })
             .collect();
         said.extend(found.rejects.iter().map(|placed| format!("{} {}", placed.what.reason.code(), placed.index)));
+        let unread = found.unread.iter().map(|placed| {
+            let Unread { channel, refusal, matters, .. } = &placed.what;
+            format!("{matters:?} {channel} {} {}", refusal.reason.code(), placed.index)
+        });
+        said.extend(unread);
         assert_eq!(said, expected, "{text}");
     }
 
@@ -375,10 +498,50 @@ mod tests {
                 "modbus,host=a,name=pump1|run|1|1700000000",
             ],
         );
-        check("m f=-1e-3,g=18446744073709551615u,h=f", &["m|f|-0.001|now", "m|g|18446744073709552000|now", "m|h|0|now"]);
+        check("m f=-1e-3,g=18446744073709549568u,h=f", &["m|f|-0.001|now", "m|g|18446744073709550000|now", "m|h|0|now"]);
         check(r"my\ m\,x,t\=a=b\ c f\ 1=2 -5", &[r"my\ m\,x,t\=a=b\ c|f 1|2|-5"]);
-        check("m s=\"a, b=c \\\" d\",f=1 5\r\n# comment\n\nm f=2 6\n", &["m|f|1|5", "m|f|2|6"]);
-        check("m s=\"only text\" 5", &[]);
+        check("m s=\"a, b=c \\\" d\",f=1 5\r\n# comment\n\nm f=2 6\n", &["m|f|1|5", "m|f|2|6", "WhereFed s not-a-number 0"]);
+        check("m s=\"only text\" 5", &["WhereFed s not-a-number 0"]);
+        check(r"m,path=C:\temp,a\,b=x\ y f=1 5", &[r"m,a\,b=x\ y,path=C:\temp|f|1|5"]);
+    }
+
+    #[test]
+    fn a_line_end_within_a_text_belongs_to_the_text() {
+        check("m note=\"pump 1\npump 2\",f=1 5\nm f=2 6", &["m|f|1|5", "m|f|2|6", "WhereFed note not-a-number 0"]);
+        check("m log=\"last:\nm f=9.99 6\nend\",f=1 5\nm f=x 7", &["m|f|1|5", "not-a-number 3", "WhereFed log not-a-number 0"]);
+        check("m log=\"a \\\"quoted\\\"\nm f=9.99\",f=1 5", &["m|f|1|5", "WhereFed log not-a-number 0"]);
+        // A text without an end takes what follows with it: nothing of it is a line for sure.
+        check("m f=1 5\nm s=\"open,f=3 6\nm f=9.99 7", &["m|f|1|5", "not-a-number 1"]);
+        // A quote elsewhere is a character like others.
+        check("m,size=3\" f=1 5\nm f=2 6", &["m,size=3\"|f|1|5", "m|f|2|6"]);
+        check("# said \"so\nm f=2 6", &["m|f|2|6"]);
+    }
+
+    #[test]
+    fn a_field_that_is_no_number_costs_only_itself() {
+        check("m f=NaN,g=2 5", &["m|g|2|5", "Always f not-a-number 0"]);
+        check("m f=9007199254740993i,g=9007199254740992i 5", &["m|g|9007199254740992|5", "Always f not-a-number 0"]);
+        check("m f=18446744073709551615u,g=2 5", &["m|g|2|5", "Always f not-a-number 0"]);
+        check("m f=\"1.55\",g=\"on\" 5", &["m|f|1.55|5", "WhereFed g not-a-number 0"]);
+        check("\u{feff}m f=1 5\r\n\0\0", &["m|f|1|5"]);
+        let found = decoded(b"m f=1 5\nm,t=\xe9 f=2 6\nm f=3 7", "/api/v2/write?precision=s");
+        assert_eq!((found.readings.len(), found.rejects.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_time_of_another_precision_names_the_one_that_was_meant() {
+        for (query, text, cure) in [
+            ("", "1700000000", "say ?precision=s"),
+            ("", "1700000000000", "say ?precision=ms"),
+            ("?precision=ms", "1700000000", "say ?precision=s"),
+            ("?precision=s", "1700000000000000000", "say ?precision=ns"),
+            ("?precision=s", "1700000000000", "say ?precision=ms"),
+        ] {
+            let found = decoded(format!("m f=1 {text}").as_bytes(), &format!("/api/v2/write{query}"));
+            assert_eq!(found.rejects[0].what.reason, RejectReason::BadTime);
+            assert!(found.rejects[0].what.detail.ends_with(cure), "{:?}", found.rejects);
+        }
+        assert!(decoded(b"m f=1 1700000000", "telegraf/x").rejects[0].what.detail.ends_with("write it in nanoseconds"));
     }
 
     #[test]
@@ -392,9 +555,7 @@ mod tests {
             ("m =1", "wrong-shape"),
             ("m f=", "not-a-number"),
             ("m f=1,", "wrong-shape"),
-            ("m f=NaN", "not-a-number"),
-            ("m f=inf", "not-a-number"),
-            ("m f=1e999", "not-a-number"),
+            ("m f=infinite", "not-a-number"),
             ("m f=\"open", "not-a-number"),
             ("m f=1 1.5", "bad-time"),
             ("m f=1 9223372036854775807", "bad-time"),

@@ -4,8 +4,9 @@
 //! `"units": {"channel": "cm"}` where its channels differ. Each value is judged alone; what stands twice, or under a key that we
 //! do not know, is refused, never guessed.
 
-use super::json::{Pairs, Shape, for_each, found};
-use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
+use super::json::{self, Pairs, Shape, for_each, found, quoted_nans, why};
+use super::text::trimmed;
+use super::{Decoded, Decoder, LeftOut, Matters, Placed, Refusal, Unread};
 use crate::frame::Frame;
 use crate::shown::{nearest, shown};
 use model::{DeviceId, Reading, RejectReason, Timestamp, Unit};
@@ -23,26 +24,34 @@ impl Decoder for Native {
     }
 
     fn decode(&self, frame: &Frame) -> Decoded {
-        let mut decoded = Decoded::default();
-        let read = serde_json::from_slice::<&RawValue>(&frame.bytes).and_then(|message| match Shape::of(message) {
-            Some(Shape::List) => list(frame, message, &mut decoded),
-            _ => {
-                object(frame, 0, message, &mut decoded);
-                Ok(())
-            }
-        });
-        if let Err(cause) = read {
-            let found = if frame.bytes.is_empty() { "the message is empty".to_owned() } else { format!("no JSON: {cause}") };
-            let detail = format!("{found}; send {{\"time\": \"2026-11-23T06:20:00Z\", \"values\": {{\"level\": 1.42}}}} in UTF-8");
-            let rejects = vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }];
-            return Decoded { rejects, ..Decoded::default() };
+        let bytes = trimmed(&frame.bytes);
+        let mut read = message(frame, bytes);
+        if read.is_err()
+            && let Some(quoted) = quoted_nans(bytes)
+        {
+            read = message(frame, &quoted).or(read);
         }
-        decoded
+        read.unwrap_or_else(|cause| {
+            let detail =
+                format!("{}; send {{\"time\": \"2026-11-23T06:20:00Z\", \"values\": {{\"level\": 1.42}}}} in UTF-8", why(bytes, &cause));
+            let rejects = vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }];
+            Decoded { rejects, ..Decoded::default() }
+        })
     }
 }
 
+fn message(frame: &Frame, bytes: &[u8]) -> serde_json::Result<Decoded> {
+    let mut decoded = Decoded::default();
+    let message: &RawValue = serde_json::from_slice(bytes)?;
+    match Shape::of(message) {
+        Some(Shape::List) => list(frame, message, &mut decoded)?,
+        _ => object(frame, 0, message, &mut decoded),
+    }
+    Ok(decoded)
+}
+
 fn is_full(decoded: &Decoded) -> bool {
-    decoded.readings.len() + decoded.rejects.len() >= MOST_READINGS
+    decoded.readings.len() + decoded.rejects.len() + decoded.unread.len() >= MOST_READINGS
 }
 
 fn list(frame: &Frame, message: &RawValue, decoded: &mut Decoded) -> serde_json::Result<()> {
@@ -107,7 +116,10 @@ fn object(frame: &Frame, index: usize, item: &RawValue, decoded: &mut Decoded) {
                 let reading = Reading { owner, device, channel: channel.as_str().into(), phenomenon_time, value, unit, flag: None };
                 decoded.readings.push(Placed { index, what: reading });
             }
-            Err(refusal) => decoded.rejects.push(Placed { index, what: refusal }),
+            Err(refusal) => {
+                let (device, channel, time) = (message.device.clone(), channel.as_str().into(), Some(message.time));
+                decoded.unread.push(Placed { index, what: Unread { device, channel, time, refusal, matters: Matters::Always } });
+            }
         }
     }
 }
@@ -185,8 +197,7 @@ fn sender(frame: &Frame, device: Option<&RawValue>) -> Result<DeviceId, String> 
 }
 
 fn pairs(raw: &RawValue) -> Result<Pairs<'_>, Refusal> {
-    serde_json::from_str(raw.get())
-        .map_err(|cause| Refusal { reason: RejectReason::Unreadable, detail: format!("no JSON: {cause}; send UTF-8") })
+    serde_json::from_str(raw.get()).map_err(|cause| Refusal { reason: RejectReason::Unreadable, detail: why(raw.get().as_bytes(), &cause) })
 }
 
 fn map<'a>(key: &str, raw: Option<&'a RawValue>) -> Result<Pairs<'a>, Refusal> {
@@ -206,15 +217,7 @@ fn doubled<'a>(values: &'a Pairs<'_>) -> HashSet<&'a str> {
 }
 
 fn number(channel: &str, raw: &RawValue) -> Result<f64, Refusal> {
-    let value = if let Some(Shape::Number(text)) = Shape::of(raw) { text.parse::<f64>().ok() } else { None };
-    value.filter(|value| value.is_finite()).ok_or_else(|| Refusal {
-        reason: RejectReason::NotANumber,
-        detail: format!(
-            "{} is {}; send a finite number without quotes, and leave the channel out when there is none",
-            path("values", channel),
-            found(raw)
-        ),
-    })
+    json::number(raw).map_err(|fault| fault.refusal(&path("values", channel), &found(raw)))
 }
 
 fn instant(raw: Option<&RawValue>) -> Result<Timestamp, String> {

@@ -4,15 +4,17 @@
 mod cbor;
 mod units;
 
+use super::json::{self, Pairs, Shape, for_each, found, quoted_nans, why};
+use super::number::Fault;
+use super::text::trimmed;
 use super::{Decoded, Decoder, LeftOut, Placed, Refusal};
 use crate::bounds::LONGEST_CHANNEL;
+use crate::decimal::scale;
 use crate::frame::Frame;
 use crate::shown::shown;
 use model::{DeviceId, Reading, RejectReason, Timestamp};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 /// The most records of one pack.
 const MOST_RECORDS: usize = 5000;
@@ -23,26 +25,87 @@ const RELATIVE_BELOW_S: f64 = 268_435_456.0;
 
 pub(super) struct Senml;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// One record, in whatever it was written.
+#[derive(Debug, Default)]
 struct Record {
-    bn: Option<String>,
-    bt: Option<f64>,
-    bu: Option<String>,
-    bv: Option<f64>,
-    bs: Option<IgnoredAny>,
-    bver: Option<u64>,
-    n: Option<String>,
-    u: Option<String>,
-    v: Option<f64>,
-    vs: Option<IgnoredAny>,
-    vb: Option<bool>,
-    vd: Option<IgnoredAny>,
-    s: Option<IgnoredAny>,
-    t: Option<f64>,
-    ut: Option<IgnoredAny>,
-    #[serde(flatten)]
-    more: BTreeMap<String, IgnoredAny>,
+    base_name: Option<String>,
+    base_time_s: Option<f64>,
+    base_unit: Option<String>,
+    base_value: Option<f64>,
+    version: Option<u64>,
+    name: Option<String>,
+    unit: Option<String>,
+    /// Or what stands there instead of a number, and why it is none.
+    value: Option<Result<f64, (Fault, String)>>,
+    flag: Option<bool>,
+    time_s: Option<f64>,
+    /// It has a text or bytes as its value.
+    is_text: bool,
+    has_sum: bool,
+    /// A label that must be understood, and is not.
+    unknown: Option<String>,
+}
+
+/// What one label of a record holds.
+trait Held {
+    fn text(&self) -> Option<String>;
+    fn number(&self) -> Result<f64, Fault>;
+    fn flag(&self) -> Option<bool>;
+    /// For people.
+    fn found(&self) -> String;
+}
+
+impl Held for &RawValue {
+    fn text(&self) -> Option<String> {
+        if let Some(Shape::Text(text)) = Shape::of(self) { Some(text) } else { None }
+    }
+    fn number(&self) -> Result<f64, Fault> {
+        json::number(self)
+    }
+    fn flag(&self) -> Option<bool> {
+        if let Some(Shape::Bool(flag)) = Shape::of(self) { Some(flag) } else { None }
+    }
+    fn found(&self) -> String {
+        found(self)
+    }
+}
+
+impl Record {
+    /// # Errors
+    /// What stands twice, or is of another kind than its label says.
+    fn read<H: Held>(fields: impl IntoIterator<Item = (String, H)>) -> Result<Self, String> {
+        let (mut record, mut seen) = (Self::default(), HashSet::new());
+        for (label, held) in fields {
+            if !seen.insert(label.clone()) {
+                return Err(format!("{} stands twice in it", shown(&label)));
+            }
+            let a_text = || held.text().ok_or_else(|| format!("its {label} is {}, where a text belongs", held.found()));
+            let a_number = || held.number().map_err(|fault| fault.refusal(&format!("its {label}"), &held.found()).detail);
+            match label.as_str() {
+                "bn" => record.base_name = Some(a_text()?),
+                "bt" => record.base_time_s = Some(a_number()?),
+                "bu" => record.base_unit = Some(a_text()?),
+                "bv" => record.base_value = Some(a_number()?),
+                "bver" => {
+                    let version = a_number()?;
+                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "versions are few")]
+                    let version = version.clamp(0.0, 1e9) as u64;
+                    record.version = Some(version);
+                }
+                "n" => record.name = Some(a_text()?),
+                "u" => record.unit = Some(a_text()?),
+                "v" => record.value = Some(held.number().map_err(|fault| (fault, held.found()))),
+                "vb" => record.flag = Some(held.flag().ok_or_else(|| format!("its vb is {}, neither true nor false", held.found()))?),
+                "t" => record.time_s = Some(a_number()?),
+                "vs" | "vd" => record.is_text = true,
+                "s" => record.has_sum = true,
+                "bs" | "ut" => {}
+                other if other.ends_with('_') => record.unknown = Some(label.clone()),
+                _ => {}
+            }
+        }
+        Ok(record)
+    }
 }
 
 /// What records inherit.
@@ -90,11 +153,11 @@ impl Decoder for Senml {
             let rest = rest_from(index);
             // A record that can't be read may have changed what those after it inherit: nothing after it means anything for sure.
             let record = match record {
-                Ok(record) if record.bver.is_none_or(|version| version <= VERSION) => record,
+                Ok(record) if record.version.is_none_or(|version| version <= VERSION) => record,
                 Ok(record) => {
                     let detail = format!(
                         "version {} is later than {VERSION}, the last that we read; {rest} records were not taken",
-                        record.bver.unwrap_or(0)
+                        record.version.unwrap_or(0)
                     );
                     reject(index, RejectReason::WrongShape, detail);
                     break;
@@ -124,24 +187,39 @@ fn records(bytes: &[u8]) -> Result<(Vec<Result<Record, String>>, usize), String>
     if cbor::is_cbor(bytes) {
         return cbor::pack(bytes);
     }
-    let pack: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|cause| cause.to_string())?;
-    let read = |raw: &&RawValue| serde_json::from_str(raw.get()).map_err(|cause| cause.to_string());
-    // A record takes far more room than the two bytes that one may be written in.
-    Ok((pack.iter().take(MOST_RECORDS).map(read).collect(), pack.len()))
+    let bytes = trimmed(bytes);
+    json_records(bytes).or_else(|cause| match quoted_nans(bytes) {
+        Some(quoted) => json_records(&quoted).map_err(|_| why(bytes, &cause)),
+        None => Err(why(bytes, &cause)),
+    })
+}
+
+fn json_records(bytes: &[u8]) -> serde_json::Result<(Vec<Result<Record, String>>, usize)> {
+    let pack: &RawValue = serde_json::from_slice(bytes)?;
+    let (mut records, mut all) = (Vec::new(), 0);
+    for_each(pack, |raw| {
+        // A record takes far more room than the two bytes that one may be written in.
+        if all < MOST_RECORDS {
+            let pairs: serde_json::Result<Pairs<'_>> = serde_json::from_str(raw.get());
+            records.push(pairs.map_err(|_| format!("it is {}", found(raw))).and_then(|pairs| Record::read(pairs.kept)));
+        }
+        all += 1;
+    })?;
+    Ok((records, all))
 }
 
 impl Base {
     fn take(&mut self, record: &Record) {
-        if let Some(name) = &record.bn {
+        if let Some(name) = &record.base_name {
             self.name.clone_from(name);
         }
-        if let Some(time_s) = record.bt {
+        if let Some(time_s) = record.base_time_s {
             self.time_s = time_s;
         }
-        if let Some(unit) = &record.bu {
+        if let Some(unit) = &record.base_unit {
             self.unit = Some(unit.clone());
         }
-        if let Some(value) = record.bv {
+        if let Some(value) = record.base_value {
             self.value = Some(value);
         }
     }
@@ -149,38 +227,40 @@ impl Base {
     /// `None` for a record that only sets what others inherit.
     fn reading(&self, record: &Record, frame: &Frame, device: &DeviceId) -> Result<Option<Reading>, Refusal> {
         let refuse = |reason, detail: String| Refusal { reason, detail };
-        let own = record.n.as_deref().unwrap_or("");
+        let own = record.name.as_deref().unwrap_or("");
         // Judged before it is put together: a long base name would be copied for each record.
         if self.name.len() + own.len() > LONGEST_CHANNEL {
             let detail = format!("{} and {} are more than the {LONGEST_CHANNEL} bytes that a name may have", shown(&self.name), shown(own));
             return Err(refuse(RejectReason::WrongShape, detail));
         }
         let name = format!("{}{own}", self.name);
-        if let Some(unknown) = record.more.keys().find(|key| key.ends_with('_')) {
+        if let Some(unknown) = &record.unknown {
             let detail = format!("{} must be understood to read this record, and is not", shown(unknown));
             return Err(refuse(RejectReason::WrongShape, detail));
         }
-        if record.vs.is_some() || record.vd.is_some() {
+        if record.is_text {
             return Err(refuse(RejectReason::NotANumber, format!("{} is a text or bytes; send v or vb", shown(&name))));
         }
-        if record.v.is_some() && record.vb.is_some() {
+        if record.value.is_some() && record.flag.is_some() {
             return Err(refuse(RejectReason::WrongShape, format!("{} has both v and vb; send one value a record", shown(&name))));
         }
-        let value = match (record.v, record.vb, self.value) {
-            (Some(value), _, base) => value + base.unwrap_or(0.0),
+        let value = match (&record.value, record.flag, self.value) {
+            (Some(Err((fault, found))), ..) => return Err(fault.refusal(&shown(&name).to_string(), found)),
+            (Some(Ok(value)), _, Some(base)) => scale(*value, 1.0, base).unwrap_or(f64::INFINITY),
+            (Some(Ok(value)), _, None) => *value,
             (None, Some(flag), _) => f64::from(u8::from(flag)),
-            (None, None, Some(base)) if record.n.is_some() => base,
-            _ if record.s.is_some() => {
+            (None, None, Some(base)) if record.name.is_some() => base,
+            _ if record.has_sum => {
                 return Err(refuse(RejectReason::NotANumber, format!("{} has only a sum; send v as well", shown(&name))));
             }
-            _ if record.n.is_none() => return Ok(None),
+            _ if record.name.is_none() => return Ok(None),
             _ => return Err(refuse(RejectReason::NotANumber, format!("{} has no value; send v or vb", shown(&name)))),
         };
         if !is_name(&name) {
             let detail = format!("{} is no SenML name; it begins with a letter or digit, then may have - : . / _ as well", shown(&name));
             return Err(refuse(RejectReason::WrongShape, detail));
         }
-        let (factor, unit) = match record.u.as_ref().or(self.unit.as_ref()) {
+        let (factor, unit) = match record.unit.as_ref().or(self.unit.as_ref()) {
             None => (1.0, None),
             Some(symbol) => units::of(symbol).map(|(factor, unit)| (factor, Some(unit))).ok_or_else(|| {
                 refuse(
@@ -189,11 +269,10 @@ impl Base {
                 )
             })?,
         };
-        let value = value * factor;
-        if !value.is_finite() {
+        let Some(value) = scale(value, factor, 0.0) else {
             return Err(refuse(RejectReason::NotANumber, format!("{} is too large a number", shown(&name))));
-        }
-        let phenomenon_time = instant(self.time_s + record.t.unwrap_or(0.0), frame.received_at)
+        };
+        let phenomenon_time = instant(self.time_s + record.time_s.unwrap_or(0.0), frame.received_at)
             .map_err(|detail| refuse(RejectReason::BadTime, format!("{}: {detail}", shown(&name))))?;
         Ok(Some(Reading {
             owner: frame.owner.clone(),

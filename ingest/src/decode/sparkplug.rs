@@ -3,6 +3,7 @@
 //!
 //! Source: Eclipse Sparkplug specification 3.0, `sparkplug_b.proto`.
 
+mod births;
 mod nodes;
 mod wire;
 

@@ -3,10 +3,10 @@
 //!
 //! Source: its data formats; an uplink of a real device in tests/vectors/tts.
 
-use super::uplink::{Uplink, at, object, refuse, text, time};
+use super::uplink::{Uplink, at, judged, object, raw, refuse, text, time};
 use super::{Decoded, Decoder};
 use crate::frame::Frame;
-use model::{DeviceId, RejectReason};
+use model::{DeviceId, RejectReason, Timestamp};
 use serde_json::Value;
 
 pub(super) struct Tts;
@@ -23,7 +23,7 @@ impl Decoder for Tts {
 }
 
 fn read(frame: &Frame) -> Result<Decoded, Box<Decoded>> {
-    let event = object(frame, EXAMPLE)?;
+    let (event, bytes) = object(frame, EXAMPLE)?;
     let eui = text(&event, &["end_device_ids", "dev_eui"]).map(str::to_lowercase);
     let Some(device) = eui.or_else(|| text(&event, &["end_device_ids", "device_id"]).map(str::to_owned)) else {
         return Err(refuse(RejectReason::WrongShape, format!("no end_device_ids; an uplink of The Things Stack 3 is wanted: {EXAMPLE}")));
@@ -37,15 +37,26 @@ fn read(frame: &Frame) -> Result<Decoded, Box<Decoded>> {
     }
     // Joins and acknowledgements come by other topics of the same shape, and hold nothing that was measured.
     let Some(message) = at(&event, &["uplink_message"]).and_then(Value::as_object) else { return Ok(Decoded::default()) };
-    let time = time(text(message, &["received_at"]).or_else(|| text(&event, &["received_at"])))?;
+    let server = time(text(message, &["received_at"]).or_else(|| text(&event, &["received_at"])))?;
+    let mut wrong_clocks = Vec::new();
+    for gateway in message.get("rx_metadata").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object) {
+        let name = text(gateway, &["gateway_ids", "gateway_id"]).unwrap_or("?");
+        // The network server's time is taken either way; a gateway's clock that can't be read says nothing.
+        let said = text(gateway, &["time"]).and_then(|text| Timestamp::parse(text).ok());
+        wrong_clocks.extend(judged(said.map(|said| (name, said)), server).1);
+    }
     let number = |key: &str| message.get(key).and_then(Value::as_u64).unwrap_or(0);
     let uplink = Uplink {
         device: DeviceId::from(device),
-        time,
+        id: text(message, &["session_key_id"]).map(|session| {
+            let address = text(&event, &["end_device_ids", "dev_addr"]).unwrap_or_default();
+            format!("{session}/{address}/{}", number("f_cnt"))
+        }),
+        time: server,
+        wrong_clocks,
         port: u8::try_from(number("f_port")).ok(),
-        counter: u32::try_from(number("f_cnt")).ok(),
         bytes: text(message, &["frm_payload"]),
-        object: at(message, &["decoded_payload"]).and_then(Value::as_object),
+        object: raw(&bytes, &["uplink_message", "decoded_payload"]),
     };
     Ok(uplink.decoded(frame))
 }

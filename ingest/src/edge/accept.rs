@@ -119,19 +119,20 @@ impl Sender {
                 received_at: now,
                 bytes: bytes.into(),
             });
-            let reject = |reason, detail, said, count| Reject { reason, detail, said, line: edge.clone(), count, message: message.clone() };
+            let reject = |reason, detail, place, said, count| Reject { reason, detail, place, said, line: edge.clone(), count, message: message.clone() };
             let (listed, others) = group.split_at(group.len().min(MOST_REFUSALS.saturating_sub(rejects.len())));
-            rejects.extend(listed.iter().map(|one| {
+            rejects.extend(listed.iter().enumerate().map(|(place, one)| {
                 let Observation { result, phenomenon_time, .. } = *one.observation;
                 let (device, channel) = (edge.clone(), key(one.observation).to_owned());
                 let detail = self.detail(one.reason, &channel, phenomenon_time);
-                reject(one.reason, detail, Some(Said { device, channel, value: result, time: Some(phenomenon_time), unit: None }), 1)
+                reject(one.reason, detail, place, Some(Said { device, channel, value: result, time: Some(phenomenon_time), unit: None }), 1)
             }));
             for reason in [RejectReason::UnknownChannel, RejectReason::FutureTime, RejectReason::AncientTime] {
                 let count = others.iter().filter(|one| one.reason == reason).count();
-                if count > 0 {
+                if let Some(first) = others.iter().position(|one| one.reason == reason) {
+                    let place = listed.len() + first;
                     let detail = format!("{count} observations more of the edge {edge} are refused as {}; only the first {MOST_REFUSALS} of a batch are listed", reason.code());
-                    rejects.push(reject(reason, detail, None, u32::try_from(count).unwrap_or(u32::MAX)));
+                    rejects.push(reject(reason, detail, place, None, u32::try_from(count).unwrap_or(u32::MAX)));
                 }
             }
         }

@@ -67,7 +67,7 @@ pub(super) fn guessed(channel: &str, unit: Option<Unit>, (low, high): (f64, f64)
 
 /// A level of hundreds is one of centimetres, one of thousands of millimetres.
 fn spoken(property: ObservedProperty, low: f64, high: f64) -> Unit {
-    let (_, most) = property.span();
+    let (_, most) = property.usual_span();
     let reach = low.abs().max(high.abs());
     if property.is_level() && property.unit() == Unit::Metre && reach > most {
         return if reach <= most * 100.0 { Unit::Centimetre } else { Unit::Millimetre };

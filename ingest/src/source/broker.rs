@@ -12,7 +12,10 @@ use crate::pipeline::Intake;
 use crate::source::mqtt::topic::Address;
 use crate::source::{Source, Stop, stopped};
 use model::{OwnerId, Timestamp};
-use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
+use rumqttc::mqttbytes::Error as Malformed;
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError, SubscribeFilter,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,8 +25,13 @@ use tokio::sync::mpsc;
 const UNSETTLED: usize = 1024;
 /// Acknowledgements that may wait for the wire: as many as there are packet ids, so that saying one never waits.
 const ACKS: usize = 65_536;
-/// The largest packet, as at our own door.
-const MAX_PACKET: usize = 256 * 1024;
+/// The largest message that is taken: the birth of an edge node with ten thousand metrics fits.
+const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
+/// The largest packet that is received at all: what lies between is received, named and passed over. Were it not received it would come
+/// again at each connection, and nothing behind it.
+const MAX_PACKET: usize = 16 * 1024 * 1024;
+/// Connections that ended one after another without a message, before it is said that something is wrong.
+const MOST_FRUITLESS: u32 = 3;
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -67,7 +75,8 @@ pub struct Broker {
 /// A message on its way to the disk, and the connection that it came by: an acknowledgement sent on another one could mean another
 /// message.
 struct Taken {
-    settling: Settling,
+    /// None where nothing of it is kept.
+    settling: Option<Settling>,
     publish: Publish,
     generation: u64,
 }
@@ -126,10 +135,33 @@ impl Broker {
         }
     }
 
+    /// Hands a message to the pipeline; none where it holds nothing to keep.
+    async fn take(&self, publish: &Publish, intake: &Intake, passed_over: &mut u64) -> Option<Settling> {
+        if publish.payload.is_empty() {
+            // It clears what the broker retained under its topic.
+            self.meters.passed_over("retained", 1);
+            return None;
+        }
+        if publish.payload.len() > MAX_PAYLOAD {
+            *passed_over += 1;
+            self.meters.passed_over("too-large", 1);
+            // At the 1st, 2nd, 4th, 8th … : a device gone mad must not fill the log too.
+            if passed_over.is_power_of_two() {
+                let topic: String = publish.topic.chars().take(128).collect();
+                tracing::warn!(event = "broker_too_large", broker = self.settings.name, topic = ?topic, bytes = publish.payload.len(), most = MAX_PAYLOAD, count = *passed_over, "a message is larger than what is taken, and was passed over; let its device send it in parts");
+            }
+            return None;
+        }
+        let frame = self.frame(publish, intake, intake.store().clock().now());
+        Some(if publish.retain { intake.take_retained(frame).await } else { intake.take(frame).await })
+    }
+
     /// One connection after another; returns when it is time to stop.
     async fn listen(&self, client: &AsyncClient, events: &mut EventLoop, line: &Line, intake: &Intake, stop: &mut Stop) {
         let mut wait = SHORTEST_WAIT;
         let mut is_known_lost = false;
+        let (mut passed_over, mut fruitless, mut is_refused) = (0, 0_u32, false);
+        let part = format!("broker {}", self.settings.name);
         loop {
             let event = tokio::select! {
                 () = stopped(stop) => return,
@@ -160,13 +192,31 @@ impl Broker {
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     let refused = ack.return_codes.iter().filter(|code| matches!(code, rumqttc::SubscribeReasonCode::Failure)).count();
+                    is_refused = refused > 0;
+                    if is_refused {
+                        intake.store().set_trouble(
+                            &part,
+                            Some(format!(
+                                "{refused} of its topics are refused; give its user the right to read {:?}",
+                                self.settings.topics
+                            )),
+                        );
+                    } else if fruitless < MOST_FRUITLESS {
+                        intake.store().set_trouble(&part, None);
+                    }
                     if refused > 0 {
                         tracing::error!(event = "broker_refused", broker = self.settings.name, refused, topics = ?self.settings.topics, "the broker refuses topics; give this user the right to read them");
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    let mut settling = intake.take(self.frame(&publish, intake, intake.store().clock().now())).await;
-                    if let Some(Rebirth { topic, payload }) = settling.rebirth.take() {
+                    if fruitless > 0 {
+                        fruitless = 0;
+                        if !is_refused {
+                            intake.store().set_trouble(&part, None);
+                        }
+                    }
+                    let mut settling = self.take(&publish, intake, &mut passed_over).await;
+                    if let Some(Rebirth { topic, payload }) = settling.as_mut().and_then(|settling| settling.rebirth.take()) {
                         tracing::info!(
                             event = "sparkplug_rebirth",
                             audit = true,
@@ -180,12 +230,24 @@ impl Broker {
                     // The settler lives as long as this sender: sending can't fail. When it is full the broker waits, as it should.
                     let _ = line.taken.send(Taken { settling, publish, generation }).await;
                 }
+                Ok(Event::Incoming(Packet::PingResp)) if fruitless > 0 => {
+                    // It has stood for a while, and had nothing for us.
+                    fruitless = 0;
+                    if !is_refused {
+                        intake.store().set_trouble(&part, None);
+                    }
+                }
                 Ok(_) => {}
                 Err(cause) => {
                     self.meters.broker_connected(&self.settings.name, 0);
+                    let (why, cure) = why(&cause);
                     if !is_known_lost {
-                        self.say_lost(&cause);
+                        tracing::warn!(event = "broker_lost", broker = self.settings.name, cause = why, cure, "no connection to a broker");
                         is_known_lost = true;
+                    }
+                    fruitless = fruitless.saturating_add(1);
+                    if fruitless >= MOST_FRUITLESS {
+                        intake.store().set_trouble(&part, Some(format!("{why}, {fruitless} times in a row; {cure}")));
                     }
                     // Jitter, so that many don't come back at once.
                     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -199,16 +261,48 @@ impl Broker {
             }
         }
     }
+}
 
-    fn say_lost(&self, cause: &ConnectionError) {
-        let cure = match cause {
-            ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
-                "give the right user and password_file under [[broker]]"
-            }
-            ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => "give another client_id under [[broker]]",
-            _ => "it is tried again, at most 30 s apart; what the broker keeps for us comes then",
-        };
-        tracing::warn!(event = "broker_lost", broker = self.settings.name, %cause, cure, "no connection to a broker");
+/// Why a connection ended, and the cure, in words of ours.
+fn why(cause: &ConnectionError) -> (String, String) {
+    let again = "it is tried again, at most 30 s apart; what the broker keeps for us comes then".to_owned();
+    match cause {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
+            ("the broker refuses the user or its password".into(), "give the right user and password_file under [[broker]]".into())
+        }
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => {
+            ("the broker refuses the client id".into(), "give another client_id under [[broker]]".into())
+        }
+        ConnectionError::ConnectionRefused(_) => ("the broker refuses the connection".into(), "look into its log".into()),
+        ConnectionError::MqttState(StateError::Deserialization(Malformed::PayloadSizeLimitExceeded(bytes))) => (
+            format!("the broker sends a message of {bytes} bytes, larger than the {MAX_PACKET} that can be received, again at each connection, and nothing behind it"),
+            "bound what the broker takes (message_size_limit of mosquitto), and give another client_id under [[broker]], whose session begins without that message".into(),
+        ),
+        ConnectionError::MqttState(StateError::Deserialization(_)) => {
+            ("the broker sends what is no MQTT 3.1.1".into(), "is it an MQTT broker, and its port without TLS?".into())
+        }
+        ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) | ConnectionError::NetworkTimeout => {
+            ("the broker does not answer in time".into(), again)
+        }
+        ConnectionError::FlushTimeout => ("the broker takes nothing from us".into(), again),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => (
+            "the broker closed the connection".into(),
+            "if it does so again and again, another client has the same client_id: give another under [[broker]]; else it is tried again, at most 30 s apart".into(),
+        ),
+        ConnectionError::Io(cause) | ConnectionError::MqttState(StateError::Io(cause)) => (in_words(cause.kind()).into(), again),
+        _ => ("the connection broke".into(), again),
+    }
+}
+
+fn in_words(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match kind {
+        Kind::ConnectionRefused => "nothing listens at its address",
+        Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::UnexpectedEof => "the broker closed the connection",
+        Kind::TimedOut => "no answer from its address",
+        Kind::HostUnreachable | Kind::NetworkUnreachable => "no way to its address",
+        Kind::NotFound => "its name is not known",
+        _ => "its address can't be reached",
     }
 }
 
@@ -249,9 +343,13 @@ async fn settle(
     broker: String,
 ) {
     while let Some(Taken { settling, publish, generation: of }) = taken.recv().await {
-        match settling.await {
-            Ok(_) if publish.qos == QoS::AtMostOnce || generation.load(Ordering::Relaxed) != of => {}
-            Ok(_) => {
+        let settled = match settling {
+            Some(settling) => settling.await.map(|_| ()),
+            None => Ok(()),
+        };
+        match settled {
+            Ok(()) if publish.qos == QoS::AtMostOnce || generation.load(Ordering::Relaxed) != of => {}
+            Ok(()) => {
                 let _ = client.ack(&publish).await;
             }
             Err(cause) if generation.load(Ordering::Relaxed) == of => {

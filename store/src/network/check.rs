@@ -1,6 +1,7 @@
 //! From entries to the words of the model. Every complaint is collected; nothing is guessed.
 
 mod modbus;
+mod sensor;
 
 pub(super) use modbus::profile;
 
@@ -210,6 +211,7 @@ pub(super) fn datastream(entry: &DatastreamEntry, id: DatastreamId, owner: Owner
         ratings: Vec::new(),
         counter: counter(entry, class, wrong),
         keep_months: entry.keep_months,
+        span: sensor::span(entry, wrong),
         retired,
     }
 }
@@ -276,6 +278,8 @@ pub(super) fn device(
         };
         if unit.convert(1.0, canonical).is_none() {
             wrong.push(("feeds", format!("\"{unit}\" can't be turned into \"{canonical}\", the unit of {}", feed.datastream)));
+        } else {
+            sensor::spoken_unit_fits(feed, of_register, layout.as_deref(), canonical, wrong);
         }
         feeds.push(Feed { channel: feed.channel.clone(), datastream, unit });
     }

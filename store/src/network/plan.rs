@@ -4,7 +4,7 @@ use super::check::{self, Wrong};
 use super::layout::LayoutEntry;
 use super::wire::{DatastreamEntry, DeviceEntry, FeedEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{ADOPTED, Change, ChangeKind, Document, Network};
-use crate::registry::{Names, Registry};
+use crate::registry::{Names, Registry, canonical};
 use crate::{Complaint, Error};
 use model::{DatastreamId, Device, DeviceId, Link, Owner};
 use serde::{Deserialize, Serialize};
@@ -274,7 +274,7 @@ fn build(origins: &OriginMap, places: &Places<'_>, complaints: &mut Vec<Complain
                 }
             }
             if let Some(address) = device.address.as_ref().filter(|_| !device.retired)
-                && let Some(other) = addressed.insert((entry.owner.clone(), address.clone()), device.id.clone())
+                && let Some(other) = addressed.insert((entry.owner.clone(), canonical(address)), device.id.clone())
             {
                 wrong.push(("address", format!("{other} has the address \"{address}\" already; each device has its own")));
             }

@@ -125,6 +125,7 @@ impl Row {
                 counter,
                 meter: Vec::new(),
                 keep_months: None,
+                span: None,
             },
         })
     }

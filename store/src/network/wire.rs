@@ -78,6 +78,9 @@ pub(super) struct DatastreamEntry {
     /// Months that stay in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) keep_months: Option<u32>,
+    /// What the sensor can mean, in the datastream's unit, both ends included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) span: Option<[f64; 2]>,
 }
 
 /// One of the three.
@@ -277,7 +280,8 @@ pub(super) struct RegisterEntry {
     pub(super) order: Option<String>,
     #[serde(default = "one")]
     pub(super) scale: f64,
-    #[serde(default)]
+    /// Also written `add`, as in layouts.
+    #[serde(default, alias = "add")]
     pub(super) offset: f64,
     #[serde(default = "count")]
     pub(super) unit: String,

@@ -32,6 +32,9 @@ pub(super) struct Label {
     /// Beside `reasons`, in their order: readings that each stands for, where one of them stands for several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     counts: Vec<u32>,
+    /// Beside `reasons`, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<usize>,
 }
 
 fn once() -> u64 {
@@ -47,7 +50,8 @@ fn is_once(count: &u64) -> bool {
 struct SaidRow {
     device: String,
     channel: String,
-    value: f64,
+    /// None for what is no number.
+    value: Option<f64>,
     time_us: Option<i64>,
     unit: Option<String>,
 }
@@ -68,6 +72,7 @@ impl Label {
             said: Vec::new(),
             lines: Vec::new(),
             counts: Vec::new(),
+            places: Vec::new(),
         };
         label.now_refused(rejects);
         label
@@ -79,12 +84,13 @@ impl Label {
         let said = |said: &Said| SaidRow {
             device: said.device.to_string(),
             channel: said.channel.clone(),
-            value: said.value,
+            value: Some(said.value).filter(|value| value.is_finite()),
             time_us: said.time.map(Timestamp::micros),
             unit: said.unit.map(|unit| unit.symbol().to_owned()),
         };
         let are_several = rejects.iter().any(|reject| reject.count > 1);
         self.counts = if are_several { rejects.iter().map(|reject| reject.count).collect() } else { Vec::new() };
+        self.places = rejects.iter().map(|reject| reject.place).collect();
         self.lines = rejects.iter().map(|reject| reject.line.to_string()).collect();
         self.said = rejects.iter().map(|reject| reject.said.as_ref().map(said)).collect();
     }
@@ -115,18 +121,17 @@ pub(crate) fn entry(row: &Row) -> Option<QuarantineEntry> {
     let said = |said: SaidRow| Said {
         device: said.device.into(),
         channel: said.channel,
-        value: said.value,
+        value: said.value.unwrap_or(f64::NAN),
         time: said.time_us.map(Timestamp::from_micros),
         unit: said.unit.as_deref().and_then(Unit::from_symbol),
     };
     let mut readings = label.said.into_iter().map(|one| one.map(said)).chain(std::iter::repeat(None));
-    let mut lines = label.lines.into_iter();
-    let mut counts = label.counts.into_iter();
+    let (mut lines, mut places, mut counts) = (label.lines.into_iter(), label.places.into_iter(), label.counts.into_iter());
     let refused = |(code, detail): (String, String)| {
         let said = readings.next().flatten();
         let line = lines.next().unwrap_or_default().into();
-        let count = counts.next().unwrap_or(1);
-        Some(Refused { reason: RejectReason::from_code(&code)?, detail, said, line, count })
+        let (place, count) = (places.next().unwrap_or_default(), counts.next().unwrap_or(1));
+        Some(Refused { reason: RejectReason::from_code(&code)?, detail, place, said, line, count })
     };
     Some(QuarantineEntry {
         number: row.at.cast_unsigned(),

@@ -3,20 +3,15 @@ use model::DeviceId;
 use store::parse_layout;
 
 fn payload(bytes: &[u8]) -> RawPayload {
-    RawPayload {
-        device: DeviceId::from("eui"),
-        port: Some(2),
-        time: Some(Timestamp::from_seconds(1_000_000)),
-        counter: None,
-        bytes: bytes.to_vec(),
-    }
+    RawPayload { device: DeviceId::from("eui"), port: Some(2), time: Some(Timestamp::from_seconds(1_000_000)), bytes: bytes.to_vec() }
 }
 
 /// Channel, value and seconds before (−) or after the reception; or the words of the refusal.
 fn check(layout: &str, bytes: &[u8], expected: Result<&[(&str, f64, i64)], &str>) {
     let layout =
         parse_layout("layout.toml", &format!("name = \"l\"\ntitle = \"l\"\n{layout}")).unwrap_or_else(|wrong| panic!("{}", wrong[0]));
-    let Decoded { readings, rejects: refusals, .. } = read(&payload(bytes), &layout, &"o".into(), Timestamp::from_seconds(7));
+    let Decoded { readings, rejects: refusals, .. } =
+        read(Placed { index: 1, what: &payload(bytes) }, &layout, &"o".into(), Timestamp::from_seconds(7));
     let said: Vec<_> = readings
         .iter()
         .map(|placed| (placed.what.channel.as_str(), placed.what.value, placed.what.phenomenon_time.expect("a time").seconds() - 1_000_000))
@@ -58,7 +53,7 @@ fn a_level_sensor_is_read_by_its_layout() {
 fn types_orders_bits_and_queues_of_older_values() {
     let field = |rest: &str| format!("[[field]]\nchannel = \"c\"\n{rest}");
     check(&field("offset = 0\ntype = \"int24\"\norder = \"little\"\nscale = 0.01"), &[0x9C, 0xFF, 0xFF], Ok(&[("c", -1.0, 0)]));
-    check(&field("offset = -4\ntype = \"float32\""), &[0, 0x40, 0x26, 0xE9, 0x79], Ok(&[("c", f64::from(2.608_f32), 0)]));
+    check(&field("offset = -4\ntype = \"float32\""), &[0, 0x40, 0x26, 0xE9, 0x79], Ok(&[("c", 2.608, 0)]));
     check(&field("offset = 0\ntype = \"bcd4\"\norder = \"little\"\nscale = 0.001"), &[0x56, 0x34, 0x12, 0x00], Ok(&[("c", 123.456, 0)]));
     check(&field("offset = 1\ntype = \"uint8\"\nbits = [4, 3]"), &[0, 0b0101_0000], Ok(&[("c", 5.0, 0)]));
     check(&field("offset = 0\ntype = \"uint40\""), &[1, 0, 0, 0, 0], Ok(&[("c", 4_294_967_296.0, 0)]));

@@ -1,6 +1,7 @@
-use super::wire::{Metric, Payload, Value};
+use super::wire::{Metric, Payload, Property, PropertySet, Template, Value};
 use super::*;
-use model::Timestamp;
+use crate::decode::Unread;
+use model::{Flag, Timestamp, Unit};
 use prost::Message;
 
 fn metric(name: Option<&str>, alias: Option<u64>, datatype: u32, value: Value) -> Metric {
@@ -53,6 +54,10 @@ fn said(heard: &Heard) -> Vec<String> {
         .map(|placed| format!("{}|{}|{}", placed.what.device, placed.what.channel, placed.what.value))
         .collect();
     said.extend(heard.decoded.rejects.iter().map(|placed| placed.what.reason.code().to_owned()));
+    said.extend(heard.decoded.unread.iter().map(|placed| {
+        let Unread { channel, refusal, matters, .. } = &placed.what;
+        format!("{matters:?} {channel} {}", refusal.reason.code())
+    }));
     said.extend(heard.silenced.iter().map(|name| format!("silent {name}")));
     said.extend(heard.rebirth.iter().map(|rebirth| rebirth.topic.clone()));
     said
@@ -123,7 +128,17 @@ fn every_type_of_number_is_read_and_what_is_none_says_nothing() {
         null,
         metric(Some("Node Control/Rebirth"), None, 11, Value::Boolean(false)),
     ];
-    host.check(NODE, Some(0), metrics, &["g/n|c|-1", "g/n|c|-2", "g/n|c|-1", "g/n|c|4294967295", "g/n|c|9007199254740992", "g/n|c|1"]);
+    let expected = [
+        "g/n|c|-1",
+        "g/n|c|-2",
+        "g/n|c|-1",
+        "g/n|c|4294967295",
+        "g/n|c|1",
+        "Always c not-a-number",
+        "Always c not-a-number",
+        "WhereFed c not-a-number",
+    ];
+    host.check(NODE, Some(0), metrics, &expected);
 }
 
 #[test]
@@ -155,4 +170,107 @@ fn metrics_are_counted_before_there_is_room_for_them() {
     let mut host = Host::new();
     let heard = host.nodes.hear(&frame("spBv1.0/g/NBIRTH/n", [0x12, 0].repeat(100_000), 1_700_000_001));
     assert_eq!(said(&heard), ["too-many"]);
+}
+
+/// As a metric of data: by name or alias, without a datatype.
+fn plain(name: Option<&str>, alias: Option<u64>, value: Value) -> Metric {
+    Metric { name: name.map(Into::into), alias, value: Some(value), ..Metric::default() }
+}
+
+#[test]
+fn data_without_a_datatype_are_read_by_their_birth_in_every_width() {
+    let types: [(u32, Value, &str); 12] = [
+        (1, Value::Int(0xF4), "-12"),
+        (1, Value::Int(0xFFFF_FFF4), "-12"),
+        (2, Value::Int(0xFFF4), "-12"),
+        (2, Value::Int(0xFFFF_FFF4), "-12"),
+        (3, Value::Int(0xFFFF_FFF4), "-12"),
+        (4, Value::Long(u64::MAX - 11), "-12"),
+        (5, Value::Int(0xF4), "244"),
+        (6, Value::Int(0xFFF4), "65524"),
+        (7, Value::Int(0xFFFF_FFF4), "4294967284"),
+        (8, Value::Long(9_007_199_254_740_992), "9007199254740992"),
+        (9, Value::Float(2.608), "2.608"),
+        (11, Value::Boolean(true), "1"),
+    ];
+    for (datatype, value, expected) in types {
+        let mut host = Host::new();
+        host.hears(NODE, Some(0), vec![life(1)]);
+        let birth = vec![metric(Some("a"), None, datatype, Value::Int(0)), metric(Some("b"), Some(7), datatype, Value::Int(0))];
+        let kept = host.hears("spBv1.0/g/DBIRTH/n/d", Some(1), birth).birth.expect("to keep");
+        let data =
+            || vec![plain(Some("a"), None, value.clone()), plain(None, Some(7), value.clone()), plain(Some("b"), None, value.clone())];
+        let said = [format!("g/n/d|a|{expected}"), format!("g/n/d|b|{expected}"), format!("g/n/d|b|{expected}")];
+        host.check(DATA, Some(2), data(), &said.each_ref().map(String::as_str));
+        // And after a restart, by what lies on disk.
+        host.nodes = Nodes::restore([(kept.id, kept.text)].into_iter());
+        let said: Vec<&str> = said.iter().map(String::as_str).chain(["spBv1.0/g/NCMD/n"]).collect();
+        host.check(DATA, Some(3), data(), &said);
+    }
+}
+
+#[test]
+fn a_number_whose_sign_nobody_knows_is_not_guessed() {
+    let mut host = Host::new();
+    let data = vec![plain(Some("a"), None, Value::Int(0xFFFF_FFF4)), plain(Some("b"), None, Value::Int(12))];
+    host.check(DATA, Some(2), data, &["g/n/d|b|12", "Always a unknown-alias", "spBv1.0/g/NCMD/n"]);
+}
+
+#[test]
+fn an_alias_of_another_device_is_refused() {
+    let mut host = Host::new();
+    host.hears(NODE, Some(0), vec![life(1)]);
+    host.hears("spBv1.0/g/DBIRTH/n/a", Some(1), vec![metric(Some("flow"), Some(1), 9, Value::Float(1.0))]);
+    host.hears("spBv1.0/g/DBIRTH/n/d", Some(2), vec![metric(Some("temp"), Some(2), 9, Value::Float(1.0))]);
+    let data = vec![plain(None, Some(1), Value::Float(9.0)), plain(None, Some(2), Value::Float(2.0))];
+    host.check(DATA, Some(3), data, &["g/n/d|temp|2", "unknown-alias"]);
+}
+
+fn template(name: Option<&str>, alias: Option<u64>, metrics: Vec<Metric>, is_definition: bool) -> Metric {
+    let template = Template { metrics, is_definition: Some(is_definition) };
+    Metric { datatype: Some(19), ..plain(name, alias, Value::Template(template)) }
+}
+
+#[test]
+fn members_of_templates_are_channels_by_their_path() {
+    let mut host = Host::new();
+    let members = vec![
+        metric(Some("Flow"), None, 2, Value::Int(0xFFFF)),
+        template(Some("Motor"), None, vec![metric(Some("Temp"), None, 3, Value::Int(7))], false),
+    ];
+    let definition = template(Some("_types_/Pump"), None, vec![metric(Some("Flow"), None, 2, Value::Int(1))], true);
+    let birth = vec![life(1), definition, template(Some("Pump"), Some(4), members, false)];
+    host.check(NODE, Some(0), birth, &["g/n|Pump/Flow|-1", "g/n|Pump/Motor/Temp|7"]);
+    let changed = vec![template(None, Some(4), vec![plain(Some("Flow"), None, Value::Int(0xFFFB))], false)];
+    host.check("spBv1.0/g/NDATA/n", Some(1), changed, &["g/n|Pump/Flow|-5"]);
+}
+
+#[test]
+fn what_is_no_number_by_its_type_is_refused_by_name() {
+    let mut host = Host::new();
+    let metrics = vec![
+        life(1),
+        metric(Some("table"), None, 16, Value::DataSet(vec![1])),
+        metric(Some("blob"), None, 17, Value::Bytes(vec![1])),
+        metric(Some("file"), None, 18, Value::Bytes(vec![1])),
+        metric(Some("state"), None, 12, Value::Text("on".into())),
+        metric(Some("text"), None, 12, Value::Text("21.50".into())),
+    ];
+    let expected =
+        ["g/n|text|21.5", "Always table wrong-shape", "Always blob wrong-shape", "Always file wrong-shape", "WhereFed state not-a-number"];
+    host.check(NODE, Some(0), metrics, &expected);
+}
+
+#[test]
+fn properties_say_the_unit_and_how_far_a_value_can_be_trusted() {
+    let mut host = Host::new();
+    let property = |key: &str, property: Property| Some(PropertySet { keys: vec![key.into()], values: vec![property] });
+    let unit = property("engUnit", Property { text: Some("cm".into()), ..Property::default() });
+    let birth = Metric { properties: unit, ..metric(Some("level"), Some(1), 9, Value::Float(1.0)) };
+    host.hears(NODE, Some(0), vec![life(1), birth]);
+    let quality = property("Quality", Property { int: Some(500), ..Property::default() });
+    let stale = Metric { properties: quality, ..plain(None, Some(1), Value::Float(2.0)) };
+    let heard = host.hears("spBv1.0/g/NDATA/n", Some(1), vec![stale]);
+    let reading = &heard.decoded.readings[0].what;
+    assert_eq!((reading.unit, reading.flag), (Some(Unit::Centimetre), Some(Flag::Suspect)));
 }

@@ -41,7 +41,7 @@ fn check(decoder: &dyn Decoder, bytes: &[u8], device: &str, time: &str, channels
 
 #[test]
 fn chirpstack_s_events_give_channels_and_raw_bytes() {
-    let relay = [("ACI1_mA", 0.0), ("ACI2_mA", 0.0), ("AVI1_V", 0.0), ("AVI2_V", 0.0)];
+    let relay = [("ACI2_mA", 0.0), ("AVI2_V", 0.0), ("ACI1_mA", 0.0), ("AVI1_V", 0.0)];
     check(&Chirpstack, vector!("chirpstack/up.json"), "a8404127a188d826", "2024-01-24T16:47:01.573381Z", &relay, Some((2, 11)));
     let level = [("battery", 3.278), ("level_m", 1.234)];
     check(&Chirpstack, vector!("chirpstack/level.json"), "0101010101010101", "2026-11-23T05:00:00.123456Z", &level, Some((2, 4)));

@@ -43,6 +43,7 @@ pub(super) struct Publish {
     pub(super) topic: String,
     pub(super) payload: Bytes,
     pub(super) dup: bool,
+    pub(super) retain: bool,
     pub(super) qos: Delivery,
     /// MQTT 5: an alias instead of a topic; we announce that we take none.
     pub(super) aliased: bool,
@@ -227,6 +228,7 @@ fn from_v3(packet: v3::Packet) -> Incoming {
             topic: publish.topic_name.to_string(),
             payload: publish.payload,
             dup: publish.dup,
+            retain: publish.retain,
             qos: delivery(publish.qos_pid),
             aliased: false,
         }),
@@ -262,6 +264,7 @@ fn from_v5(packet: v5::Packet) -> Incoming {
             topic: publish.topic_name.to_string(),
             payload: publish.payload,
             dup: publish.dup,
+            retain: publish.retain,
             qos: delivery(publish.qos_pid),
             aliased: publish.properties.topic_alias.is_some(),
         }),

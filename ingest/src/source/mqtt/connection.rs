@@ -11,7 +11,7 @@ use super::linger::linger;
 use super::live::{Grant, Listener};
 use super::pass::Pass;
 use super::quota::Quota;
-use super::topic::{Address, format_of_own_topic, is_publishable};
+use super::topic::{Address, format_of_own_topic, is_bridge_state, is_publishable};
 use super::wire::Wire;
 use crate::decode;
 use crate::decode::sparkplug::Rebirth;
@@ -235,6 +235,10 @@ impl Reader<'_> {
         if !is_publishable(&publish.topic) {
             return Err(Ended::Topic);
         }
+        if is_bridge_state(&publish.topic) {
+            self.pass_over(publish.qos, "bridge").await;
+            return Ok(());
+        }
         let address = Address::parse(&publish.topic).filter(|address| address.may_be_used_by(device));
         let format = match &address {
             Some(address) => Some(self.format(address, device)),
@@ -243,6 +247,11 @@ impl Reader<'_> {
         let Some(format) = format else {
             return self.refuse(&publish, device, holder).await;
         };
+        // It clears what a broker would have retained under its topic, and says nothing (MQTT 3.1.1, 3.3.1.3).
+        if publish.retain && publish.payload.is_empty() {
+            self.pass_over(publish.qos, "retained").await;
+            return Ok(());
+        }
         match (self.in_flight.begin(publish.qos, publish.dup), publish.qos) {
             (Arrival::New, _) => {}
             (Arrival::Received, Delivery::Qos2(pid)) => {
@@ -274,6 +283,16 @@ impl Reader<'_> {
         }
         self.answers.after(Reply { delivery: publish.qos, settling });
         Ok(())
+    }
+
+    /// Acknowledges what holds no reading, and counts it.
+    async fn pass_over(&mut self, delivery: Delivery, what: &'static str) {
+        self.shared.meters.passed_over(what, 1);
+        match delivery {
+            Delivery::Qos0 => {}
+            Delivery::Qos1(pid) => self.answers.now(Outgoing::Puback(pid, Kept::Stored)).await,
+            Delivery::Qos2(pid) => self.answers.now(Outgoing::Pubrec(pid, Kept::Stored)).await,
+        }
     }
 
     /// What the device that the topic names speaks; a channel of its own takes a bare number.

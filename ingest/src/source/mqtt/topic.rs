@@ -12,6 +12,11 @@ pub(super) fn is_publishable(topic: &str) -> bool {
     !topic.is_empty() && topic.len() <= LONGEST && !topic.contains(['+', '#', '\0'])
 }
 
+/// Where a mosquitto that is a bridge to us says that it is connected (its `notifications`, on by default): no reading is in it.
+pub(super) fn is_bridge_state(topic: &str) -> bool {
+    topic.strip_prefix("$SYS/broker/connection/").is_some_and(|rest| rest.ends_with("/state"))
+}
+
 /// `pescaia/v1/{owner}/{device}[/{channel}]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
