@@ -11,7 +11,7 @@ pub(crate) fn apply(files: &[PathBuf], dry_run: bool, all: bool, why: String, at
     // The running instance may stand in another directory.
     let files = files.iter().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone())).collect();
     let reason = Reason { who: crate::correct::person(), why };
-    tell(ask(&at.data_dir()?, &Request::NetworkApply { files, dry_run, all, reason })?)
+    tell(ask(at, &Request::NetworkApply { files, dry_run, all, reason })?)
 }
 
 /// Changes that are told one by one when there are more than twice as many.

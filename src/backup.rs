@@ -16,6 +16,7 @@ use store::{Checked, Progress, Store};
 const SPEAK: Duration = Duration::from_secs(10);
 
 pub(crate) fn backup_command(file: &Path, at: &At) -> anyhow::Result<()> {
+    anyhow::ensure!(file != Path::new("-"), "a backup is read back before it counts, so it needs a file; write ./- for one of that name");
     let dir = at.data_dir()?;
     anyhow::ensure!(dir.join("store.db").exists(), "there is no store in {}; name another directory with --data", dir.display());
     // The running instance may stand in another directory.
@@ -72,7 +73,7 @@ pub(crate) fn verify_command(options: &VerifyOptions) -> anyhow::Result<()> {
         wrong.push(format!("… and {} more", checked.more_damage));
     }
     wrong.push("it is damaged: what is named is not served, the rest is; take in a sound backup with: pescaia restore FILE".into());
-    anyhow::bail!(wrong.join("\n"))
+    Err(say::Failures(wrong).into())
 }
 
 /// Does what is asked on an open store.

@@ -53,7 +53,7 @@ pub(crate) enum Command {
                             pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n\n\
                             A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.")]
     Import {
-        /// The CSV file, a month's .parquet, or the directory of pescaia export --all
+        /// The CSV file, a month's .parquet, or the directory of pescaia export --all; - reads CSV from the standard input
         file: PathBuf,
         /// What the CSV file looks like
         #[arg(long, conflicts_with = "datastream")]
@@ -97,7 +97,7 @@ pub(crate) enum Command {
         /// Semicolons and decimal commas, for Italian spreadsheets
         #[arg(long)]
         italian: bool,
-        /// The standard output when left out
+        /// The standard output when left out, or -
         #[arg(long)]
         out: Option<PathBuf>,
         #[command(flatten)]
@@ -375,6 +375,14 @@ impl VerifyOptions {
 }
 
 impl At {
+    /// The network files that the configuration names, where there is one: a start applies them.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub(crate) fn networks(&self) -> Result<Vec<PathBuf>, crate::say::Complaints> {
+        self.config.as_ref().map_or_else(|| Ok(Vec::new()), |config| Ok(crate::config::Config::read(config)?.networks))
+    }
+
     /// # Errors
     /// What is wrong with the configuration.
     pub(crate) fn data_dir(&self) -> Result<PathBuf, crate::say::Complaints> {

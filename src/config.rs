@@ -299,7 +299,7 @@ impl Config {
         if let Some(dir) = file.data_dir {
             config.data_dir = beside.join(dir);
         }
-        config.networks = file.networks.unwrap_or_default().iter().map(|path| beside.join(path)).collect();
+        config.networks = file.networks.unwrap_or_default().iter().map(|path| absolute(&beside.join(path))).collect();
         if complaints.is_empty() { Ok(config) } else { Err(complaints) }
     }
 }
@@ -314,6 +314,11 @@ fn networks(given: Option<Vec<Spanned<String>>>, complain: &mut impl FnMut(usize
         }
     }
     networks
+}
+
+/// A network file is known by its path, wherever the process stands.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// # Errors

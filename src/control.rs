@@ -1,6 +1,7 @@
 //! Commands beside a running instance: a Unix socket in the data directory, for its owner only. One line of JSON asks, the bytes of
 //! an import follow it; lines of JSON answer, the last of them says how it ended.
 
+use crate::cli::At;
 use crate::correct::{self, CorrectOrder};
 use crate::delete::DeleteOrder;
 use crate::history::{self, ExportOrder, ImportOrder, Line};
@@ -13,7 +14,6 @@ use ingest::pipeline::Intake;
 use ingest::source::guard::AcceptFailures;
 use model::Scope;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
@@ -74,6 +74,8 @@ pub(crate) enum Request {
         dir: PathBuf,
         days: u32,
     },
+    /// What in the network can't stand.
+    NetworkFaults,
     Proposals,
     Adopt(AdoptOrder),
     Adopted,
@@ -150,6 +152,7 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Delete(order) => crate::delete::delete(intake, order),
         Request::Influx { again } => crate::influx::influx(store, *again),
         Request::Audit => correct::audit(intake),
+        Request::NetworkFaults => Answer::Lines(store.network_faults().iter().map(ToString::to_string).collect()),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
         Request::Adopted => proposals::adopted(intake),
@@ -181,9 +184,14 @@ enum Reply {
 }
 
 /// Asks the instance that runs on `dir`, or opens the store itself when none does.
-pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
-        return on_store(dir, |store| Ok(carry_out(&Intake::new(store.clone(), Limits::default(), Meters::default()), request)));
+pub(crate) fn ask(at: &At, request: &Request) -> anyhow::Result<Answer> {
+    let dir = at.data_dir()?;
+    let Ok(stream) = Blocking::connect(socket(&dir)) else {
+        let started = at.networks()?;
+        return on_store(&dir, |store| {
+            store.starts_with(&started);
+            Ok(carry_out(&Intake::new(store.clone(), Limits::default(), Meters::default()), request))
+        });
     };
     send(&stream, request)?;
     replies(stream, &mut |_| Ok(()))
@@ -204,7 +212,12 @@ pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) ->
 }
 
 /// As [`ask`], for an import: the bytes of `source` go along.
-pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
+pub(crate) fn import(
+    dir: &Path,
+    order: ImportOrder,
+    mut source: Box<dyn Read + Send>,
+    line: &mut dyn FnMut(Line),
+) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
         return on_store(dir, |store| Ok(answer(history::import(store, &order, source, line))));
     };

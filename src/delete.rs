@@ -94,7 +94,7 @@ fn deleted(store: &Store, order: &DeleteOrder) -> Result<Vec<String>, String> {
         lines.push(format!("{device}: {payloads} raw payloads and {messages} messages in the quarantine{when} {goes}"));
     }
     lines.push(match order.yes {
-        true => "what is derived from them is made again; older backups still hold them, and a restore deletes them again where\n\
+        true => "what is derived from them is made again; older backups still hold them, and a restore deletes them again where \
                  pescaia-deleted.jsonl lies beside the backup (every later backup writes it there)"
             .into(),
         false => "nothing was changed; add --yes to do it".into(),
@@ -147,7 +147,7 @@ pub(crate) fn keep_beside(store: &Store, backup: &Path) -> anyhow::Result<()> {
     }
     let failed = || format!("{} can't be written", path.display());
     let part = path.with_extension("part");
-    let mut file = std::fs::File::create(&part).with_context(failed)?;
+    let mut file = store::create_private(&part).with_context(failed)?;
     for tombstone in &all {
         serde_json::to_writer(&mut file, tombstone)?;
         file.write_all(b"\n")?;

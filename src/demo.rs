@@ -5,6 +5,7 @@ use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, Opening, Role};
+use crate::stopping::Stopping;
 use anyhow::Context;
 use firmware_sim::{Fleet, Settings as FieldSettings};
 use ingest::bind::Limits;
@@ -25,7 +26,15 @@ const HISTORY_S: i64 = 30 * 86_400;
 /// Observations in one commit of the history.
 const COMMIT: usize = 5000;
 
-pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+pub(crate) async fn demo(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<()> {
+    let Some((doors, words)) = stopping.unless_asked(start(options, stopping)).await? else { return Ok(()) };
+    say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
+    say::page(&words);
+    doors.until_stopped(stopping).await
+}
+
+/// The doors, and what is said once they are open.
+async fn start(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<(Doors, String)> {
     anyhow::ensure!(
         options.mqtt.ip().is_loopback() || options.allow_plaintext,
         "MQTT on {} would send passwords unencrypted over the network; leave --mqtt on 127.0.0.1, or accept it with --allow-plaintext",
@@ -34,6 +43,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
+    stopping.closes(&store);
     let epoch = epoch(&options.data, clock.as_ref())?;
     let memory_dir = Some(options.data.join("field"));
     let fleet = Fleet::new(FieldSettings { seed: SEED, epoch, memory_dir, clock }).await.context("the simulated devices can't start")?;
@@ -41,7 +51,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     for (device, endpoint) in fleet.endpoints() {
         network.set_modbus_endpoint(device, &endpoint.to_string());
     }
-    store.apply(&network).map_err(Complaints::from)?;
+    crate::run::take(&store, &network);
     let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
     open(options, store, fleet).await
 }
@@ -60,7 +70,7 @@ async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp)
     Ok(fleet)
 }
 
-async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<()> {
+async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<(Doors, String)> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
     let opening = Opening {
         dir: &options.data,
@@ -77,8 +87,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         tokio::spawn(fleet.run(doors.mqtt, doors.stopping()));
     }
     let (http, mqtt) = (doors.http, doors.mqtt);
-    say::line(&format!("ready http={http} mqtt={mqtt}"));
-    say::line(&format!(
+    let words = format!(
         "\n  The rivers           http://{http}/\n  A gauge in flood     http://{http}/stazioni/bisenzio-gamberame\n\n\
          Publish a level of your own, and read it back:\n\n  \
          mosquitto_pub -h {} -p {} -u prova -P prova -i prova-1 -q 1 -t pescaia/v1/demo/prova/level -m 1.42\n  \
@@ -90,8 +99,8 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         mqtt.port(),
         token.text,
         options.data.display(),
-    ));
-    doors.until_stopped().await
+    );
+    Ok((doors, words))
 }
 
 /// When this demonstration was first started; the file beside the store says so, that its wave goes on after a restart.

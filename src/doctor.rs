@@ -1,7 +1,9 @@
 //! Checks everything that a start needs, and says in plain words what to mend.
 
+use crate::cli::At;
 use crate::clock::SystemClock;
 use crate::config::{Config, DEFAULT_FILE};
+use crate::control::{Answer, Request};
 use crate::say;
 use ingest::source::mqtt::TlsSettings;
 use model::{Clock, Link, ModbusWire};
@@ -10,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Complaint, Error, Settings, Store, load_network};
+use store::{Complaint, Error, Settings, Store, load_network_to_start};
 
 /// What was found so far.
 #[derive(Default)]
@@ -46,7 +48,7 @@ impl Findings {
 
 pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<ExitCode> {
     if print_config {
-        say::line(DEFAULT_FILE.trim_end());
+        say::page(DEFAULT_FILE.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
     let mut findings = Findings::default();
@@ -145,7 +147,7 @@ fn certificate(findings: &mut Findings, tls: &TlsSettings) {
 }
 
 fn disk(findings: &mut Findings, dir: &Path) {
-    let tried = std::fs::create_dir_all(dir).and_then(|()| store::time_of_sync(dir));
+    let tried = store::make_private_dir(dir).and_then(|()| store::time_of_sync(dir));
     match tried {
         Err(cause) => findings.fail(&format!("{} can't be written: {cause}; choose another data_dir or mend its rights", dir.display())),
         Ok(each) => {
@@ -177,23 +179,32 @@ pub(crate) fn doubt_of_sync(seconds: f64) -> Option<&'static str> {
 }
 
 fn networks(findings: &mut Findings, config: &Config, running: bool) {
-    let network = match load_network(&config.networks) {
+    let network = match load_network_to_start(&config.networks) {
         Ok(network) => network,
         Err(complaints) => return findings.complaints(&complaints),
     };
     if running {
-        return findings.ok("the network files can be read; ask the running pescaia with: pescaia network apply … --dry-run");
+        findings.ok("the network files can be read; ask the running pescaia with: pescaia network apply … --dry-run");
+        let at = At { data: Some(config.data_dir.clone()), config: None };
+        match crate::control::ask(&at, &Request::NetworkFaults) {
+            Ok(Answer::Lines(faults)) => faults.iter().for_each(|fault| findings.warn(&format!("it is left out: {fault}"))),
+            Ok(Answer::Wrong(said)) => said.iter().for_each(|line| findings.warn(line)),
+            Err(cause) => findings.warn(&format!("the running pescaia could not be asked what it leaves out: {cause:#}")),
+        }
+        return;
     }
     let store = match Store::open(&config.data_dir, Settings::default(), Arc::new(SystemClock)) {
         Ok(store) => store,
         Err(cause @ Error::Locked { .. }) => return findings.warn(&cause.to_string()),
         Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),
     };
-    match store.preview(&network) {
-        Ok(changes) if changes.is_empty() => findings.ok("the networks hold nothing new"),
-        Ok(changes) => findings.ok(&format!("the networks would make {} changes", changes.len())),
-        Err(complaints) => findings.complaints(&complaints),
+    store.starts_with(&config.networks);
+    let start = store.preview_start(&network);
+    match start.changes.len() {
+        0 => findings.ok("the networks hold nothing new"),
+        changes => findings.ok(&format!("the networks would make {changes} changes")),
     }
+    start.faults.iter().for_each(|fault| findings.warn(&format!("the start would leave out: {fault}")));
     let asks = config.mqtt_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     for device in store.registry().devices() {
         if let Link::Mqtt { credential, .. } = &device.link

@@ -7,7 +7,7 @@ use crate::say;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ pub(crate) struct Import<'a> {
 
 impl Import<'_> {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let name = self.file.display().to_string();
+        let is_piped = self.file == Path::new("-");
+        let name = if is_piped { "standard-input".to_owned() } else { self.file.display().to_string() };
         let (pattern_name, pattern) = match self.pattern {
             None => {
                 anyhow::ensure!(
@@ -43,8 +44,13 @@ impl Import<'_> {
                 (path.display().to_string(), text)
             }
         };
-        let source = File::open(self.file).with_context(|| format!("{name} can't be read"))?;
-        let bytes = source.metadata()?.len();
+        let (source, bytes): (Box<dyn Read + Send>, u64) = if is_piped {
+            (Box::new(std::io::stdin()), 0)
+        } else {
+            let source = File::open(self.file).with_context(|| format!("{name} can't be read"))?;
+            let bytes = source.metadata()?.len();
+            (Box::new(source), bytes)
+        };
         let order =
             ImportOrder { file: name.clone(), pattern, pattern_name, own: self.datastream.map(str::to_owned), dry_run: self.dry_run };
         let mut told = Telling::new(self.refused.unwrap_or_else(|| PathBuf::from(format!("{name}.refused.csv"))), bytes);
@@ -68,7 +74,7 @@ struct Telling {
 
 impl Telling {
     fn new(refused_path: PathBuf, bytes: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = (bytes > 0 && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} to go");
             ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
@@ -84,7 +90,11 @@ impl Telling {
                 }
                 None if self.spoke.elapsed() >= SPEAK => {
                     self.spoke = Instant::now();
-                    say::error(&format!("{rows} rows, {} %", bytes.saturating_mul(100) / self.bytes.max(1)));
+                    match bytes.saturating_mul(100).checked_div(self.bytes) {
+                        Some(percent) => say::error(&format!("{rows} rows, {percent} %")),
+                        // Nobody knows how much a pipe will bring.
+                        None => say::error(&format!("{rows} rows, {bytes} bytes")),
+                    }
                 }
                 None => {}
             },
@@ -138,7 +148,7 @@ impl Telling {
 /// The command line's `export`. A file is there whole or not at all.
 pub(crate) fn export_command(order: ExportOrder, out: Option<&Path>, at: &At) -> anyhow::Result<()> {
     let dir = at.data_dir()?;
-    let Some(path) = out else {
+    let Some(path) = out.filter(|path| *path != Path::new("-")) else {
         return match control::export(&dir, order, &mut std::io::stdout().lock()) {
             // Whoever reads has seen enough, as `head` does.
             Err(cause) if is_broken_pipe(&cause) => Ok(()),

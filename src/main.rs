@@ -23,6 +23,8 @@ mod quarantine;
 mod run;
 mod say;
 mod serve;
+mod shown;
+mod stopping;
 mod token;
 
 use clap::Parser;
@@ -32,32 +34,61 @@ use std::process::ExitCode;
 const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    stopping::hold_back();
     let cli = cli::Cli::parse();
-    if matches!(cli.command, cli::Command::Demo(_) | cli::Command::Run { .. }) {
+    let is_service = matches!(cli.command, cli::Command::Demo(_) | cli::Command::Run { .. });
+    if is_service {
         memory::share_heaps();
+        // What the service writes is its own user's alone.
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     }
     logs::start(cli.log_json);
-    match dispatch(cli.command) {
+    let done = match is_service {
+        true => serve_until_asked(cli.command),
+        false => {
+            stopping::let_come();
+            dispatch(cli.command)
+        }
+    };
+    match done {
         Ok(code) => code,
-        Err(cause) => match cause.downcast::<say::Complaints>() {
-            Ok(complaints) => {
-                say::error(&complaints.to_string());
-                ExitCode::from(CONFIG)
-            }
-            Err(cause) => {
-                say::error(&format!("pescaia: {cause:#}"));
-                ExitCode::FAILURE
-            }
-        },
+        Err(cause) => failed(cause),
     }
+}
+
+/// Says what went wrong; the exit code for it.
+fn failed(cause: anyhow::Error) -> ExitCode {
+    let cause = match cause.downcast::<say::Complaints>() {
+        Ok(complaints) => {
+            complaints.say();
+            return ExitCode::from(CONFIG);
+        }
+        Err(cause) => cause,
+    };
+    match cause.downcast::<say::Failures>() {
+        Ok(failures) => failures.0.iter().for_each(|line| say::error(&format!("pescaia: {line}"))),
+        Err(cause) => say::error(&format!("pescaia: {cause:#}")),
+    }
+    ExitCode::FAILURE
+}
+
+/// A role that goes on until a signal ends it.
+fn serve_until_asked(command: cli::Command) -> anyhow::Result<ExitCode> {
+    let stopping = stopping::Stopping::listen()?;
+    stopping::let_come();
+    match command {
+        cli::Command::Demo(options) => async_main(demo::demo(options, &stopping))?,
+        cli::Command::Run { config } => async_main(run::run(&config, &stopping))?,
+        other => return dispatch(other),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
     use cli::{Command, NetworkCommand, PasswordCommand, ProbeCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
     use control::Request;
     match command {
-        Command::Demo(options) => async_main(demo::demo(options))?,
-        Command::Run { config } => async_main(run::run(&config))?,
+        Command::Demo(_) | Command::Run { .. } => return serve_until_asked(command),
         Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
         Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, all, why, at } } => {
@@ -90,7 +121,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         },
         Command::Network { command: NetworkCommand::Adopted { at } } => quarantine::command(&Request::Adopted, &at)?,
         Command::Proposals { command: ProposalsCommand::List { at } } => quarantine::command(&Request::Proposals, &at)?,
-        Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order), &at)?,
+        Command::Proposals { command: ProposalsCommand::Adopt { order, at } } => quarantine::command(&Request::Adopt(order.signed()), &at)?,
         Command::Probe { command: ProbeCommand::Modbus(options) } => async_main(probe::modbus(options))?,
         Command::Correct { order, at } => quarantine::command(&Request::Correct(order.signed()), &at)?,
         Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
@@ -106,5 +137,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
 }
 
 fn async_main(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // What still computes is given up with the process: nobody waits for it any more, and what was acknowledged is on disk.
+    runtime.shutdown_background();
+    done
 }

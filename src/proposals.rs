@@ -32,6 +32,17 @@ pub(crate) struct AdoptOrder {
     /// Everybody may see it
     #[arg(long)]
     public: bool,
+    #[arg(skip)]
+    #[serde(default)]
+    who: String,
+}
+
+impl AdoptOrder {
+    /// With the name of the person at the terminal.
+    pub(crate) fn signed(mut self) -> Self {
+        self.who = crate::correct::person();
+        self
+    }
 }
 
 pub(crate) fn list(intake: &Intake) -> Answer {
@@ -88,14 +99,14 @@ pub(crate) fn adopt(intake: &Intake, order: &AdoptOrder) -> Answer {
         period_s: order.period_s,
         is_public: if order.public { Publicity::Public } else { Publicity::Private },
     };
-    match intake.adopt(&order.owner.as_str().into(), &adoption) {
+    match intake.adopt(&order.owner.as_str().into(), &adoption, &order.who) {
         Ok(adopted) => {
             let mut lines = adopted.changes;
             lines.push(format!("{}: {} readings that waited are taken, {} still wait", adopted.datastream, adopted.accepted, adopted.left));
             lines.push("\"pescaia network adopted\" prints what was adopted, to go on with in a file of your own".into());
             Answer::Lines(lines)
         }
-        Err(Unadopted::Wrong(cause)) => Answer::Wrong(vec![cause]),
+        Err(Unadopted::Wrong(cause) | Unadopted::Missing(cause) | Unadopted::Forbidden(cause)) => Answer::Wrong(vec![cause]),
         Err(Unadopted::Network(complaints)) => Answer::Wrong(complaints.iter().map(|complaint| complaint.message.clone()).collect()),
         Err(Unadopted::Store(cause)) => Answer::Wrong(vec![cause.to_string()]),
     }

@@ -80,7 +80,7 @@ pub(crate) struct RedecodeOrder {
 
 /// The command line's `quarantine list`, `show`, `replay` and `ledger`.
 pub(crate) fn command(request: &Request, at: &At) -> anyhow::Result<()> {
-    crate::apply::tell(ask(&at.data_dir()?, request)?)
+    crate::apply::tell(ask(at, request)?)
 }
 
 /// Everybody's view of their own: whoever may open the data directory may see what is in it.

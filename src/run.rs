@@ -4,36 +4,38 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, MqttSettings, Opening, Role};
+use crate::stopping::Stopping;
 use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::source::mqtt::DoorSettings;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{InfluxSettings, Settings, Store, load_network};
+use store::{InfluxSettings, Network, Settings, Store, load_network_to_start};
 
 /// Changes of the network that are told one by one: ten thousand meters would fill the log.
 const MOST_TOLD: usize = 20;
 
-pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
+pub(crate) async fn run(path: &Path, stopping: &Stopping) -> anyhow::Result<()> {
+    let Some(doors) = stopping.unless_asked(open(path, stopping)).await? else { return Ok(()) };
+    let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
+    say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
+    doors.until_stopped(stopping).await
+}
+
+async fn open(path: &Path, stopping: &Stopping) -> anyhow::Result<Doors> {
     let config = Config::read(path).map_err(Complaints::from)?;
-    let network = load_network(&config.networks).map_err(Complaints::from)?;
+    let network = load_network_to_start(&config.networks).map_err(Complaints::from)?;
     let room = config.edge.as_ref().map(|edge| edge.room).or_else(|| config.influx.as_ref().map(|_| InfluxSettings::room()));
     let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: room };
     let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
+    stopping.closes(&store);
     if config.influx.is_none() && config.edge.is_none() {
         store.forget_influx()?;
     }
-    if !config.networks.is_empty() {
-        let changes = store.apply(&network).map_err(Complaints::from)?;
-        for change in changes.iter().take(MOST_TOLD) {
-            tracing::info!(event = "network", change = %change, "the network changed");
-        }
-        if changes.len() > MOST_TOLD {
-            tracing::info!(event = "network", changes = changes.len(), "the network changed; only the first changes are told one by one");
-        }
-    }
+    store.starts_with(&config.networks);
+    take(&store, &network);
     let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams, edges: config.edges };
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings {
@@ -44,9 +46,47 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         ..DoorSettings::default()
     };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
-    let opening = Opening { dir: &config.data_dir, http: config.http, http_settings: config.http_settings, mqtt, limits, role, brokers: config.brokers, influx: config.influx };
-    let doors = Doors::open(store, opening).await?;
-    let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
-    say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
-    doors.until_stopped().await
+    let opening = Opening {
+        dir: &config.data_dir,
+        http: config.http,
+        http_settings: config.http_settings,
+        mqtt,
+        limits,
+        role,
+        brokers: config.brokers,
+        influx: config.influx,
+    };
+    Doors::open(store, opening).await
+}
+
+/// Makes the registry what the files say, as far as it can stand, and tells the log what changed and what could not.
+pub(crate) fn take(store: &Store, network: &Network) {
+    let started = store.start_with(network);
+    for change in started.changes.iter().take(MOST_TOLD) {
+        tracing::info!(event = "network", change = %change, "the network changed");
+    }
+    if started.changes.len() > MOST_TOLD {
+        tracing::info!(
+            event = "network",
+            changes = started.changes.len(),
+            "the network changed; only the first changes are told one by one"
+        );
+    }
+    for fault in started.faults.iter().take(MOST_TOLD) {
+        tracing::error!(
+            event = "network_fault",
+            kind = fault.kind,
+            id = fault.id,
+            file = fault.file,
+            cause = fault.message,
+            "an entry of the network can't stand and is left out; all else goes on, and what is sent of it waits in the quarantine"
+        );
+    }
+    if started.faults.len() > MOST_TOLD {
+        tracing::error!(
+            event = "network_fault",
+            faults = started.faults.len(),
+            "only the first are told one by one; pescaia doctor tells all"
+        );
+    }
 }

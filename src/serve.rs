@@ -1,5 +1,6 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use crate::stopping::Stopping;
 use analytics::archive::Archive;
 use crate::http::HttpSettings;
 use analytics::keeper::Keeper;
@@ -23,6 +24,9 @@ use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
+
+/// For connections and jobs to end by themselves.
+const FOR_DOORS: Duration = Duration::from_secs(4);
 
 /// What this instance is for.
 pub(crate) enum Role {
@@ -150,17 +154,17 @@ impl Doors {
         self.stop.subscribe()
     }
 
-    /// Waits for Ctrl-C or SIGTERM, then closes the doors, lets what was taken be settled, and closes the store: 10 s at most.
-    pub(crate) async fn until_stopped(mut self) -> anyhow::Result<()> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            pressed = tokio::signal::ctrl_c() => pressed?,
-        }
+    /// Waits until the process is to end, then closes the doors, lets what was taken be settled, and closes the store. What has not ended
+    /// by then is given up: a client that does not read, a job that computes, a command beside the instance.
+    pub(crate) async fn until_stopped(mut self, stopping: &Stopping) -> anyhow::Result<()> {
+        stopping.asked().await;
         tracing::info!(event = "stopping", "closing the doors; what was taken is settled first");
         self.stop.send_replace(true);
         let all_closed = async { while self.running.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(Duration::from_secs(10), all_closed).await;
+        if tokio::time::timeout(FOR_DOORS, all_closed).await.is_err() {
+            tracing::warn!(event = "given_up", doors = self.running.len(), "some had not ended by themselves and were given up");
+            self.running.abort_all();
+        }
         self.store.close().await;
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::say;
 
 pub(crate) fn new(owner: &str, scopes: &[String], at: &At) -> anyhow::Result<()> {
     let request = Request::TokenNew { owner: owner.to_owned(), scopes: scopes.to_vec() };
-    crate::apply::tell(ask(&at.data_dir()?, &request)?)
+    crate::apply::tell(ask(at, &request)?)
 }
 
 pub(crate) fn hash_password() -> anyhow::Result<()> {

@@ -64,7 +64,7 @@ impl Archive {
     fn lock(&self) -> Result<File, Error> {
         let path = self.dir.join(".lock");
         let failed = |cause: std::io::Error| Error::File { path: path.display().to_string(), what: cause.to_string() };
-        let file = File::create(&path).map_err(failed)?;
+        let file = store::create_private(&path).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     }
@@ -79,7 +79,12 @@ impl Archive {
             }
             wait = EVERY;
             let archive = self.clone();
-            let kept = tokio::task::spawn_blocking(move || archive.keep(&|_| ())).await;
+            let keeping = tokio::task::spawn_blocking(move || archive.keep(&|_| ()));
+            let kept = tokio::select! {
+                // The month that is being written is given up: it has no name yet, and is written again.
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
+                kept = keeping => kept,
+            };
             match kept {
                 Ok(Ok(kept)) => say(&kept),
                 Ok(Err(cause)) => {
@@ -281,6 +286,7 @@ fn copy(months: &BTreeMap<UtcMonth, Archived>, from: &Path, to: &Path) -> Result
         export::make_private(&place).map_err(failed(&place))?;
         for ((from, _), (to, _)) in source.iter().zip(&target) {
             let part = to.with_extension("parquet.part");
+            let _ = std::fs::remove_file(&part);
             std::fs::copy(from, &part).map_err(failed(from))?;
             File::open(&part).and_then(|file| file.sync_all()).map_err(failed(&part))?;
             store::put_in_place(&part, to).map_err(failed(to))?;

@@ -62,7 +62,11 @@ impl Keeper {
         loop {
             late.mark_unchanged();
             registry.mark_unchanged();
-            let all_made = self.make_all().await;
+            let all_made = tokio::select! {
+                // The version that is being made is given up: nothing of it is seen.
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
+                all_made = self.make_all() => all_made,
+            };
             let wait = if all_made { until_next_day(self.store.clock().now()) } else { RETRY };
             tokio::select! {
                 () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
@@ -106,6 +110,8 @@ fn make(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
             true
         }
         Ok(None) => true,
+        // Given up, because everything ends.
+        Err(crate::Error::Store(store::Error::Closed)) => false,
         Err(cause) => {
             meters.failed.inc();
             let dataset = job.about().id;

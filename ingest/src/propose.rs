@@ -5,11 +5,13 @@ mod guess;
 
 use crate::pipeline::Intake;
 use crate::replay::{Mending, Mode, Outcomes};
+use crate::shown::shown;
 use guess::guessed;
-use model::{ObservedProperty, OwnerId, RejectReason, Scope, Timestamp, Unit, Viewer};
+use model::{Datastream, ObservedProperty, OwnerId, RejectReason, Scope, Timestamp, Unit, Viewer, Visibility};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use store::{Complaint, Error, View, Wanted};
+use std::sync::Arc;
+use store::{Complaint, Error, Reason, Registry, View, Wanted};
 
 /// Proposals of one owner at once: who invents channels without end must not fill the list.
 const MOST: usize = 10_000;
@@ -74,6 +76,10 @@ pub struct Adopted {
 pub enum Unadopted {
     /// There is no such proposal, or something is missing; in words.
     Wrong(String),
+    /// What is named is not there, for all that this owner may know.
+    Missing(String),
+    /// What is named is another owner's.
+    Forbidden(String),
     Network(Vec<Complaint>),
     Store(Error),
 }
@@ -151,11 +157,12 @@ fn proposal(device: String, channel: String, mut waiting: Waiting) -> Proposal {
 }
 
 impl Intake {
-    /// Makes a proposal of `owner` a datastream, durably, and takes what waited for it. For threads that may block.
+    /// Makes a proposal of `owner` a datastream, durably and in the name of `who`, and takes what waited for it. Station and datastream
+    /// must be the owner's own, whoever asks. For threads that may block.
     ///
     /// # Errors
     /// Nothing was changed then, except with [`Unadopted::Store`]: the datastream may be there, and what waited still waits.
-    pub fn adopt(&self, owner: &OwnerId, adoption: &Adoption) -> Result<Adopted, Unadopted> {
+    pub fn adopt(&self, owner: &OwnerId, adoption: &Adoption, who: &str) -> Result<Adopted, Unadopted> {
         let view = self.store().seen_by(&Viewer::Token { owner: owner.clone(), scopes: vec![Scope::Manage] });
         let all = proposals(&view, self).map_err(Unadopted::Store)?;
         let Some(proposal) = all.iter().find(|one| one.device == adoption.device && one.channel == adoption.channel) else {
@@ -165,9 +172,13 @@ impl Intake {
             );
             return Err(Unadopted::Wrong(wrong));
         };
-        self.check_quota(owner)?;
-        let text = entries(owner, proposal, adoption).map_err(Unadopted::Wrong)?;
-        let changes = self.store().adopt(&text.toml).map_err(Unadopted::Network)?;
+        let target = target(&view, &self.store().registry(), owner, proposal, adoption)?;
+        if matches!(target, Target::New(_)) {
+            self.check_quota(owner)?;
+        }
+        let text = entries(owner, proposal, adoption, target).map_err(Unadopted::Wrong)?;
+        let reason = Reason { who: who.to_owned(), why: format!("adopted {} of {}", shown(&proposal.channel), shown(&proposal.device)) };
+        let changes = self.store().adopt(&text.toml, &reason).map_err(Unadopted::Network)?;
         let mut adopted =
             Adopted { changes: changes.iter().map(ToString::to_string).collect(), datastream: text.datastream, ..Adopted::default() };
         let wanted = Wanted { channel: Some(proposal.channel.clone()), ..Wanted::default() };
@@ -234,24 +245,88 @@ struct Entries {
     datastream: String,
 }
 
-fn entries(owner: &OwnerId, proposal: &Proposal, adoption: &Adoption) -> Result<Entries, String> {
-    let Some(property) = adoption.property.or(proposal.property) else {
-        return Err(format!("what \"{}\" measures can't be guessed; say it with --property, e.g. water_level", proposal.channel));
+/// What a channel is adopted as.
+enum Target {
+    /// A datastream of this id, at a station of the owner.
+    New(String),
+    /// One that the owner has already and that nothing feeds.
+    Own(Arc<Datastream>),
+}
+
+/// Looks whose station and whose datastream it is. What the owner may not see is not there; what it may see and does not own is not its to
+/// change.
+fn target(view: &View, registry: &Registry, owner: &OwnerId, proposal: &Proposal, adoption: &Adoption) -> Result<Target, Unadopted> {
+    let forbidden = |what: &str, id: &str| Unadopted::Forbidden(format!("the {what} \"{id}\" is another owner's; name one of {owner}"));
+    let station = registry.station(&adoption.station);
+    match station {
+        Some(station) if station.owner == *owner && station.retired => {
+            let wrong = format!("the station \"{}\" is out of service; write it into a network file again first", station.id);
+            return Err(Unadopted::Wrong(wrong));
+        }
+        Some(station) if station.owner == *owner => {}
+        Some(station) if view.station(station.id.as_str()).is_some() => return Err(forbidden("station", &adoption.station)),
+        _ => {
+            let own = registry.stations().filter(|station| station.owner == *owner).map(|station| station.id.as_str());
+            let cure = store::nearest(&adoption.station, own).map_or_else(
+                || "add a [[station]] with this id to a network file or correct it".to_owned(),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            return Err(Unadopted::Missing(format!("{owner} has no station \"{}\"; {cure}", adoption.station)));
+        }
+    }
+    let id = adoption.datastream.clone().unwrap_or_else(|| slug(&format!("{}-{}", adoption.station, proposal.channel)));
+    let Some(datastream) = registry.datastream_by_key(&id) else { return Ok(Target::New(id)) };
+    if datastream.owner != *owner {
+        return Err(match view.datastream(&id) {
+            Some(_) => forbidden("datastream", &id),
+            None => Unadopted::Missing(format!("{owner} has no datastream \"{id}\", and a new one can't have this id; choose another")),
+        });
+    }
+    let wrong = |cause: String| Err(Unadopted::Wrong(cause));
+    if datastream.retired {
+        return wrong(format!("the datastream \"{id}\" is out of service; choose another id, or write it into a network file again first"));
+    }
+    if datastream.station.as_str() != adoption.station {
+        return wrong(format!("the datastream \"{id}\" is at the station {}, not at {}", datastream.station, adoption.station));
+    }
+    if let Some(property) = adoption.property.filter(|property| *property != datastream.property) {
+        return wrong(format!("{id} measures {}, not {}; choose another id", datastream.property.word(), property.word()));
+    }
+    if adoption.is_public == Publicity::Public && datastream.visibility != Visibility::Public {
+        return wrong(format!("{id} is there and not public; say who sees it where it is described, in its network file"));
+    }
+    Ok(Target::Own(datastream.clone()))
+}
+
+fn entries(owner: &OwnerId, proposal: &Proposal, adoption: &Adoption, target: Target) -> Result<Entries, String> {
+    let property = match &target {
+        Target::Own(datastream) => Some(datastream.property),
+        Target::New(_) => adoption.property.or(proposal.property),
+    };
+    let Some(property) = property else {
+        return Err(format!("what {} measures can't be guessed; say it with --property, e.g. water_level", shown(&proposal.channel)));
     };
     let unit = adoption.unit.or(proposal.unit).filter(|unit| *unit != property.unit());
-    let datastream = adoption.datastream.clone().unwrap_or_else(|| slug(&format!("{}-{}", adoption.station, proposal.channel)));
     let device = match &proposal.known_as {
         Some(id) => id.clone(),
         None => slug(&proposal.device),
     };
     let period_s = adoption.period_s.unwrap_or(proposal.period_s);
-    let mut toml = format!(
-        "\n[[datastream]]\nid = {}\nstation = {}\nproperty = {}\nperiod_s = {period_s}\nvisibility = \"{}\"\n",
-        quoted(&datastream),
-        quoted(&adoption.station),
-        quoted(property.word()),
-        if adoption.is_public == Publicity::Public { "public" } else { "private" }
-    );
+    let mut toml = String::new();
+    let datastream = match target {
+        Target::Own(datastream) => datastream.key.to_string(),
+        Target::New(id) => {
+            let _ = write!(
+                toml,
+                "\n[[datastream]]\nid = {}\nstation = {}\nproperty = {}\nperiod_s = {period_s}\nvisibility = \"{}\"\n",
+                quoted(&id),
+                quoted(&adoption.station),
+                quoted(property.word()),
+                if adoption.is_public == Publicity::Public { "public" } else { "private" }
+            );
+            id
+        }
+    };
     if proposal.known_as.is_none() {
         let _ = write!(
             toml,

@@ -98,7 +98,7 @@ pub fn restore_into(dir: &Path, backup: &Path, progress: &mut dyn FnMut(Progress
     if let Some(first) = checked.damage.first() {
         return Err(Error::Damaged { what: format!("the backup {}: {first}", backup.display()) });
     }
-    std::fs::create_dir_all(dir).map_err(failed("making the directory"))?;
+    crate::private::make_private_dir(dir).map_err(failed("making the directory"))?;
     let part = part_of(&target);
     let _ = std::fs::remove_file(&part);
     owner_only(&part).map_err(failed("making the database"))?;

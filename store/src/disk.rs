@@ -46,7 +46,7 @@ pub(crate) fn keep_ballast(dir: &Path) {
     if path.exists() || Room::at(dir).map_or(true, |room| room.is_short()) {
         return;
     }
-    if std::fs::write(&path, vec![0; BALLAST]).is_err() {
+    if crate::private::create_private(&path).and_then(|mut file| file.write_all(&vec![0; BALLAST])).is_err() {
         let _ = std::fs::remove_file(&path);
     }
 }
@@ -65,7 +65,7 @@ const SYNCS: u32 = 10;
 /// The operating system's, when `dir` can't be written.
 pub fn time_of_sync(dir: &Path) -> std::io::Result<f64> {
     let path = dir.join("sync.tmp");
-    let mut file = std::fs::File::create(&path)?;
+    let mut file = crate::private::create_private(&path)?;
     let start = std::time::Instant::now();
     let timed = (0..SYNCS).try_for_each(|_| {
         file.write_all(&[0; 4096])?;

@@ -31,6 +31,7 @@ mod network;
 mod outbox;
 mod payload;
 mod portable;
+mod private;
 mod published;
 mod quarantine;
 mod registry;
@@ -60,16 +61,17 @@ pub use late::LateDay;
 pub use ledger::Tally;
 pub use merge::Merged;
 pub use network::{
-    Change, ChangeKind, LIBRARY, Network, NetworkFile, hash_password, load_embedded, load_network, nearest, parse_layout, parse_network,
-    parse_profile, parse_toml,
+    Change, ChangeKind, Fault, LIBRARY, Network, NetworkFile, hash_password, load_embedded, load_network, load_network_to_start, nearest,
+    parse_layout, parse_network, parse_profile, parse_toml,
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
 pub use payload::Payload;
 pub use portable::{Described, Entry, GapEntry};
+pub use private::{create_private, make_private_dir};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
-pub use store::{NetworkChange, Reason, Revision, Settings, Store};
+pub use store::{NetworkChange, Reason, Revision, Settings, Started, Store};
 pub use view::{Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, Thinned, View};
 
 /// Observations as compact bytes with a checksum, as the log keeps them: for the way to another pescaia, and for benches that

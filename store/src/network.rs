@@ -1,6 +1,7 @@
 //! Network files: what stands in the field, as its owner writes it down. Read, checked and applied declaratively.
 //! The grammar is explained by example in `demo/network.toml`.
 
+mod build;
 mod check;
 mod layout;
 mod load;
@@ -12,13 +13,15 @@ mod rating;
 mod table;
 mod wire;
 
-pub(crate) use plan::{OriginMap, plan, restore};
+pub(crate) use plan::{OriginMap, Plan, Restored, plan, plan_start, restore, restore_whole, retire_conflicts};
 
+pub use build::Fault;
 pub use layout::parse_layout;
-pub use load::{LIBRARY, hash_password, load_embedded, load_network, parse_profile};
+pub use load::{LIBRARY, hash_password, load_embedded, load_network, load_network_to_start, parse_profile};
 pub use nearest::nearest;
 pub use parse::{parse_network, parse_toml};
 
+use crate::Complaint;
 use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(test)]
@@ -27,6 +30,9 @@ use wire::{DatastreamEntry, DeviceEntry, FeedLinkEntry, OwnerEntry, ProfileEntry
 
 /// The file of what was adopted from proposals: every other file may take over what it says.
 pub(crate) const ADOPTED: &str = "adopted";
+
+/// Kind and id of an entry.
+pub(crate) type Key = (&'static str, String);
 
 /// Network files that are applied together; their entries may refer to one another.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +59,8 @@ pub struct NetworkFile {
     lines: BTreeMap<String, String>,
     /// What stood in password files, by the path that the file names them with.
     passwords: BTreeMap<String, Secret>,
+    /// By device, `owner/id`: why a file that it names can't be read.
+    unread: BTreeMap<String, Complaint>,
 }
 
 /// A password as it was read: hashed when the network is applied, never shown.

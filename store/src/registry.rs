@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct Registry {
     pub(crate) owners: BTreeMap<String, Arc<Owner>>,
     pub(crate) stations: BTreeMap<String, Arc<Station>>,
-    /// By their number, so without holes.
-    pub(crate) datastreams: Vec<Arc<Datastream>>,
+    /// By their number; nothing where an entry can't be read, or can't stand.
+    datastreams: Vec<Option<Arc<Datastream>>>,
     pub(crate) by_key: BTreeMap<String, DatastreamId>,
     /// By owner and id.
     pub(crate) devices: BTreeMap<String, BTreeMap<String, Arc<Device>>>,
@@ -26,6 +26,16 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Puts a datastream under its number.
+    pub(crate) fn put_datastream(&mut self, datastream: Arc<Datastream>) {
+        let index = datastream.id.index();
+        if self.datastreams.len() <= index {
+            self.datastreams.resize(index + 1, None);
+        }
+        if let Some(place) = self.datastreams.get_mut(index) {
+            *place = Some(datastream);
+        }
+    }
     #[must_use]
     pub fn owner(&self, id: &str) -> Option<&Arc<Owner>> {
         self.owners.get(id)
@@ -36,7 +46,7 @@ impl Registry {
     }
     #[must_use]
     pub fn datastream(&self, id: DatastreamId) -> Option<&Arc<Datastream>> {
-        self.datastreams.get(id.index())
+        self.datastreams.get(id.index())?.as_ref()
     }
     #[must_use]
     pub fn datastream_by_key(&self, key: &str) -> Option<&Arc<Datastream>> {
@@ -75,6 +85,6 @@ impl Registry {
         self.stations.values()
     }
     pub fn datastreams(&self) -> impl Iterator<Item = &Arc<Datastream>> {
-        self.datastreams.iter()
+        self.datastreams.iter().flatten()
     }
 }

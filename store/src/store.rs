@@ -13,7 +13,7 @@ use crate::quarantine;
 use crate::registry::Registry;
 use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
-use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade};
+use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade, private};
 use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ mod networks;
 mod tests;
 pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
+pub use networks::Started;
 pub(crate) use networks::{KINDS, registry_of};
 
 /// Commits that a slow follower may lag behind before it is told that it missed some.
@@ -73,13 +74,14 @@ impl Store {
     /// [`Error::Locked`], [`Error::Newer`], [`Error::Foreign`] name what is in the way; nothing was touched then.
     pub fn open(dir: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let failed = |action: &str, cause: std::io::Error| Error::Io { action: action.to_owned(), cause: cause.to_string() };
-        std::fs::create_dir_all(dir).map_err(|cause| failed(&format!("making {}", dir.display()), cause))?;
-        let lock = File::create(dir.join("store.lock")).map_err(|cause| failed("making the lock file", cause))?;
+        private::make_private_dir(dir).map_err(|cause| failed(&format!("making {}", dir.display()), cause))?;
+        let lock = private::create_private(&dir.join("store.lock")).map_err(|cause| failed("making the lock file", cause))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
             Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
         }
+        private::narrow(dir);
         let path = dir.join("store.db");
         // The lock is ours: nobody else has it open.
         let lacks_log = handmade::expects_log(&path).unwrap_or(false) && handmade::has_no_log(&path);

@@ -4,15 +4,16 @@ use crate::api::Api;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::Viewer;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Batch, Health, Store};
+use store::{Batch, Fault, Health, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -60,7 +61,7 @@ struct Part {
 
 /// Readings can be taken: the writer answers, the disk takes a commit, there is room. A degraded part is named too, with 200.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Ready), (status = 503, description = "`detail` names the failing part and the cure", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn ready(State(api): State<Api>) -> Response {
+pub(crate) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
     let writer = tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await;
     let store = api.store.clone();
     // What failed before may work again; only trying tells.
@@ -68,7 +69,10 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
         let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
     let health = api.store.health();
-    let parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    let mut parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let viewer = token.and_then(|token| api.store.viewer_of(token.trim())).unwrap_or(Viewer::Public);
+    parts.push(network(&api.store.network_faults(), &viewer));
     if let Some(failing) = parts.iter().find(|part| part.state == "failing") {
         let detail = format!("{}: {}", failing.part, failing.detail);
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response();
@@ -120,6 +124,31 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
     };
     let troubles = health.troubles.iter().map(|(name, trouble)| part("source", "degraded", format!("{name}: {trouble}")));
     [writer, store, disk, clock].into_iter().chain(influx).chain(troubles).collect()
+}
+
+/// Entries that are named at once.
+const NAMED: usize = 20;
+
+/// How many entries of the network can't stand; each by its name, with the cure, to those whose it is.
+fn network(faults: &[Fault], viewer: &Viewer) -> Part {
+    if faults.is_empty() {
+        return Part { part: "network", state: "ok", detail: "all of it is in service".into() };
+    }
+    let is_own = |fault: &&Fault| matches!(viewer, Viewer::Token { owner, .. } if fault.owner.as_ref() == Some(owner));
+    let named: Vec<String> =
+        faults.iter().filter(is_own).take(NAMED).map(|fault| format!("{} {}: {}", fault.kind, fault.id, fault.message)).collect();
+    let mut kinds: Vec<&str> = faults.iter().map(|fault| fault.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut detail = format!(
+        "{} entries ({}) can't stand and are left out, all else goes on; what is sent of them waits in the quarantine; pescaia doctor names them with the cure",
+        faults.len(),
+        kinds.join(", ")
+    );
+    if !named.is_empty() {
+        detail = format!("{detail}; yours: {}", named.join("; "));
+    }
+    Part { part: "network", state: "degraded", detail }
 }
 
 /// Of what kinds, not of whom: everybody may ask.

@@ -134,9 +134,10 @@ pub(crate) struct AdoptedOut {
     left: u64,
 }
 
-/// Makes a proposal a datastream, and takes what waited. Needs the scope manage.
+/// Makes a proposal a datastream, or the feed of one that nothing feeds, and takes what waited. Station and datastream must be your
+/// owner's. Needs the scope manage.
 #[utoipa::path(post, path = "/api/v1/proposals/adopt", tag = "proposals", security(("token" = [])), request_body = AdoptOrder,
-    responses((status = 200, body = AdoptedOut), (status = 401, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, body = AdoptedOut), (status = 401, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(crate) fn adopt() {}
 
 /// Line protocol, as Telegraf's `influxdb_v2` output sends it; gzip too, and `Authorization: Token …`. 204 when every line could be

@@ -31,6 +31,8 @@ pub(super) fn begin(path: &Path) -> Result<(), Error> {
     for left in [".new", ".new-journal", "-wal", "-shm"] {
         let _ = std::fs::remove_file(beside(left));
     }
+    // What SQLite puts beside a database has its rights.
+    crate::private::create_private(&new).map_err(|cause| failed(cause.to_string()))?;
     let made = (|| {
         let mut connection = Connection::open(&new)?;
         connection.pragma_update(None, "page_size", 4096)?;

@@ -8,7 +8,7 @@ pub(super) use modbus::profile;
 use super::NetworkFile;
 use super::layout::LayoutEntry;
 use super::nearest::nearest;
-use super::wire::{DatastreamEntry, DeviceEntry, MeterEntry, ProfileEntry, StationEntry, VisibilityEntry, Words};
+use super::wire::{DatastreamEntry, DeviceEntry, FeedEntry, MeterEntry, ProfileEntry, StationEntry, VisibilityEntry, Words};
 use crate::Complaint;
 use model::{
     Counter, Datastream, DatastreamId, Device, Feed, GaugeZero, Link, MeterChange, ObservedProperty, OwnerId, Place, Profile, SignalClass,
@@ -31,7 +31,9 @@ impl NetworkFile {
         let mut offset = at;
         let mut found = at;
         for (number, line) in rest.split_inclusive('\n').enumerate() {
-            if number > 0 && ["[[owner]]", "[[station]]", "[[datastream]]", "[[device]]"].iter().any(|next| line.starts_with(next)) {
+            if number > 0
+                && ["[[owner]]", "[[station]]", "[[datastream]]", "[[device]]", "[[feed]]"].iter().any(|next| line.starts_with(next))
+            {
                 break;
             }
             let trimmed = line.trim_start();
@@ -222,13 +224,12 @@ pub(super) fn keep_months(months: Option<u32>, wrong: &mut Vec<Wrong>) {
     }
 }
 
-/// What a device feeds is looked up by `datastream_of`; `hash_of` gives the hash of a password file.
+/// A device without its feeds; `hash_of` gives the hash of a password file.
 pub(super) fn device(
     entry: &DeviceEntry,
     profile: Option<&ProfileEntry>,
     layout: Option<&LayoutEntry>,
     hash: Option<&String>,
-    datastream_of: impl Fn(&str) -> Option<(DatastreamId, Unit)>,
     retired: bool,
     wrong: &mut Vec<Wrong>,
 ) -> Device {
@@ -241,48 +242,6 @@ pub(super) fn device(
             None
         }
     });
-    let mut feeds: Vec<Feed> = Vec::new();
-    for feed in &entry.feeds {
-        if feeds.iter().any(|other| other.channel == feed.channel) {
-            wrong.push(("feeds", format!("the channel \"{}\" stands twice", feed.channel)));
-        }
-        let Some((datastream, canonical)) = datastream_of(&feed.datastream) else {
-            wrong.push((
-                "feeds",
-                format!("there is no datastream \"{}\"; add a [[datastream]] with this id or correct it", feed.datastream),
-            ));
-            continue;
-        };
-        let of_register = match &link {
-            Link::Modbus { profile, .. } => {
-                let register = profile.registers.iter().find(|register| register.channel == feed.channel);
-                if register.is_none() {
-                    one_of(
-                        &feed.channel,
-                        "channel of the profile",
-                        "feeds",
-                        profile.registers.iter().map(|register| register.channel.as_str()).collect::<Vec<_>>().into_iter(),
-                        wrong,
-                    );
-                }
-                register.map(|register| register.unit)
-            }
-            _ => None,
-        };
-        let unit = match &feed.unit {
-            Some(symbol) => Unit::from_symbol(symbol).unwrap_or_else(|| {
-                one_of(symbol, "unit", "feeds", Unit::symbols().collect::<Vec<_>>().into_iter(), wrong);
-                canonical
-            }),
-            None => of_register.unwrap_or(canonical),
-        };
-        if unit.convert(1.0, canonical).is_none() {
-            wrong.push(("feeds", format!("\"{unit}\" can't be turned into \"{canonical}\", the unit of {}", feed.datastream)));
-        } else {
-            sensor::spoken_unit_fits(feed, of_register, layout.as_deref(), canonical, wrong);
-        }
-        feeds.push(Feed { channel: feed.channel.clone(), datastream, unit });
-    }
     Device {
         id: entry.id.as_str().into(),
         owner: entry.owner.as_str().into(),
@@ -290,9 +249,47 @@ pub(super) fn device(
         layout,
         lines: None,
         link,
-        feeds,
+        feeds: Vec::new(),
         retired,
     }
+}
+
+/// A feed of this device; `datastream_of` looks the datastream up.
+pub(super) fn feed(
+    entry: &FeedEntry,
+    device: &Device,
+    datastream_of: impl Fn(&str) -> Option<(DatastreamId, Unit)>,
+    wrong: &mut Vec<Wrong>,
+) -> Option<Feed> {
+    let Some((datastream, canonical)) = datastream_of(&entry.datastream) else {
+        let message = format!("there is no datastream \"{}\"; add a [[datastream]] with this id or correct it", entry.datastream);
+        wrong.push(("feeds", message));
+        return None;
+    };
+    let of_register = match &device.link {
+        Link::Modbus { profile, .. } => {
+            let register = profile.registers.iter().find(|register| register.channel == entry.channel);
+            if register.is_none() {
+                let known: Vec<_> = profile.registers.iter().map(|register| register.channel.as_str()).collect();
+                one_of(&entry.channel, "channel of the profile", "feeds", known.into_iter(), wrong);
+            }
+            register.map(|register| register.unit)
+        }
+        _ => None,
+    };
+    let unit = match &entry.unit {
+        Some(symbol) => Unit::from_symbol(symbol).unwrap_or_else(|| {
+            one_of(symbol, "unit", "feeds", Unit::symbols().collect::<Vec<_>>().into_iter(), wrong);
+            canonical
+        }),
+        None => of_register.unwrap_or(canonical),
+    };
+    if unit.convert(1.0, canonical).is_none() {
+        wrong.push(("feeds", format!("\"{unit}\" can't be turned into \"{canonical}\", the unit of {}", entry.datastream)));
+    } else {
+        sensor::spoken_unit_fits(entry, of_register, device.layout.as_deref(), canonical, wrong);
+    }
+    Some(Feed { channel: entry.channel.clone(), datastream, unit })
 }
 
 fn link(entry: &DeviceEntry, profile: Option<&ProfileEntry>, hash: Option<&String>, wrong: &mut Vec<Wrong>) -> Link {

@@ -3,7 +3,8 @@
 use super::check::profile;
 use super::layout::read_layout;
 use super::parse::{parse_network, read_profile};
-use super::{Network, NetworkFile, Secret};
+use super::wire::DeviceEntry;
+use super::{Network, NetworkFile, Placed, Secret};
 use crate::Complaint;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, SaltString, rand_core::OsRng};
 use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
@@ -14,6 +15,17 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Every complaint about every file at once.
 pub fn load_network(paths: &[PathBuf]) -> Result<Network, Vec<Complaint>> {
+    let network = load_network_to_start(paths)?;
+    let unread: Vec<Complaint> = network.files.iter().flat_map(|file| file.unread.values().cloned()).collect();
+    if unread.is_empty() { Ok(network) } else { Err(unread) }
+}
+
+/// As [`load_network`], for a start: where a profile, a layout, a pattern or a password file that a device names can't be read, that device
+/// alone stays as it was before.
+///
+/// # Errors
+/// Every complaint about a network file that itself can't be read.
+pub fn load_network_to_start(paths: &[PathBuf]) -> Result<Network, Vec<Complaint>> {
     let mut network = Network::default();
     let mut complaints = Vec::new();
     for path in paths {
@@ -45,7 +57,8 @@ pub fn load_embedded(name: &str, text: &str, profiles: &[(&str, &str)]) -> Resul
         let found = profiles.iter().find(|(path, _)| *path == wanted);
         found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "not part of this pescaia".to_owned())
     };
-    Ok(Network { files: vec![file(name, text, read)?] })
+    let file = file(name, text, read)?;
+    if file.unread.is_empty() { Ok(Network { files: vec![file] }) } else { Err(file.unread.into_values().collect()) }
 }
 
 /// Reads and checks a device profile.
@@ -60,61 +73,58 @@ pub fn parse_profile(name: &str, text: &str) -> Result<model::Profile, Vec<Compl
 fn file(name: &str, text: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<NetworkFile, Vec<Complaint>> {
     let is_table = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let mut file = if is_table { super::table::parse(name, text)? } else { parse_network(name, text)? };
-    let mut complaints = Vec::new();
-    for placed in &file.devices {
-        if let Some(modbus) = &placed.entry.modbus
-            && !file.profiles.contains_key(&modbus.profile)
-        {
-            let text = match modbus.profile.strip_prefix("library:") {
-                Some(name) => from_library(name),
-                None => read(&modbus.profile),
-            };
-            match text {
-                Ok(text) => match read_profile(&modbus.profile, &text) {
-                    Ok(profile) => drop(file.profiles.insert(modbus.profile.clone(), profile)),
-                    Err(more) => complaints.extend(more),
-                },
-                Err(cause) => complaints.push(file.complain(
-                    placed.at,
-                    "profile",
-                    format!("the profile \"{}\" can't be read: {cause}", modbus.profile),
-                )),
-            }
-        }
-        if let Some(path) = placed.entry.layout.as_ref().filter(|path| !file.layouts.contains_key(*path)) {
-            match read(path) {
-                Ok(text) => match read_layout(path, &text) {
-                    Ok(layout) => drop(file.layouts.insert(path.clone(), layout)),
-                    Err(more) => complaints.extend(more),
-                },
-                Err(cause) => complaints.push(file.complain(placed.at, "layout", format!("the layout \"{path}\" can't be read: {cause}"))),
-            }
-        }
-        if let Some(path) = placed.entry.lines.as_ref().filter(|path| !file.lines.contains_key(*path)) {
-            match read(path) {
-                Ok(text) => drop(file.lines.insert(path.clone(), text)),
-                Err(cause) => complaints.push(file.complain(placed.at, "lines", format!("the pattern \"{path}\" can't be read: {cause}"))),
-            }
-        }
-        if let Some(path) = placed.entry.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()) {
-            match read(path).map(|password| password.trim_end_matches(['\r', '\n']).to_owned()) {
-                Ok(password) if password.is_empty() => {
-                    complaints.push(file.complain(
-                        placed.at,
-                        "password_file",
-                        format!("the password file \"{path}\" is empty; put a password into it"),
-                    ));
-                }
-                Ok(password) => drop(file.passwords.insert(path.clone(), Secret(password))),
-                Err(cause) => complaints.push(file.complain(
-                    placed.at,
-                    "password_file",
-                    format!("the password file \"{path}\" can't be read: {cause}"),
-                )),
-            }
+    let devices = std::mem::take(&mut file.devices);
+    for placed in &devices {
+        let id = format!("{}/{}", placed.entry.owner, placed.entry.id);
+        if let Err(complaint) = named_files(&mut file, placed, &read) {
+            file.unread.entry(id).or_insert(complaint);
         }
     }
-    if complaints.is_empty() { Ok(file) } else { Err(complaints) }
+    file.devices = devices;
+    Ok(file)
+}
+
+fn first(path: &str, said: Vec<Complaint>) -> Complaint {
+    let nothing = || Complaint { file: path.to_owned(), line: 0, column: 0, message: "it can't be read".into() };
+    said.into_iter().next().unwrap_or_else(nothing)
+}
+
+/// Reads the files that a device names, those that were not read before.
+fn named_files(
+    file: &mut NetworkFile,
+    placed: &Placed<DeviceEntry>,
+    read: &impl Fn(&str) -> Result<String, String>,
+) -> Result<(), Complaint> {
+    let device = &placed.entry;
+    let failed = |file: &NetworkFile, key: &str, message: String| file.complain(placed.at, key, message);
+    if let Some(path) = device.modbus.as_ref().map(|modbus| &modbus.profile).filter(|path| !file.profiles.contains_key(*path)) {
+        let text = match path.strip_prefix("library:") {
+            Some(name) => from_library(name),
+            None => read(path),
+        };
+        let text = text.map_err(|cause| failed(file, "profile", format!("the profile \"{path}\" can't be read: {cause}")))?;
+        let profile = read_profile(path, &text).map_err(|said| first(path, said))?;
+        file.profiles.insert(path.clone(), profile);
+    }
+    if let Some(path) = device.layout.as_ref().filter(|path| !file.layouts.contains_key(*path)) {
+        let text = read(path).map_err(|cause| failed(file, "layout", format!("the layout \"{path}\" can't be read: {cause}")))?;
+        let layout = read_layout(path, &text).map_err(|said| first(path, said))?;
+        file.layouts.insert(path.clone(), layout);
+    }
+    if let Some(path) = device.lines.as_ref().filter(|path| !file.lines.contains_key(*path)) {
+        let text = read(path).map_err(|cause| failed(file, "lines", format!("the pattern \"{path}\" can't be read: {cause}")))?;
+        file.lines.insert(path.clone(), text);
+    }
+    if let Some(path) = device.mqtt.as_ref().and_then(|mqtt| mqtt.password_file.as_ref()) {
+        let text =
+            read(path).map_err(|cause| failed(file, "password_file", format!("the password file \"{path}\" can't be read: {cause}")))?;
+        let password = text.trim_end_matches(['\r', '\n']);
+        if password.is_empty() {
+            return Err(failed(file, "password_file", format!("the password file \"{path}\" is empty; put a password into it")));
+        }
+        file.passwords.insert(path.clone(), Secret(password.to_owned()));
+    }
+    Ok(())
 }
 
 /// Profiles of devices that many have, from their manuals: a network file names one as `library:eastron-sdm`.

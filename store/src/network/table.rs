@@ -100,6 +100,7 @@ impl Row {
                 channel: text("channel").unwrap_or_else(|| property.clone()),
                 datastream: datastream.clone(),
                 unit: text("unit"),
+                datastream_owner: None,
             },
             station: StationEntry {
                 name: text("name").unwrap_or_else(|| station.clone()),

@@ -1,4 +1,4 @@
-use super::plan::{self, OriginMap, Plan, restore};
+use super::plan::{self, OriginMap, Plan, Restored, restore};
 use super::{Network, load_embedded, parse_profile};
 
 const PROFILE: &str = r#"
@@ -133,7 +133,7 @@ fn a_network_applied_twice_changes_nothing_and_what_disappears_is_retired() {
     );
     let back = planned(&without.origins, &network);
     assert_eq!(back.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["+ device medio/radar (back in service)"]);
-    let (registry, origins) = restore(first.documents).expect("kept");
+    let Restored { registry, origins, .. } = restore(first.documents);
     assert!(registry.device("medio", "radar").is_some());
     assert!(planned(&origins, &network).changes.is_empty());
 }
@@ -180,10 +180,10 @@ fn a_rating_is_kept_with_its_datastream_and_each_holds_in_its_time() {
     assert!(planned(&with.origins, &load(&rated(RATING)).expect("good")).documents.is_empty(), "twice the same is no change");
     // What was written before there were ratings says nothing of them.
     assert!(first.documents.iter().all(|one| !one.body.contains("rating")));
-    let (kept, _) = restore(
+    let kept = restore(
         with.documents.into_iter().chain(first.documents.into_iter().filter(|one| one.kind == "station" || one.kind == "owner")).collect(),
     )
-    .expect("read");
+    .registry;
     let gauge = kept.datastream_by_key("ponte-level").expect("there");
     let at = |text: &str, stage: f64| {
         let rating = gauge.rating_at(model::Timestamp::parse(text).expect("a time")).expect("one holds");
@@ -270,4 +270,113 @@ fn a_profile_is_checked_register_by_register() {
         said.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["p.toml  unknown order \"CADB\", did you mean \"CDAB\"?", "p.toml  unknown unit \"centimetre\", did you mean \"cm\"?",]
     );
+}
+
+/// What is said of [`GOOD`] with `more`, in service before or not.
+fn check_more(before: &OriginMap, name: &str, more: &str, expected: &[&str]) {
+    let network = load_embedded(name, more, &[("radar.toml", PROFILE)]).unwrap_or_else(|said| panic!("{said:?}"));
+    let said: Vec<String> = plan(before, &network).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+    assert_eq!(said, expected, "{more}");
+}
+
+#[test]
+fn a_second_file_is_checked_against_all_that_stands() {
+    let first = planned(&OriginMap::default(), &load(GOOD).expect("good")).origins;
+    let device = "[[device]]\nid = \"two\"\nowner = \"medio\"\nhttp = true\n";
+    check_more(
+        &first,
+        "more.toml",
+        &format!("{device}feeds = [{{ channel = \"a\", datastream = \"ponte-level\" }}]\n"),
+        &[
+            "more.toml:5:1  medio/radar feeds the same datastream, ponte-level, as net.toml says; two devices can't measure one: take that feed out, or name another datastream here",
+        ],
+    );
+    check_more(
+        &first,
+        "more.toml",
+        &format!("{device}[[feed]]\nowner = \"medio\"\ndevice = \"two\"\nchannel = \"a\"\ndatastream = \"ponte-level\"\n"),
+        &[
+            "more.toml:5:1  medio/radar feeds the same datastream, ponte-level, as net.toml says; two devices can't measure one: take that feed out, or name another datastream here",
+        ],
+    );
+    let feed = "[[feed]]\nowner = \"medio\"\ndevice = \"there-is-none\"\nchannel = \"a\"\ndatastream = \"ponte-level\"\n";
+    check_more(
+        &first,
+        "more.toml",
+        feed,
+        &["more.toml:3:1  medio has no device \"there-is-none\"; add a [[device]] with this id or correct it"],
+    );
+}
+
+#[test]
+fn another_owner_s_datastream_is_fed_only_where_the_file_names_that_owner() {
+    let first = planned(&OriginMap::default(), &load(GOOD).expect("good")).origins;
+    let theirs = "[[owner]]\nid = \"alto\"\nname = \"alto\"\n[[station]]\nid = \"monte\"\nowner = \"alto\"\nname = \"Monte\"\nwhere = [43.9, 11.1]\n\
+                  [[datastream]]\nid = \"monte-level\"\nstation = \"monte\"\nproperty = \"water_level\"\nperiod_s = 60\n\
+                  [[device]]\nid = \"two\"\nowner = \"medio\"\nhttp = true\n";
+    let own = |more: &str| format!("{theirs}feeds = [{{ channel = \"a\", datastream = \"monte-level\"{more} }}]\n");
+    let link = |more: &str| {
+        format!("{theirs}[[feed]]\nowner = \"medio\"\ndevice = \"two\"\nchannel = \"a\"\ndatastream = \"monte-level\"\n{more}")
+    };
+    let refused = "monte-level belongs to alto, and the device to medio; name a datastream of medio, or, where it is agreed that the device measures for alto, add datastream_owner = \"alto\" to the feed";
+    check_more(&first, "m.toml", &own(""), &[&format!("m.toml:18:1  {refused}")]);
+    check_more(&first, "m.toml", &link(""), &[&format!("m.toml:18:1  {refused}")]);
+    check_more(&first, "m.toml", &own(", datastream_owner = \"alto\""), &[]);
+    check_more(&first, "m.toml", &link("datastream_owner = \"alto\"\n"), &[]);
+    check_more(
+        &first,
+        "m.toml",
+        &link("datastream_owner = \"medio\"\n"),
+        &["m.toml:18:1  monte-level belongs to alto, not to medio; correct datastream_owner"],
+    );
+}
+
+#[test]
+fn a_start_keeps_what_stood_and_takes_all_else() {
+    let first = planned(&OriginMap::default(), &load(GOOD).expect("good"));
+    let two = "[[datastream]]\nid = \"other-level\"\nstation = \"ponte\"\nproperty = \"water_level\"\nperiod_s = 60\n\
+               [[device]]\nid = \"a-two\"\nowner = \"medio\"\nhttp = true\n\
+               feeds = [{ channel = \"a\", datastream = \"ponte-level\" }, { channel = \"b\", datastream = \"other-level\" }]\n";
+    let start = |origins: &OriginMap, text: &str| plan::plan_start(origins, &load(text).expect("read"), |_| true);
+    let fed = |plan: &Plan, device: &str| -> Vec<String> {
+        let device = plan.registry.device("medio", device).expect("in service");
+        device.feeds.iter().map(|feed| feed.channel.clone()).collect()
+    };
+    let edited = format!("{GOOD}{two}");
+    let mut origins = first.origins;
+    for _ in 0..3 {
+        let plan = start(&origins, &edited);
+        assert_eq!((fed(&plan, "radar"), fed(&plan, "a-two")), (vec!["level".to_owned()], vec!["b".to_owned()]), "the first keeps it");
+        let said: Vec<String> = plan.left_out.iter().map(|fault| format!("{} {}", fault.kind, fault.id)).collect();
+        assert_eq!((said, plan.faults.len()), (vec!["device medio/a-two".to_owned()], 0));
+        origins = plan.origins;
+    }
+    // What is wrong by itself stays as it was, and the rest of the file is taken.
+    let wrong = GOOD.replacen("\"water_level\"", "\"water_levl\"", 1).replacen("name = \"Ponte\"", "name = \"Nuovo\"", 1);
+    let plan = start(&origins, &wrong);
+    let level = plan.registry.datastream_by_key("ponte-level").expect("as it was");
+    assert_eq!((level.property.word(), plan.registry.station("ponte").expect("there").name.as_str()), ("water_level", "Nuovo"));
+    assert!(plan.left_out[0].message.contains("did you mean \"water_level\""), "{:?}", plan.left_out);
+    // New and wrong: left out, with what hangs on it.
+    let new = "[[station]]\nid = \"x\"\nowner = \"nobody\"\nname = \"X\"\nwhere = [43.9, 11.1]\n\
+               [[datastream]]\nid = \"x-level\"\nstation = \"x\"\nproperty = \"water_level\"\nperiod_s = 60\n";
+    let plan = start(&origins, &format!("{GOOD}{new}"));
+    assert!(plan.registry.station("x").is_none() && plan.registry.datastream_by_key("x-level").is_none());
+    assert_eq!((plan.left_out.len(), plan.documents.iter().any(|one| one.id == "x")), (2, false));
+}
+
+#[test]
+fn what_can_t_be_understood_is_left_out_and_nothing_takes_its_number() {
+    let three = "[[datastream]]\nid = \"b\"\nstation = \"ponte\"\nproperty = \"flow\"\nperiod_s = 60\n\
+                 [[datastream]]\nid = \"c\"\nstation = \"ponte\"\nproperty = \"rain_increment\"\nperiod_s = 60\n";
+    let mut documents =
+        planned(&OriginMap::default(), &load(&GOOD.replacen("[[device]]", &format!("{three}[[device]]"), 1)).expect("good")).documents;
+    let broken = documents.iter_mut().find(|one| one.kind == "datastream" && one.number == Some(0)).expect("there");
+    broken.body = "{\"Datastream\": {\"from_the_future\": 1}}".into();
+    let Restored { registry, unread, .. } = restore(documents);
+    assert_eq!(unread.len(), 1);
+    for key in ["c", "ponte-level"] {
+        let by_key = registry.datastream_by_key(key).expect("there");
+        assert_eq!(by_key.key.as_str(), key, "each stands under its own number");
+    }
 }

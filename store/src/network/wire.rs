@@ -140,11 +140,23 @@ pub(super) struct FeedLinkEntry {
     pub(super) datastream: String,
     #[serde(default)]
     pub(super) unit: Option<String>,
+    /// As in [`FeedEntry`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) datastream_owner: Option<String>,
 }
 
 impl FeedLinkEntry {
     pub(super) fn id(&self) -> String {
         format!("{}/{}/{}", self.owner, self.device, self.channel)
+    }
+    /// As the device's own entry would say it.
+    pub(super) fn feed(&self) -> FeedEntry {
+        FeedEntry {
+            channel: self.channel.clone(),
+            datastream: self.datastream.clone(),
+            unit: self.unit.clone(),
+            datastream_owner: self.datastream_owner.clone(),
+        }
     }
 }
 
@@ -239,6 +251,9 @@ pub(super) struct FeedEntry {
     pub(super) datastream: String,
     #[serde(default)]
     pub(super) unit: Option<String>,
+    /// The owner of the datastream, where that is not the device's: a device feeds another owner's only where the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) datastream_owner: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -51,15 +51,17 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn restore(engine: &dyn Engine) -> Result<Self, Error> {
-        let read = |document: Document| {
-            let damaged =
-                |cause: serde_json::Error| Error::Damaged { what: format!("what the network was before {}: {cause}", document.id) };
-            serde_json::from_str(&document.body).map(Arc::new).map_err(damaged)
-        };
-        let mut changes = engine.documents(KIND)?.into_iter().map(read).collect::<Result<Vec<Arc<Former>>, Error>>()?;
+        let (mut changes, mut unread) = (Vec::new(), Vec::new());
+        for document in engine.documents(KIND)? {
+            match serde_json::from_str::<Former>(&document.body) {
+                Ok(former) => changes.push(Arc::new(former)),
+                Err(_) => unread.push(document.id),
+            }
+        }
         changes.sort_by_key(|former| former.until_us);
+        unread.extend(engine::unreadable(engine, KIND));
         // Its id says until when it held; one that says nothing may have held at any time.
-        let lost = engine::unreadable(engine, KIND).iter().map(|id| id.parse().unwrap_or(i64::MAX)).max();
+        let lost = unread.iter().map(|id| id.parse().unwrap_or(i64::MAX)).max();
         Ok(Self { changes: RwLock::new(changes), built: Mutex::default(), lost })
     }
 
@@ -247,8 +249,7 @@ impl Store {
                 }
             }
         }
-        let (registry, _) = network::restore(all.into_values().collect())?;
-        let registry = Arc::new(registry);
+        let registry = Arc::new(network::restore(all.into_values().collect()).registry);
         let mut built = history.built.lock().unwrap_or_else(PoisonError::into_inner);
         built.truncate(KEEP_BUILT - 1);
         built.insert(0, (epoch, registry.clone()));

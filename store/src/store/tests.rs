@@ -7,6 +7,8 @@ use model::{DatastreamId, Interval, Observation, OwnerId, Quality, Scope, Timest
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
+mod sequences;
+
 const NOW: Still = Still(1_795_400_000);
 const NETWORK: &str = r#"
 [[owner]]

@@ -103,9 +103,18 @@ pub(super) async fn adopt(State(intake): State<Intake>, request: Request) -> Res
         Ok(adoption) => adoption,
         Err(detail) => return problem(StatusCode::BAD_REQUEST, "Bad request", detail, None),
     };
-    match tokio::task::spawn_blocking(move || intake.adopt(&owner, &adoption)).await {
+    let adopting = tokio::task::spawn_blocking(move || {
+        let done = intake.adopt(&owner, &adoption, &format!("a token of {owner}"));
+        if let Err(Unadopted::Forbidden(cause)) = &done {
+            tracing::warn!(event = "not_allowed", %owner, cause, "a token was to adopt onto what is another owner's");
+        }
+        done
+    });
+    match adopting.await {
         Ok(Ok(Adopted { changes, datastream, accepted, left })) => Json(Answer { datastream, changes, accepted, left }).into_response(),
         Ok(Err(Unadopted::Wrong(detail))) => problem(StatusCode::UNPROCESSABLE_ENTITY, "Not adopted", detail, None),
+        Ok(Err(Unadopted::Missing(detail))) => problem(StatusCode::NOT_FOUND, "Not found", detail, None),
+        Ok(Err(Unadopted::Forbidden(detail))) => problem(StatusCode::FORBIDDEN, "Not allowed", detail, None),
         Ok(Err(Unadopted::Network(complaints))) => {
             let said: Vec<String> = complaints.iter().map(|complaint| complaint.message.clone()).collect();
             problem(StatusCode::UNPROCESSABLE_ENTITY, "Not adopted", said.join("; "), None)
