@@ -20,12 +20,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Complaint, Reason, Settings, Store, load_network};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 /// Bytes; a pattern is a part of it.
 const LONGEST_REQUEST: u64 = 1 << 20;
+
+/// How long a command may take to say what it wants.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a command asks of the store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -336,7 +340,10 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     let store = intake.store();
     let mut source = BufReader::new(stream.try_clone()?);
     let mut text = String::new();
+    // Who connects and never asks must not keep a thread; the file behind an import may come as slowly as it likes.
+    stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
     source.by_ref().take(LONGEST_REQUEST).read_line(&mut text)?;
+    stream.set_read_timeout(None)?;
     let mut out = BufWriter::new(stream);
     let mut say = |reply: &Reply| -> anyhow::Result<()> {
         serde_json::to_writer(&mut out, reply)?;

@@ -137,11 +137,12 @@ impl Doors {
         let started = store.clock().now();
         let app = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone()))
-            .merge(http::router(intake.clone()))
             .merge(dashboards::router(store.clone()))
             .fallback(api::not_found)
-            .layer(CompressionLayer::new())
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
+            // Behind it: a large body may take longer over a narrow link, and has limits of its own.
+            .merge(http::router(intake.clone()))
+            .layer(CompressionLayer::new())
             .layer(CatchPanicLayer::new());
         running.spawn(crate::http::serve(listener, app, http_settings, stopping.clone()));
         let control = crate::control::listen(intake.clone(), dir)?;

@@ -1,6 +1,7 @@
 //! Wire to durable: doors, decoders, binding, quality, commit, acknowledgement. [`pipeline`] is the only file that knows the order.
 
 pub mod bind;
+mod body_room;
 mod bounds;
 mod clocks;
 pub mod commit;

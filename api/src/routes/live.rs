@@ -52,7 +52,7 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
     let going_on = if seen.is_public {
         Either::Public(api.live.subscribe())
     } else {
-        Either::Own(Box::new(Watching::of(&api.store, seen.view.viewer())), own_place)
+        Either::Own { watching: Box::new(Watching::of(&api.store, seen.view.viewer())), _place: own_place }
     };
     let view = seen.view;
     let first = crate::routes::blocking(&params.path, {
@@ -79,8 +79,11 @@ fn busy(status: StatusCode, path: &str) -> Response {
 /// One watcher's source.
 enum Either {
     Public(broadcast::Receiver<Arc<[Change]>>),
-    /// With its place among those who have a token.
-    Own(Box<Watching>, Option<OwnWatcher>),
+    Own {
+        watching: Box<Watching>,
+        /// Its place among those who have a token, for as long as it watches.
+        _place: Option<OwnWatcher>,
+    },
 }
 
 impl Either {
@@ -90,7 +93,7 @@ impl Either {
             _ = stop.wait_for(|stop| *stop) => None,
             changes = async {
                 match self {
-                    Self::Own(watching, _) => watching.next().await,
+                    Self::Own { watching, .. } => watching.next().await,
                     Self::Public(said) => match said.recv().await {
                         Ok(changes) => Some(changes.to_vec()),
                         Err(RecvError::Lagged(_)) => {

@@ -11,6 +11,8 @@ use crate::recurring::Recurring;
 use crate::shown::shown;
 use model::{ChannelName, DeviceId, Reading, RejectReason, Timestamp};
 
+/// Series of one message that are remembered; a message may make up a new one in each line.
+const MOST_SERIES: usize = 10_000;
 /// The longest line.
 const LONGEST: usize = 64 * 1024;
 
@@ -28,6 +30,11 @@ impl Decoder for Line {
         decoded.readings.reserve((frame.bytes.len() / 40).min(MOST_READINGS));
         let (mut beyond, mut unlisted) = (Counted::default(), Counted::default());
         for (index, line) in lines(&frame.bytes) {
+            // Not read any more, or a flood of lines would cost as much as if it were taken.
+            if decoded.readings.len() + decoded.unread.len() >= MOST_READINGS {
+                beyond.add(index);
+                continue;
+            }
             let read = match std::str::from_utf8(line) {
                 Ok(line) => read(line, steps, &mut last, &mut said),
                 Err(_) => Err((RejectReason::Unreadable, not_utf_8(line).into())),
@@ -52,7 +59,7 @@ impl Decoder for Line {
         }
         let count = beyond.count;
         let detail =
-            || format!("more than {MOST_READINGS} numbers in one message; the last {count} were not taken; send them in smaller messages");
+            || format!("more than {MOST_READINGS} numbers in one message; {count} lines or numbers at its end were not taken; send them in smaller messages");
         decoded.left_out.extend(beyond.left_out(RejectReason::TooMany, detail));
         let count = unlisted.count;
         let detail = || format!("{count} lines more can't be read; only the first {MOST_REFUSALS} are listed");
@@ -199,8 +206,10 @@ impl<'a> Series<'a> {
             return Ok(device.clone());
         }
         let device = Self::named(text)?;
-        self.known.add(text);
-        self.devices.push(device.clone());
+        if self.devices.len() < MOST_SERIES {
+            self.known.add(text);
+            self.devices.push(device.clone());
+        }
         Ok(device)
     }
 

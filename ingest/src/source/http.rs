@@ -15,7 +15,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, RequestExt, Router};
-pub(crate) use body::BodyRoom;
 use body::{Terms, Unkept};
 use model::{OwnerId, Scope, Viewer};
 use serde::Serialize;
@@ -26,6 +25,8 @@ use store::{Error, Outcome};
 /// The largest body, bytes.
 const MOST_BYTES: usize = 10 << 20;
 const PATH: &str = "/api/v1/observations";
+/// How long a sender waits for the disk once all has come.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the whole of a command may take to arrive.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -131,8 +132,9 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
         received_at: intake.store().clock().now(),
         bytes: body.bytes,
     };
-    let settled = intake.take(frame).await.await;
+    let settled = in_time(async { intake.take(frame).await.await }).await;
     drop(body.held);
+    let Some(settled) = settled else { return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", TOO_LONG, None) };
     match settled {
         Ok(settled) if settled.stored.is_empty() => {
             let detail = "none of the readings could be taken; each has its reason under \"rejected\", and waits in the quarantine";
@@ -176,6 +178,13 @@ fn unkept(cause: Unkept) -> Response {
 
 const TOO_SLOW: &str = "the body did not come in time: within ten seconds, or four kilobytes a second where it is larger; nothing was kept; send it again, or in smaller parts";
 const BUSY: &str = "other requests of your owner are still being taken, and leave no room for this one; nothing was kept; send it again later, and fewer at once";
+
+/// What is done with a body that has come whole; `None` when it takes so long that its sender should hear so.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(COMMIT_PATIENCE, work).await.ok()
+}
+
+const TOO_LONG: &str = "it is not on disk after half a minute; send it again later: what has come in meanwhile is known, and is not taken twice";
 
 /// The last answer of its connection: what is left of the request is not waited for.
 fn closing(mut response: Response) -> Response {

@@ -250,7 +250,7 @@ fn packets_that_announce_much_and_bring_nothing_cost_nothing() {
     let dir = Dir::new("announced");
     let world = World::run(&dir, &one_gauge());
     let mut devices = Vec::new();
-    let mut come_in = |number: usize| {
+    let come_in = |number: usize| {
         let mut device = TcpStream::connect(&world.mqtt).unwrap();
         device.write_all(&connect(&format!("c{number}"), "prova")).unwrap();
         device.read_exact(&mut [0; 4]).unwrap();

@@ -1,7 +1,7 @@
 //! `POST /api/v1/edges/{name}`: batches of an edge, answered after the commit.
 
 use super::body::{self, Terms};
-use super::{MOST_BYTES, problem, sender, unkept};
+use super::{MOST_BYTES, TOO_LONG, in_time, problem, sender, unkept};
 use crate::edge::{EPOCH, Unaccepted, accept};
 use crate::pipeline::Intake;
 use axum::extract::{Path, Request, State};
@@ -26,8 +26,9 @@ pub(super) async fn take(State(intake): State<Intake>, Path(name): Path<String>,
         Ok(body) => body,
         Err(cause) => return unkept(cause),
     };
-    let accepted = accept(&intake, &owner, &name, body.bytes).await;
+    let accepted = in_time(accept(&intake, &owner, &name, body.bytes)).await;
     drop(body.held);
+    let Some(accepted) = accepted else { return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", TOO_LONG, None) };
     match accepted {
         // A narrow link may be billed by the byte: what became of it stands in the ledger here.
         Ok(epoch) => (StatusCode::NO_CONTENT, [(EPOCH, epoch.to_string())]).into_response(),

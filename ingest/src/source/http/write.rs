@@ -3,7 +3,7 @@
 //! reason for Telegraf to worry.
 
 use super::body::{self, Terms, Unkept};
-use super::{BUSY, MOST_BYTES, TOO_SLOW, closing, holder};
+use super::{BUSY, MOST_BYTES, TOO_LONG, TOO_SLOW, closing, holder, in_time};
 use crate::bounds::MOST_READINGS;
 use crate::frame::Frame;
 use crate::pipeline::{Intake, TooMany};
@@ -81,14 +81,21 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
         received_at: intake.store().clock().now(),
         bytes,
     };
-    let settling = match intake.take_whole(frame).await {
-        Ok(settling) => settling,
-        Err(TooMany) => {
+    let settled = in_time(async {
+        match intake.take_whole(frame).await {
+            Ok(settling) => Ok(settling.await),
+            Err(TooMany) => Err(TooMany),
+        }
+    });
+    let settled = match settled.await {
+        Some(Ok(settled)) => settled,
+        Some(Err(TooMany)) => {
             let detail = format!("more than {MOST_READINGS} numbers in one batch; send smaller ones; nothing was kept");
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "request too large", detail);
         }
+        None => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", TOO_LONG),
     };
-    match settling.await {
+    match settled {
         Ok(settled) => {
             // What can be read and is only not known yet is kept, and comes in once it is.
             let known_later = |reason| matches!(reason, RejectReason::UnknownDevice | RejectReason::UnknownChannel);

@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// The longest client id, bytes: a kept session is remembered under it.
 const LONGEST_CLIENT_ID: usize = 256;
 
+/// The longest CONNECT, bytes: a will, topic, user and password of the usual lengths. Strangers may send no more.
+const LONGEST_CONNECT: usize = 80 * 1024;
+
 /// Who is at the door.
 pub(super) struct Caller {
     pub(super) peer: SocketAddr,
@@ -110,7 +113,7 @@ async fn read_connect(
         if buffer.first().is_some_and(|first| *first != 0x10) {
             return Err(Ended::Malformed);
         }
-        let length = packet_length(buffer, shared.settings.max_packet).map_err(Ended::from)?;
+        let length = packet_length(buffer, shared.settings.max_packet.min(LONGEST_CONNECT)).map_err(Ended::from)?;
         if let Some(length) = length.filter(|length| buffer.len() >= *length) {
             let packet = buffer.split_to(length);
             let version = match version_of(&packet) {
