@@ -1,7 +1,10 @@
 //! The HTTP door: who may hold a connection, for how long, and how it is closed when everything stops.
 
+pub(crate) mod wire;
+
 use axum::Router;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::service::Service;
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use wire::{Connection, Wire};
 
 /// Connections in all, and from one address. A proxy on this machine speaks for many, and has no bound of its own.
 const MOST: usize = 10_000;
@@ -31,7 +35,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
         };
         match accepted {
             Ok((stream, peer)) => match callers.admit(peer) {
-                Some(place) => drop(connections.spawn(connection(stream, app.clone(), stop.clone(), place))),
+                Some(place) => drop(connections.spawn(connection(stream, peer, app.clone(), stop.clone(), place))),
                 None => tracing::debug!(event = "http_too_many", %peer, "a connection too many was closed"),
             },
             Err(cause) => {
@@ -44,11 +48,17 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::R
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: TcpStream, app: Router, mut stop: watch::Receiver<bool>, place: Place) {
+async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, mut stop: watch::Receiver<bool>, place: Place) {
     let _ = stream.set_nodelay(true);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
+    let (known, app) = (Connection::of(peer), TowerToHyperService::new(app));
+    let wire = Wire::new(stream, known.clone());
+    let answer = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(known.clone());
+        app.call(request)
+    });
+    let mut serving = std::pin::pin!(builder.serve_connection(wire, answer));
     let is_stopping = tokio::select! {
         // That a client goes away, or never comes to its request, is its own affair.
         _ = serving.as_mut() => false,

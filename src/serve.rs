@@ -23,6 +23,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::config::PublicUrl;
+use crate::headers::{self, Reached};
+use crate::outgoing::{self, Compressing, Outgoing};
+
+/// How often it is written down when tokens were used last, and by how much what is written may be behind.
+const TOKEN_USES: Duration = Duration::from_secs(600);
+const TOKEN_USES_BEHIND: Duration = Duration::from_secs(3600);
+
 /// What this instance is for.
 pub(crate) enum Role {
     /// It derives and serves.
@@ -65,6 +73,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) role: Role,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) influx: Option<InfluxSettings>,
+    /// How this instance is reached from outside, where somebody said.
+    pub(crate) public_url: Option<PublicUrl>,
 }
 
 /// Open doors.
@@ -78,13 +88,38 @@ pub(crate) struct Doors {
     store: Store,
 }
 
+/// What every answer passes on its way out, from the inside: compressed, in time, without a panic, in so much room, with its headers.
+fn dressed(routes: axum::Router, reached: Reached) -> axum::Router {
+    routes
+        .layer(axum::middleware::from_fn(outgoing::mark_small))
+        .layer(CompressionLayer::new().no_br().compress_when(Compressing::Large))
+        .layer(CompressionLayer::new().compress_when(Compressing::Small))
+        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn_with_state(Outgoing::default(), outgoing::bounded))
+        .layer(axum::middleware::from_fn_with_state(reached, headers::guarded))
+}
+
+async fn write_token_uses(store: Store, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(TOKEN_USES) => {}
+        }
+        let store = store.clone();
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || store.write_token_uses(TOKEN_USES_BEHIND)).await {
+            tracing::debug!(event = "token_uses", %cause, "when tokens were used last could not be written; it is tried again");
+        }
+    }
+}
+
 impl Doors {
     /// Opens HTTP, MQTT, the Modbus poller, the way to external brokers and the control socket over `store`.
     ///
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers, influx } = opening;
+        let Opening { dir, http, mqtt, limits, role, brokers, influx, public_url } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -129,17 +164,17 @@ impl Doors {
             running.spawn(Broker::new(settings, meters.clone()).run(intake.clone(), stopping.clone()));
         }
         let started = store.clock().now();
-        let app = axum::Router::new()
-            .merge(api::router(store.clone(), registry, started, stopping.clone()))
+        let reached = if public_url.as_ref().is_some_and(PublicUrl::is_over_tls) { Reached::OverTls } else { Reached::Plainly };
+        let routes = axum::Router::new()
+            .merge(api::router(store.clone(), registry, started, stopping.clone(), public_url.as_ref().map(PublicUrl::as_str)))
             .merge(http::router(intake.clone()))
             .merge(dashboards::router(store.clone()))
-            .fallback(api::not_found)
-            .layer(CompressionLayer::new())
-            .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
-            .layer(CatchPanicLayer::new());
+            .fallback(api::not_found);
+        let app = dressed(routes, reached);
         running.spawn(crate::http::serve(listener, app, stopping.clone()));
         let control = crate::control::listen(intake.clone(), dir)?;
-        running.spawn(control.serve(stopping));
+        running.spawn(control.serve(stopping.clone()));
+        running.spawn(write_token_uses(store.clone(), stopping));
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
     }
 

@@ -1,4 +1,5 @@
 use crate::live::Public;
+use crate::routes::datasets::Files;
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Registry>,
     pub(crate) started: Timestamp,
     pub(crate) live: Public,
+    /// Files that are on their way to somebody.
+    pub(crate) files: Files,
     /// True when the house closes: then nobody is kept waiting.
     pub(crate) stop: watch::Receiver<bool>,
 }

@@ -5,12 +5,13 @@ use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, HeldBytes, Whole, json, put_item};
 use crate::wire::{DatastreamOut, GapOut, RevisionOut};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{Scope, Viewer};
+use model::{Gap, Scope, Viewer};
 
 /// Datastreams that you may see.
 #[utoipa::path(get, path = "/api/v1/datastreams", tag = "datastreams",
@@ -20,12 +21,15 @@ use model::{Scope, Viewer};
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["station", "as_of"])?;
     let datastreams = seen.view.datastreams(params.get("station"));
-    let view = seen.view;
-    let items = blocking(&params.path, move || {
-        let items: Result<Vec<_>, store::Error> = datastreams.iter().map(|datastream| DatastreamOut::seen(&view, datastream)).collect();
-        Ok(items?)
+    let (permission, view) = (seen.permission(), seen.view);
+    let whole = Whole::of(datastreams, move |some, out| {
+        for datastream in some {
+            put_item(&DatastreamOut::seen(&view, datastream)?, out);
+        }
+        Ok(some.len())
     });
-    Ok(keep(Json(Page::whole(items.await?)), seen.is_public, 30))
+    let response = blocking(&params.path, move || stream::response(permission, whole)).await?;
+    Ok(keep(json(response), seen.is_public, 30))
 }
 
 /// One datastream.
@@ -49,9 +53,19 @@ pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> 
     params.only(&["from", "to", "period", "as_of"])?;
     let datastream = seen.datastream(&id, &params)?;
     let interval = params.interval(seen.view.now())?;
-    let view = seen.view;
-    let gaps = blocking(&params.path, move || Ok(view.gaps(&datastream, interval)?)).await?;
-    Ok(keep(Json(Page::whole(gaps.iter().map(GapOut::from).collect())), seen.is_public, 10))
+    let (permission, view) = (seen.permission(), seen.view);
+    let response = blocking(&params.path, move || {
+        let gaps = view.gaps(&datastream, interval)?;
+        let held = HeldBytes(gaps.len() * size_of::<Gap>());
+        let whole = Whole::of(gaps, |some: &[Gap], out| {
+            some.iter().for_each(|gap| put_item(&GapOut::from(gap), out));
+            Ok(some.len())
+        });
+        let mut response = stream::response(permission, whole)?;
+        response.extensions_mut().insert(held);
+        Ok(response)
+    });
+    Ok(keep(json(response.await?), seen.is_public, 10))
 }
 
 /// What was changed in the description of a datastream, its station and its owner, the newest first: thresholds, ratings, zero, name, visibility.
