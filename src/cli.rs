@@ -328,6 +328,25 @@ pub(crate) enum TokenCommand {
         /// ingest, read, manage or audit; may be given several times
         #[arg(long, required = true)]
         scope: Vec<String>,
+        /// For how long it holds, e.g. 90d or 12h, or until when, e.g. 2027-01-31T00:00:00Z; for ever when left out
+        #[arg(long)]
+        expires: Option<String>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Every token without its secret: whose, for what, since when, until when, used when last
+    List {
+        /// As lines of JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Revokes a token for good, at once and on every door
+    #[command(after_help = "Example:\n  pescaia token revoke 1f3a9c02 --config pescaia.toml")]
+    Revoke {
+        /// As the list shows it: what stands between the two underscores of the token
+        id: String,
         #[command(flatten)]
         at: At,
     },

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: SocketAddr,
     pub(crate) http_settings: HttpSettings,
+    /// What absolute addresses begin with; nobody's `Host` header does.
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) mqtt: SocketAddr,
     pub(crate) mqtt_tls: Option<TlsSettings>,
     /// MQTT messages of one owner.
@@ -49,6 +51,7 @@ impl Default for Config {
             data_dir: "pescaia-data".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             http_settings: HttpSettings::default(),
+            public_url: None,
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             mqtt_tls: None,
             messages_per_s: 50_000,
@@ -63,6 +66,25 @@ impl Default for Config {
             future_min: 10,
             earliest: Timestamp::from_seconds(946_684_800),
         }
+    }
+}
+
+/// How this instance is reached from outside: `http` or `https`, a host, and a port if need be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+impl PublicUrl {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_end_matches('/');
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        (!host.is_empty() && host.bytes().all(is_part)).then(|| Self(text.to_owned()))
+    }
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+    pub(crate) fn is_over_tls(&self) -> bool {
+        self.0.starts_with("https://")
     }
 }
 
@@ -86,6 +108,7 @@ struct File {
 struct Http {
     listen: Option<Spanned<String>>,
     trusted_proxies: Option<Vec<Spanned<String>>>,
+    public_url: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -207,8 +230,9 @@ impl Config {
                 }
             }
         };
-        let (http, trusted_proxies) = file.http.map_or((None, None), |http| (http.listen, http.trusted_proxies));
-        address(http, &mut config.http);
+        let (listen, public_url, trusted_proxies) =
+            file.http.map_or((None, None, None), |http| (http.listen, http.public_url, http.trusted_proxies));
+        address(listen, &mut config.http);
         let (mqtt, allow_plaintext, tls) = file.mqtt.map_or((None, None, None), |mqtt| (mqtt.listen, mqtt.allow_plaintext, mqtt.tls));
         let mqtt_at = mqtt.as_ref().map_or(0, |listen| listen.span().start);
         address(mqtt, &mut config.mqtt);
@@ -222,6 +246,18 @@ impl Config {
                 client_ca: tls.client_ca.map(|path| beside.join(path)),
                 look_every: LOOK_EVERY,
             });
+        }
+        if let Some(given) = public_url {
+            match PublicUrl::parse(given.get_ref()) {
+                Some(url) => config.public_url = Some(url),
+                None => complain(
+                    given.span().start,
+                    format!(
+                        "\"{}\" is no address that pages can begin with; write scheme and host only, e.g. \"https://pescaia.example.it\"",
+                        given.get_ref()
+                    ),
+                ),
+            }
         }
         if !config.mqtt.ip().is_loopback() && allow_plaintext != Some(true) {
             complain(
@@ -460,6 +496,10 @@ mod tests {
     fn each_mistake_is_named_with_its_place_and_cure() {
         check("data_dri = \"x\"", "c.toml:1:1  unknown key \"data_dri\", did you mean \"data_dir\"?");
         check("[http]\nlisten = \"8080\"", "c.toml:2:10  \"8080\" is no address; write ip:port, e.g. \"127.0.0.1:8080\"");
+        check(
+            "[http]\npublic_url = \"https://pescaia.example.it/acque\"",
+            "c.toml:2:14  \"https://pescaia.example.it/acque\" is no address that pages can begin with; write scheme and host only, e.g. \"https://pescaia.example.it\"",
+        );
         check(
             "[mqtt]\nlisten = \"0.0.0.0:1883\"",
             "c.toml:2:10  MQTT on 0.0.0.0:1883 would send passwords unencrypted over the network; listen on 127.0.0.1 and give devices [mqtt] tls, or accept it with allow_plaintext = true under [mqtt]",

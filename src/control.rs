@@ -7,12 +7,12 @@ use crate::delete::DeleteOrder;
 use crate::history::{self, ExportOrder, ImportOrder, Line};
 use crate::proposals::{self, AdoptOrder};
 use crate::quarantine::{self, Choice, LedgerOrder, RedecodeOrder, ReplayOrder};
+use crate::token;
 use anyhow::Context;
 use ingest::bind::Limits;
 use ingest::meters::Meters;
 use ingest::pipeline::Intake;
 use ingest::source::guard::AcceptFailures;
-use model::Scope;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::Shutdown;
@@ -35,9 +35,12 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    TokenNew {
-        owner: String,
-        scopes: Vec<String>,
+    TokenNew(token::NewOrder),
+    TokenList {
+        json: bool,
+    },
+    TokenRevoke {
+        id: String,
     },
     NetworkApply {
         files: Vec<PathBuf>,
@@ -118,24 +121,9 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
     let store = intake.store();
     let wrong = |complaints: Vec<Complaint>| Answer::Wrong(complaints.iter().map(ToString::to_string).collect());
     match request {
-        Request::TokenNew { owner, scopes } => {
-            let known = store.registry();
-            if known.owner(owner).is_none() {
-                let names: Vec<&str> = known.owners().map(|owner| owner.id.as_str()).collect();
-                let cure = store::nearest(owner, names.iter().copied())
-                    .map_or_else(|| format!("there are: {}", names.join(", ")), |near| format!("did you mean \"{near}\"?"));
-                return Answer::Wrong(vec![format!("there is no owner \"{owner}\"; {cure}")]);
-            }
-            let words: Vec<&str> = Scope::ALL.iter().map(|scope| scope.word()).collect();
-            if let Some(unknown) = scopes.iter().find(|word| Scope::from_word(word).is_none()) {
-                return Answer::Wrong(vec![format!("there is no scope \"{unknown}\"; it may be one of {}", words.join(", "))]);
-            }
-            let scopes: Vec<Scope> = scopes.iter().filter_map(|word| Scope::from_word(word)).collect();
-            match store.new_token(&owner.as_str().into(), &scopes) {
-                Ok(token) => Answer::Lines(vec![token.text]),
-                Err(cause) => Answer::Wrong(vec![cause.to_string()]),
-            }
-        }
+        Request::TokenNew(order) => token::make(store, order),
+        Request::TokenList { json } => token::lines(store, *json),
+        Request::TokenRevoke { id } => token::take_back(store, id),
         Request::NetworkApply { files, dry_run, all, reason } => {
             let network = match load_network(files) {
                 Ok(network) => network,

@@ -81,6 +81,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         role: Role::Centre,
         brokers: Vec::new(),
         influx: None,
+        public_url: None,
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

@@ -142,7 +142,7 @@ pub(crate) fn export(store: &Store, order: &ExportOrder, out: &mut dyn Write) ->
         Some(at) => view.as_of(at)?,
         None => view,
     };
-    let dialect = if order.italian { api::csv::Dialect::Italian } else { api::csv::Dialect::Plain };
-    api::csv::stream(&view, &datastream, interval, dialect, out)?;
+    let dialect = if order.italian { api::Dialect::Italian } else { api::Dialect::Plain };
+    api::write_csv(&view, &datastream, interval, dialect, out)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The HTTP door: who may hold a connection, for how long, and how it is closed when everything stops.
 
 mod callers;
+pub(crate) mod wire;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,17 +10,18 @@ use axum::response::IntoResponse;
 use callers::{Callers, Place, client_of};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use ingest::source::guard::{AcceptFailures, Networks, Stranger, StrangerLimits, Strangers};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use wire::{Connection, Wire};
 
 /// Connections that have not yet sent the whole head of a request, from all addresses together.
 const MOST_STRANGERS: usize = 1_024;
@@ -72,7 +74,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSett
                 let address = peer.ip().to_canonical();
                 match (shared.callers.connected(address), strangers.admit(address)) {
                     (Some(place), Some(stranger)) => {
-                        drop(connections.spawn(connection(Knock { stream, address, place, stranger }, shared.clone(), stop.clone())));
+                        drop(connections.spawn(connection(Knock { stream, peer, place, stranger }, shared.clone(), stop.clone())));
                     }
                     _ => tracing::debug!(event = "http_too_many", %peer, "a connection too many was closed"),
                 }
@@ -92,24 +94,31 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSett
 /// A connection that nothing has been said on.
 struct Knock {
     stream: TcpStream,
-    address: IpAddr,
+    peer: SocketAddr,
     place: Place,
     stranger: Stranger,
 }
 
+/// Whose request it is: beside it, for whoever bounds what one address may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub(crate) IpAddr);
+
 async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let Knock { stream, address, place, stranger } = knock;
+    let Knock { stream, peer, place, stranger } = knock;
     let _ = stream.set_nodelay(true);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
     let evicted = stranger.eviction();
     let stranger = Mutex::new(Some(stranger));
-    let service = service_fn(move |request| {
+    let known = Connection::of(peer);
+    let wire = Wire::new(stream, known.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         // The whole head of a request has come: it is a stranger no more.
         drop(stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
-        answer(shared.clone(), address, request)
+        request.extensions_mut().insert(known.clone());
+        answer(shared.clone(), peer.ip().to_canonical(), request)
     });
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = std::pin::pin!(builder.serve_connection(wire, service));
     let is_stopping = tokio::select! {
         // In this order: what lies unread may be the head of a request.
         biased;
@@ -125,8 +134,9 @@ async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver
     drop(place);
 }
 
-async fn answer(shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let client = client_of(peer, request.headers(), &shared.trusted_proxies);
+    request.extensions_mut().insert(Client(client));
     // A proxy's connections are not counted: those that it speaks for are, while their request is under way.
     let _asking = if client == peer {
         None

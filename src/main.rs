@@ -11,12 +11,14 @@ mod correct;
 mod delete;
 mod demo;
 mod doctor;
+mod headers;
 mod history;
 mod http;
 mod import;
 mod influx;
 mod logs;
 mod memory;
+mod outgoing;
 mod probe;
 mod proposals;
 mod quarantine;
@@ -130,7 +132,9 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,
-        Command::Token { command: TokenCommand::New { owner, scope, at } } => token::new(&owner, &scope, &at)?,
+        Command::Token { command: TokenCommand::New { owner, scope, expires, at } } => token::new(&owner, &scope, expires, &at)?,
+        Command::Token { command: TokenCommand::List { json, at } } => token::list(json, &at)?,
+        Command::Token { command: TokenCommand::Revoke { id, at } } => token::revoke(&id, &at)?,
         Command::Password { command: PasswordCommand::Hash } => token::hash_password()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -55,6 +55,7 @@ async fn open(path: &Path, stopping: &Stopping) -> anyhow::Result<Doors> {
         role,
         brokers: config.brokers,
         influx: config.influx,
+        public_url: config.public_url,
     };
     Doors::open(store, opening).await
 }

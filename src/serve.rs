@@ -1,8 +1,11 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use crate::config::PublicUrl;
+use crate::headers::{self, Reached};
+use crate::http::HttpSettings;
+use crate::outgoing::{self, Compressing, Outgoing};
 use crate::stopping::Stopping;
 use analytics::archive::Archive;
-use crate::http::HttpSettings;
 use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;
@@ -27,6 +30,9 @@ use tower_http::timeout::TimeoutLayer;
 
 /// For connections and jobs to end by themselves.
 const FOR_DOORS: Duration = Duration::from_secs(4);
+/// How often it is written down when tokens were used last, and by how much what is written may be behind.
+const TOKEN_USES: Duration = Duration::from_secs(600);
+const TOKEN_USES_BEHIND: Duration = Duration::from_secs(3600);
 
 /// What this instance is for.
 pub(crate) enum Role {
@@ -71,6 +77,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) role: Role,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) influx: Option<InfluxSettings>,
+    /// How this instance is reached from outside, where somebody said.
+    pub(crate) public_url: Option<PublicUrl>,
 }
 
 /// Open doors.
@@ -84,13 +92,37 @@ pub(crate) struct Doors {
     store: Store,
 }
 
+/// What every answer passes on its way out, from the inside: compressed, without a panic, in so much room, with its headers.
+fn dressed(routes: axum::Router, reached: Reached) -> axum::Router {
+    routes
+        .layer(axum::middleware::from_fn(outgoing::mark_small))
+        .layer(CompressionLayer::new().no_br().compress_when(Compressing::Large))
+        .layer(CompressionLayer::new().compress_when(Compressing::Small))
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn_with_state(Outgoing::default(), outgoing::bounded))
+        .layer(axum::middleware::from_fn_with_state(reached, headers::guarded))
+}
+
+async fn write_token_uses(store: Store, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(TOKEN_USES) => {}
+        }
+        let store = store.clone();
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || store.write_token_uses(TOKEN_USES_BEHIND)).await {
+            tracing::debug!(event = "token_uses", %cause, "when tokens were used last could not be written; it is tried again");
+        }
+    }
+}
+
 impl Doors {
     /// Opens HTTP, MQTT, the Modbus poller, the way to external brokers and the control socket over `store`.
     ///
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx } = opening;
+        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx, public_url } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -135,18 +167,19 @@ impl Doors {
             running.spawn(Broker::new(settings, meters.clone()).run(intake.clone(), stopping.clone()));
         }
         let started = store.clock().now();
-        let app = axum::Router::new()
-            .merge(api::router(store.clone(), registry, started, stopping.clone()))
+        let reached = if public_url.as_ref().is_some_and(PublicUrl::is_over_tls) { Reached::OverTls } else { Reached::Plainly };
+        let routes = axum::Router::new()
+            .merge(api::router(store.clone(), registry, started, stopping.clone(), public_url.as_ref().map(PublicUrl::as_str)))
             .merge(dashboards::router(store.clone()))
             .fallback(api::not_found)
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             // Behind it: a large body may take longer over a narrow link, and has limits of its own.
-            .merge(http::router(intake.clone()))
-            .layer(CompressionLayer::new())
-            .layer(CatchPanicLayer::new());
+            .merge(http::router(intake.clone()));
+        let app = dressed(routes, reached);
         running.spawn(crate::http::serve(listener, app, http_settings, stopping.clone()));
         let control = crate::control::listen(intake.clone(), dir)?;
-        running.spawn(control.serve(stopping));
+        running.spawn(control.serve(stopping.clone()));
+        running.spawn(write_token_uses(store.clone(), stopping));
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
     }
 

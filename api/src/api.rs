@@ -1,4 +1,5 @@
 use crate::live::{OwnWatchers, Public};
+use crate::routes::datasets::Files;
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(crate) struct Api {
     pub(crate) started: Timestamp,
     pub(crate) live: Public,
     pub(crate) own_watchers: OwnWatchers,
+    /// Files that are on their way to somebody.
+    pub(crate) files: Files,
     /// True when the house closes: then nobody is kept waiting.
     pub(crate) stop: watch::Receiver<bool>,
 }

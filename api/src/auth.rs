@@ -3,21 +3,28 @@
 use crate::api::Api;
 use crate::problem::Problem;
 use crate::query::Params;
+use crate::stream::Permission;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use model::{Datastream, Scope, Viewer};
 use std::sync::Arc;
-use store::View;
+use store::{Holder, Store, TOKEN_REFUSED, View};
 
 /// The store as the one who asks may see it.
 pub(crate) struct Seen {
     pub(crate) view: View,
+    holder: Option<Holder>,
+    store: Store,
     /// Nobody's in particular: the answer may be kept and shared.
     pub(crate) is_public: bool,
 }
 
 impl Seen {
+    /// For answers that take long: they end when the token ceases to hold.
+    pub(crate) fn permission(&self) -> Permission {
+        Permission::of(&self.store, self.holder.as_ref())
+    }
     /// The datastream of the path, if there is one for the one who asks.
     pub(crate) fn datastream(&self, id: &str, params: &Params) -> Result<Arc<Datastream>, Problem> {
         self.view.datastream(id).ok_or_else(|| Problem::missing("datastream", id, "/api/v1/datastreams").at(&params.path))
@@ -50,19 +57,16 @@ impl FromRequestParts<Api> for Seen {
                 "addresses end up in logs; send the token as Authorization: Bearer …",
             ));
         }
-        let viewer = match parts.headers.get(header::AUTHORIZATION) {
-            None => Viewer::Public,
+        let holder = match parts.headers.get(header::AUTHORIZATION) {
+            None => None,
             Some(value) => {
-                let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
-                token.and_then(|token| api.store.viewer_of(token.trim())).ok_or_else(|| {
-                    refuse(
-                        StatusCode::UNAUTHORIZED,
-                        "No valid token",
-                        "this token is not known; make one with: pescaia token new --owner … --scope read",
-                    )
-                })?
+                let shown = value.to_str().ok().and_then(|value| value.split_once(' '));
+                let token = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+                let holder = token.and_then(|token| api.store.holder_of(token));
+                Some(holder.ok_or_else(|| refuse(StatusCode::UNAUTHORIZED, "No valid token", &format!("{TOKEN_REFUSED} read")))?)
             }
         };
+        let viewer = holder.as_ref().map_or(Viewer::Public, |holder| holder.viewer.clone());
         let view = api.store.seen_by(&viewer);
         let params = Params::from_request_parts(parts, api).await?;
         let view = match params.instant("as_of")? {
@@ -72,6 +76,6 @@ impl FromRequestParts<Api> for Seen {
             Some(at) => view.as_of(at).map_err(|cause| Problem::from(cause).at(parts.uri.path()))?,
             None => view,
         };
-        Ok(Self { view, is_public: viewer == Viewer::Public })
+        Ok(Self { view, holder, store: api.store.clone(), is_public: viewer == Viewer::Public })
     }
 }

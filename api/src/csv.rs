@@ -1,14 +1,6 @@
 //! CSV that a spreadsheet opens and a program reads: UTF-8, RFC 3339 times in UTC; `csv=it` writes `;` and decimal commas with
 //! a byte order mark. A text cell that a spreadsheet would run as a formula is made harmless; numbers stay numbers.
 
-use crate::rows;
-use crate::wire::ObservationOut;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use model::{Datastream, Interval};
-use std::io::Write;
-use store::View;
-
 /// How numbers and columns are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -47,67 +39,44 @@ pub(crate) enum Cell {
     Whole(u64),
 }
 
-pub(crate) fn write(dialect: Dialect, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
-    let mut out = dialect.mark().to_vec();
-    let mut writer = csv::WriterBuilder::new().delimiter(dialect.delimiter()).from_writer(&mut out);
-    // Writing to memory does not fail.
-    let _ = writer.write_record(header);
-    for row in rows {
-        let _ = writer.write_record(row.into_iter().map(|cell| text_of(cell, dialect)));
-    }
-    let _ = writer.flush();
-    drop(writer);
-    out
+/// Appends the line of column names, with what a file begins with before it.
+pub(crate) fn put_header(dialect: Dialect, columns: &[&str], out: &mut Vec<u8>) {
+    out.extend_from_slice(dialect.mark());
+    out.extend_from_slice(columns.join(&char::from(dialect.delimiter()).to_string()).as_bytes());
+    out.push(b'\n');
 }
 
-/// Observations read at once while a long interval is written.
-const READ: usize = 50_000;
-
-/// Every observation of `[from, to)` as CSV: `phenomenon_time, result, quality, received_at`.
-///
-/// # Errors
-/// When the store can't be read, or `out` can't be written.
-pub fn stream(view: &View, datastream: &Datastream, interval: Interval, dialect: Dialect, out: &mut dyn Write) -> std::io::Result<()> {
-    let mut from = interval.from;
-    let mut is_start = true;
-    loop {
-        let found = view.observations(datastream, Interval::new(from, interval.to), READ).map_err(std::io::Error::other)?;
-        out.write_all(&rows::csv(&found, dialect, is_start))?;
-        is_start = false;
-        match found.last() {
-            Some(last) if found.len() == READ => from = last.phenomenon_time.plus_micros(1),
-            _ => return Ok(()),
+/// Appends a line.
+pub(crate) fn put_line(dialect: Dialect, cells: &[Cell], out: &mut Vec<u8>) {
+    for (place, cell) in cells.iter().enumerate() {
+        if place > 0 {
+            out.push(dialect.delimiter());
+        }
+        match cell {
+            Cell::Text(text) => put_text(dialect, text, out),
+            Cell::Whole(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Cell::Number(value) => {
+                let from = out.len();
+                out.extend_from_slice(value.to_string().as_bytes());
+                dialect.point(out.get_mut(from..).unwrap_or_default());
+            }
         }
     }
+    out.push(b'\n');
 }
 
-/// The columns of an observation.
-pub(crate) const OBSERVATION: [&str; 4] = ["phenomenon_time", "result", "quality", "received_at"];
-
-pub(crate) fn observation(one: &ObservationOut) -> Vec<Cell> {
-    let time = |text: &String| Cell::Text(text.clone());
-    vec![time(&one.phenomenon_time), Cell::Number(one.result), Cell::Whole(one.quality.into()), time(&one.received_at)]
-}
-
-fn text_of(cell: Cell, dialect: Dialect) -> String {
-    match cell {
-        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Cell::Text(text) => text,
-        Cell::Number(value) if dialect == Dialect::Italian => value.to_string().replace('.', ","),
-        Cell::Number(value) => value.to_string(),
-        Cell::Whole(value) => value.to_string(),
+/// What a spreadsheet would run as a formula is made harmless; what would end the cell or the line is quoted.
+fn put_text(dialect: Dialect, text: &str, out: &mut Vec<u8>) {
+    let harmless = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    if !text.contains([char::from(dialect.delimiter()), '"', '\n', '\r']) {
+        out.extend_from_slice(harmless.as_bytes());
+        out.extend_from_slice(text.as_bytes());
+        return;
     }
-}
-
-/// As a download of this name.
-pub(crate) fn download(bytes: Vec<u8>, name: &str) -> Response {
-    let mut response = bytes.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}.csv\"")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    response
+    out.push(b'"');
+    out.extend_from_slice(harmless.as_bytes());
+    out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -115,8 +84,10 @@ mod tests {
     use super::*;
 
     fn check(dialect: Dialect, text: &str, number: f64, expected: &str) {
-        let rows = std::iter::once(vec![Cell::Text(text.into()), Cell::Number(number), Cell::Whole(1)]);
-        assert_eq!(String::from_utf8(write(dialect, &["name", "value", "quality"], rows)).expect("UTF-8"), expected);
+        let mut out = Vec::new();
+        put_header(dialect, &["name", "value", "quality"], &mut out);
+        put_line(dialect, &[Cell::Text(text.into()), Cell::Number(number), Cell::Whole(1)], &mut out);
+        assert_eq!(String::from_utf8(out).expect("UTF-8"), expected);
     }
 
     #[test]

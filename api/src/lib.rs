@@ -3,7 +3,9 @@
 
 mod api;
 mod auth;
-pub mod csv;
+mod csv;
+mod discreet;
+mod export;
 mod geo;
 mod live;
 mod page;
@@ -12,6 +14,11 @@ mod query;
 mod router;
 mod routes;
 mod rows;
+mod stream;
+mod table;
 mod wire;
 
+pub use csv::Dialect;
+pub use export::write_csv;
+pub use stream::HeldBytes;
 pub use router::{not_found, openapi, router};

@@ -1,6 +1,7 @@
 //! What has just been committed, for those who watch: gathered for a moment, judged once, said to all.
 
 use crate::wire::LatestOut;
+use futures_util::stream::{self, Stream};
 use model::{DatastreamId, Observation, OwnerId, Viewer};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,8 +60,22 @@ impl Watching {
 }
 
 /// The newest of everything, as a watcher is told first.
-pub(crate) fn all(view: &View) -> Vec<Change> {
+fn all(view: &View) -> Vec<Change> {
     changes(view, view.datastreams(None).iter().map(|datastream| datastream.id))
+}
+
+/// Datastreams that are told at once.
+const TOGETHER: usize = 64;
+
+/// The newest of everything, read as it is taken: who does not read what is told holds the numbers of what is left, and no more.
+pub(crate) fn everything(view: &View) -> impl Stream<Item = Vec<Change>> + Send + use<> {
+    let ids: Vec<DatastreamId> = view.datastreams(None).iter().map(|datastream| datastream.id).collect();
+    stream::unfold((view.clone(), ids, 0), |(view, ids, told)| async move {
+        let some = ids.get(told..(told + TOGETHER).min(ids.len())).filter(|some| !some.is_empty())?.to_vec();
+        let of = view.clone();
+        let said = tokio::task::spawn_blocking(move || changes(&of, some.into_iter())).await.unwrap_or_default();
+        Some((said, (view, ids, told + TOGETHER)))
+    })
 }
 
 fn changes(view: &View, datastreams: impl Iterator<Item = DatastreamId>) -> Vec<Change> {

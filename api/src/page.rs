@@ -1,6 +1,5 @@
 //! Lists: `{items, limit, next_cursor}`, never a bare array. A cursor says where the next page starts and nothing else.
 
-use crate::problem::Problem;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use model::Timestamp;
@@ -34,14 +33,6 @@ pub(crate) fn cursor(next: Timestamp) -> String {
 pub(crate) fn start_of(cursor: &str) -> Option<Timestamp> {
     let micros = u64::from_str_radix(cursor.strip_prefix('t').filter(|digits| digits.len() == 16)?, 16).ok()?;
     Some(Timestamp::from_micros(micros.cast_signed()))
-}
-
-/// Where reading starts: the cursor's instant, or `from`.
-pub(crate) fn resume(params: &crate::query::Params, from: Timestamp) -> Result<Timestamp, Problem> {
-    match params.get("cursor") {
-        None => Ok(from),
-        Some(text) => start_of(text).ok_or_else(|| params.bad("this cursor is not one of ours; take next_cursor from the page before")),
-    }
 }
 
 /// Formats without a place for it say in the header that there is more.

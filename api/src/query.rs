@@ -1,6 +1,7 @@
 //! Parameters, strictly: one that nobody knows is an error that names the nearest, never silence.
 
 use crate::csv::Dialect;
+use crate::page::{DEFAULT, MOST, start_of};
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
@@ -68,6 +69,18 @@ impl Params {
             .ok()
             .filter(|limit| (1..=most).contains(limit))
             .ok_or_else(|| self.bad(format!("limit={given} can't be; it may be 1 to {most}")))
+    }
+    /// How many rows of a page are asked for; `None` is all of them, which is right for a file that nobody asked a page of.
+    pub(crate) fn page(&self, is_always_paged: bool) -> Result<Option<usize>, Problem> {
+        let is_paged = is_always_paged || self.get("limit").or(self.get("cursor")).is_some();
+        is_paged.then(|| self.limit(if is_always_paged { DEFAULT } else { MOST }, MOST)).transpose()
+    }
+    /// Where reading starts: the cursor's instant, or `from`.
+    pub(crate) fn resume(&self, from: Timestamp) -> Result<Timestamp, Problem> {
+        match self.get("cursor") {
+            None => Ok(from),
+            Some(text) => start_of(text).ok_or_else(|| self.bad("this cursor is not one of ours; take next_cursor from the page before")),
+        }
     }
     /// A civil day.
     pub(crate) fn day(&self, name: &str) -> Result<Option<Interval>, Problem> {

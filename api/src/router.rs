@@ -3,15 +3,17 @@
 use crate::api::Api;
 use crate::live::{OwnWatchers, Public};
 use crate::problem::Problem;
+use crate::routes::datasets::Files;
 use crate::routes::{datasets, datastreams, discharge, health, increments, latest, ledger, live, observations, push, quarantine, stations};
 use axum::Router;
 use axum::extract::OriginalUri;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
@@ -42,16 +44,36 @@ impl Modify for Tokens {
 /// The contract, as OpenAPI 3.1 in JSON.
 #[must_use]
 pub fn openapi() -> String {
-    Description::openapi().to_pretty_json().unwrap_or_default()
+    described(None)
+}
+
+/// With the address that it is reached at, where that is known.
+fn described(public_url: Option<&str>) -> String {
+    let mut description = Description::openapi();
+    description.servers = public_url.map(|url| vec![utoipa::openapi::Server::new(url)]);
+    description.to_pretty_json().unwrap_or_default()
 }
 
 /// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
 ///
-/// Must be called within a runtime: it begins to watch what is committed.
-pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>) -> Router {
+/// `public_url` is what absolute addresses begin with. Must be called within a runtime: it begins to watch what is committed.
+pub fn router(
+    store: Store,
+    mut metrics: Registry,
+    started: Timestamp,
+    stop: watch::Receiver<bool>,
+    public_url: Option<&str>,
+) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
-    let api = Api { live: Public::start(&store), own_watchers: OwnWatchers::default(), store, metrics: Arc::new(metrics), started, stop };
-    let open = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
+    let (live, own_watchers, files) = (Public::start(&store), OwnWatchers::default(), Files::default());
+    let api = Api { live, own_watchers, files, store, metrics: Arc::new(metrics), started, stop };
+    // A token is sent because a program says so, never because a browser has it: any page may ask with one.
+    let open = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::AUTHORIZATION, header::ACCEPT, header::CONTENT_TYPE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE])
+        .expose_headers([HeaderName::from_static("x-next-cursor"), header::ETAG, header::LINK, header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+        .max_age(Duration::from_secs(3600));
     let data = Router::new()
         .route("/api/v1/stations", get(stations::list))
         .route("/api/v1/stations/{id}", get(stations::one))
@@ -71,17 +93,19 @@ pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: wat
         .route("/api/v1/quarantine/summary", get(quarantine::summary))
         .route("/api/v1/quarantine/{number}", get(quarantine::one))
         .route("/api/v1/ledger", get(ledger::list))
+        // Before the layer, or a browser's question whether it may ask would be answered by it.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(open)
         .layer(SetResponseHeaderLayer::overriding(header::LINK, HeaderValue::from_static("</openapi.json>; rel=\"service-desc\"")));
-    let contract: Arc<str> = openapi().into();
+    let contract: Arc<str> = described(public_url).into();
+    let kept = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
     Router::new()
         .merge(data)
-        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], contract.to_string()) }))
+        .route("/openapi.json", get(move || async move { (kept, contract.to_string()) }))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/status", get(health::status))
         .route("/metrics", get(health::metrics))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api)
 }

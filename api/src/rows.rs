@@ -1,64 +1,175 @@
-//! Observations as rows, straight from their numbers: a month of them is written in the time that making an object of each would take.
-//! They read as [`crate::wire::ObservationOut`] does.
+//! What rows read and how they are written. Observations are written straight from their numbers, a month of them in the time that making
+//! an object of each would take; they read as [`crate::wire::ObservationOut`] does.
 
-use crate::csv::{Dialect, OBSERVATION};
-use model::{Observation, TimestampWriter};
+use crate::csv::{Cell, Dialect};
+use crate::table::{BATCH, Row, Times};
+use crate::wire::{BucketOut, DischargeOut};
+use model::{Datastream, Interval, Observation};
 use std::io::Write;
+use std::sync::Arc;
+use store::{Bucket, BucketRow, Flow, Thinned, View};
 
-/// What a row takes, about.
-const JSON_ROW: usize = 112;
-const CSV_ROW: usize = 56;
+/// Buckets that are made at once: each may be of a whole day of seconds.
+const BUCKETS: usize = 64;
 
-/// As [`crate::page::Page`] of observations, in JSON.
-pub(crate) fn json(found: &[Observation], limit: usize, next_cursor: Option<&str>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(found.len() * JSON_ROW + 64);
-    let (mut times, mut arrivals) = (TimestampWriter::default(), TimestampWriter::default());
-    out.extend_from_slice(b"{\"items\":[");
-    for (place, one) in found.iter().enumerate() {
-        out.extend_from_slice(if place == 0 { b"{\"phenomenon_time\":\"" } else { b",{\"phenomenon_time\":\"" });
-        times.put(one.phenomenon_time, &mut out);
-        out.extend_from_slice(b"\",\"result\":");
-        if !put_thousandths(one.result, ".0", &mut out) {
-            // Writing to memory does not fail.
-            let _ = serde_json::to_writer(&mut out, &one.result);
+/// The columns of an observation.
+const OBSERVATION: [&str; 4] = ["phenomenon_time", "result", "quality", "received_at"];
+
+/// Reads the observations of an interval on and on, [`BATCH`] at a time.
+pub(crate) fn observations(
+    view: View,
+    datastream: Arc<Datastream>,
+    mut left: Interval,
+) -> impl FnMut() -> Result<Vec<Observation>, store::Error> + Send + 'static {
+    move || {
+        if left.is_empty() {
+            return Ok(Vec::new());
         }
-        out.extend_from_slice(b",\"quality\":");
-        out.push(b'0' + one.quality.flag() as u8);
-        out.extend_from_slice(b",\"received_at\":\"");
-        arrivals.put(one.received_at, &mut out);
-        out.extend_from_slice(b"\"}");
+        let found = view.observations(&datastream, left, BATCH)?;
+        left.from = match found.last() {
+            Some(last) if found.len() == BATCH => last.phenomenon_time.plus_micros(1),
+            _ => left.to,
+        };
+        Ok(found)
     }
-    out.extend_from_slice(b"],\"limit\":");
-    let _ = serde_json::to_writer(&mut out, &limit);
-    out.extend_from_slice(b",\"next_cursor\":");
-    let _ = serde_json::to_writer(&mut out, &next_cursor);
-    out.push(b'}');
-    out
 }
 
-/// As CSV; without a header it is the middle of a file.
-pub(crate) fn csv(found: &[Observation], dialect: Dialect, has_header: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(found.len() * CSV_ROW + 64);
-    let (mut times, mut arrivals) = (TimestampWriter::default(), TimestampWriter::default());
-    let delimiter = dialect.delimiter();
-    if has_header {
-        out.extend_from_slice(dialect.mark());
-        out.extend_from_slice(OBSERVATION.join(&char::from(delimiter).to_string()).as_bytes());
-        out.push(b'\n');
+/// As [`observations`], with what flowed then.
+pub(crate) fn discharges(
+    view: View,
+    datastream: Arc<Datastream>,
+    mut left: Interval,
+) -> impl FnMut() -> Result<Vec<Flow>, store::Error> + Send + 'static {
+    move || {
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = view.discharges(&datastream, left, BATCH)?;
+        left.from = match found.last() {
+            Some(last) if found.len() == BATCH => last.stage.phenomenon_time.plus_micros(1),
+            _ => left.to,
+        };
+        Ok(found)
     }
-    for one in found {
-        times.put(one.phenomenon_time, &mut out);
+}
+
+/// As [`observations`], in buckets.
+pub(crate) fn buckets(
+    view: View,
+    datastream: Arc<Datastream>,
+    mut left: Interval,
+    bucket: Bucket,
+) -> impl FnMut() -> Result<Vec<BucketRow>, store::Error> + Send + 'static {
+    move || {
+        if left.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = view.buckets(&datastream, left, bucket, BUCKETS)?;
+        left.from = match found.last() {
+            Some(last) if found.len() == BUCKETS => last.end,
+            _ => left.to,
+        };
+        Ok(found)
+    }
+}
+
+impl Row for Observation {
+    const COLUMNS: &'static [&'static str] = &OBSERVATION;
+
+    fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
+        put_fields(self, times, out);
+        out.push(b'}');
+    }
+    fn cells(&self, times: &mut Times) -> Vec<Cell> {
+        vec![
+            Cell::Text(times.of.write(self.phenomenon_time)),
+            Cell::Number(self.result),
+            Cell::Whole((self.quality.flag() as u8).into()),
+            Cell::Text(times.other.write(self.received_at)),
+        ]
+    }
+    fn put_csv(&self, dialect: Dialect, times: &mut Times, out: &mut Vec<u8>) {
+        let delimiter = dialect.delimiter();
+        times.of.put(self.phenomenon_time, out);
         out.push(delimiter);
         let from = out.len();
-        if !put_thousandths(one.result, "", &mut out) {
-            let _ = write!(out, "{}", one.result);
+        if !put_thousandths(self.result, "", out) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{}", self.result);
         }
         dialect.point(out.get_mut(from..).unwrap_or_default());
-        out.extend_from_slice(&[delimiter, b'0' + one.quality.flag() as u8, delimiter]);
-        arrivals.put(one.received_at, &mut out);
+        out.extend_from_slice(&[delimiter, b'0' + self.quality.flag() as u8, delimiter]);
+        times.other.put(self.received_at, out);
         out.push(b'\n');
     }
-    out
+}
+
+impl Row for Thinned {
+    const COLUMNS: &'static [&'static str] = &["phenomenon_time", "result", "quality", "received_at", "after_gap"];
+
+    fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
+        put_fields(&self.observation, times, out);
+        out.extend_from_slice(if self.after_gap { b",\"after_gap\":true}" } else { b",\"after_gap\":false}" });
+    }
+    fn cells(&self, times: &mut Times) -> Vec<Cell> {
+        let mut cells = self.observation.cells(times);
+        cells.push(Cell::Text(self.after_gap.to_string()));
+        cells
+    }
+}
+
+/// An observation as an object that is still open.
+fn put_fields(one: &Observation, times: &mut Times, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"phenomenon_time\":\"");
+    times.of.put(one.phenomenon_time, out);
+    out.extend_from_slice(b"\",\"result\":");
+    if !put_thousandths(one.result, ".0", out) {
+        let _ = serde_json::to_writer(&mut *out, &one.result);
+    }
+    out.extend_from_slice(b",\"quality\":");
+    out.push(b'0' + one.quality.flag() as u8);
+    out.extend_from_slice(b",\"received_at\":\"");
+    times.other.put(one.received_at, out);
+    out.push(b'"');
+}
+
+impl Row for BucketRow {
+    const COLUMNS: &'static [&'static str] = &["start", "end", "min", "mean", "max", "max_at", "count"];
+
+    fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(out, &BucketOut::of(self, &mut times.of));
+    }
+    fn cells(&self, times: &mut Times) -> Vec<Cell> {
+        vec![
+            Cell::Text(times.of.write(self.start)),
+            Cell::Text(times.of.write(self.end)),
+            Cell::Number(self.min),
+            Cell::Number(self.mean),
+            Cell::Number(self.max),
+            Cell::Text(times.of.write(self.max_at)),
+            Cell::Whole(self.count),
+        ]
+    }
+}
+
+impl Row for Flow {
+    const COLUMNS: &'static [&'static str] = &["phenomenon_time", "discharge", "quality", "stage", "extrapolated", "why", "received_at"];
+
+    fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(out, &DischargeOut::of(self, &mut times.of));
+    }
+    fn cells(&self, times: &mut Times) -> Vec<Cell> {
+        let one = DischargeOut::of(self, &mut times.of);
+        vec![
+            Cell::Text(one.phenomenon_time),
+            one.discharge.map_or_else(|| Cell::Text(String::new()), Cell::Number),
+            Cell::Whole(one.quality.into()),
+            Cell::Number(one.stage),
+            Cell::Text(one.extrapolated.to_string()),
+            Cell::Text(one.why.unwrap_or_default().to_owned()),
+            Cell::Text(one.received_at),
+        ]
+    }
 }
 
 /// Writes what is a whole number of thousandths, as nearly every measurement is, with no more decimals than it has, and `whole` after it
@@ -103,9 +214,8 @@ fn put_thousandths(value: f64, whole: &str, out: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::csv::{observation, write};
-    use crate::page::Page;
-    use crate::wire::ObservationOut;
+    use crate::csv::put_line;
+    use crate::wire::{ObservationOut, ThinnedOut};
     use model::{DatastreamId, Quality, Timestamp};
 
     #[test]
@@ -121,19 +231,22 @@ mod tests {
             result,
             quality: Quality::NOT_EVALUATED,
         };
-        let found: Vec<Observation> = times.zip(results).map(observation_of).collect();
-        for (found, next) in [(found.as_slice(), Some("t0")), (&[], None)] {
-            let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
+        let (mut times_in_row, mut times_alone) = (Times::default(), Times::default());
+        for one in times.zip(results).map(observation_of) {
+            let text = |put: &dyn Fn(&mut Times, &mut Vec<u8>), times: &mut Times| {
+                let mut out = Vec::new();
+                put(times, &mut out);
+                String::from_utf8(out).expect("UTF-8")
+            };
             for dialect in [Dialect::Plain, Dialect::Italian] {
-                let (rows, expected) = (csv(found, dialect, true), write(dialect, &OBSERVATION, items.iter().map(observation)));
-                let lines = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
-                for (row, expected) in lines(&rows).iter().zip(lines(&expected)) {
-                    assert_eq!(*row, expected);
-                }
-                assert_eq!(rows, expected);
+                let row = text(&|times, out| one.put_csv(dialect, times, out), &mut times_in_row);
+                assert_eq!(row, text(&|times, out| put_line(dialect, &one.cells(times), out), &mut times_alone));
             }
-            let page = Page { items, limit: 7, next_cursor: next.map(str::to_owned) };
-            assert_eq!(String::from_utf8(json(found, 7, next)).unwrap(), serde_json::to_string(&page).unwrap());
+            let object = serde_json::to_string(&ObservationOut::from(&one)).expect("JSON");
+            assert_eq!(text(&|times, out| one.put_json(times, out), &mut times_in_row), object);
+            let thinned = Thinned { observation: one, after_gap: true };
+            let object = serde_json::to_string(&ThinnedOut::from(&thinned)).expect("JSON");
+            assert_eq!(text(&|times, out| thinned.put_json(times, out), &mut times_in_row), object);
         }
     }
 }

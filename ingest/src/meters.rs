@@ -19,6 +19,7 @@ struct Message {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BrokerName {
+    owner: String,
     broker: String,
 }
 
@@ -136,8 +137,9 @@ impl Meters {
         self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.spool_limit_bytes.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
-    pub(crate) fn broker_connected(&self, broker: &str, connected: i64) {
-        self.broker_connected.get_or_create(&BrokerName { broker: broker.to_owned() }).set(connected);
+    pub(crate) fn broker_connected(&self, owner: &str, broker: &str, connected: i64) {
+        let name = BrokerName { owner: owner.to_owned(), broker: broker.to_owned() };
+        self.broker_connected.get_or_create(&name).set(connected);
     }
     pub(crate) fn disconnected(&self, reason: &str) {
         self.mqtt_disconnects.get_or_create(&Reason { reason: reason.to_owned() }).inc();

@@ -42,7 +42,7 @@ mod store;
 mod view;
 mod writer;
 
-pub use access::NewToken;
+pub use access::{Holder, NewToken, TOKEN_REFUSED, TokenLine};
 pub use archive::{Archived, Replaced};
 pub use audit::{AuditEntry, ForeignEntry};
 pub use backup::{Progress, restore_into};

@@ -127,6 +127,19 @@ impl View {
         Ok(found)
     }
 
+    /// The numbers of what [`View::quarantine`] gives, for those who read it one by one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store can't be read.
+    pub fn quarantine_numbers(&self, wanted: &Wanted, limit: usize) -> Result<Vec<u64>, Error> {
+        let mut found = Vec::new();
+        self.each_refused(wanted, &mut |entry| {
+            found.push(entry.number);
+            found.len() < limit
+        })?;
+        Ok(found)
+    }
+
     /// What is wrong, by device, reason and channel, the latest trouble first. As [`View::quarantine`].
     ///
     /// # Errors
@@ -201,10 +214,14 @@ impl View {
 
 /// Every entry, newest first, until `each` has enough.
 pub(crate) fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEntry) -> bool) -> Result<(), Error> {
+    /// Rows that are fetched at once, and how many bytes they may have if they are as large as those before.
     const FETCH: usize = 256;
-    let mut to = i64::MAX;
+    const BYTES: usize = 4 << 20;
+    let (mut to, mut fetch) = (i64::MAX, FETCH / 16);
     loop {
-        let rows = engine.range(Table::Quarantine, Span { part: 0, from: i64::MIN, to }, Order::Descending, FETCH)?;
+        let rows = engine.range(Table::Quarantine, Span { part: 0, from: i64::MIN, to }, Order::Descending, fetch)?;
+        let largest = rows.iter().map(|row| row.body.len()).max().unwrap_or(1);
+        fetch = (BYTES / largest.max(1)).clamp(1, FETCH);
         let Some(last) = rows.last() else { return Ok(()) };
         to = last.at - 1;
         for row in &rows {

@@ -1,6 +1,6 @@
 //! The store's front door.
 
-use crate::access::{self, NewToken, Tokens};
+use crate::access::Tokens;
 use crate::chunk::{Chunks, Recovered};
 use crate::engine::{self, Change, Damaged, Depth, Engine, Memory, Sqlite, Table};
 use crate::history::History;
@@ -14,7 +14,7 @@ use crate::registry::Registry;
 use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
 use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade, private};
-use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Scope, Timestamp, Viewer};
+use model::{Clock, DatastreamId, Interval, Observation, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -26,6 +26,7 @@ mod former;
 mod networks;
 #[cfg(test)]
 mod tests;
+mod tokens;
 pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub use networks::Started;
@@ -58,6 +59,9 @@ struct Inner {
     shelf: Shelf,
     local: Local,
     tokens: RwLock<Tokens>,
+    /// Taken while a token's document is written, so that no write undoes another.
+    token_writes: Mutex<()>,
+    token_changes: watch::Sender<u64>,
     /// Where it lies, and its lock, held as long as the store is open; nothing in memory.
     place: Option<Place>,
 }
@@ -192,6 +196,8 @@ impl Store {
                 shelf,
                 local,
                 tokens: RwLock::new(tokens),
+                token_writes: Mutex::new(()),
+                token_changes: watch::channel(0).0,
                 place,
             }),
         })
@@ -332,38 +338,6 @@ impl Store {
         self.ask(|answer| Work::Documents(changes, answer))
     }
 
-    /// Makes a token, durably; its text is shown this once and only its SHA-256 is kept.
-    ///
-    /// # Errors
-    /// As [`Store::commit`].
-    pub fn new_token(&self, owner: &OwnerId, scopes: &[Scope]) -> Result<NewToken, Error> {
-        let (token, change) = access::make(owner, scopes)?;
-        self.ask(|answer| Work::Documents(vec![change], answer))?;
-        self.inner.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(&token.text, owner, scopes);
-        Ok(token)
-    }
-
-    /// Tokens of another store that are not known here.
-    pub(crate) fn take_over_tokens(&self, other: &dyn Engine) -> Result<(), Error> {
-        let ours = self.inner.shared.engine.documents("token")?;
-        let theirs = other.documents("token")?;
-        let new: Vec<_> = theirs.into_iter().filter(|token| !ours.iter().any(|known| known.id == token.id)).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let changes = new.iter().cloned().map(Change::PutDocument).collect();
-        self.ask(|answer| Work::Documents(changes, answer))?;
-        let all: Vec<_> = ours.into_iter().chain(new).collect();
-        *self.inner.tokens.write().unwrap_or_else(PoisonError::into_inner) = Tokens::restore(&all);
-        Ok(())
-    }
-
-    /// Who holds this token; `None` if nobody does.
-    #[must_use]
-    pub fn viewer_of(&self, token: &str) -> Option<Viewer> {
-        self.inner.tokens.read().unwrap_or_else(PoisonError::into_inner).viewer_of(token)
-    }
-
     /// How many MQTT clients whose name begins so are remembered to have a session.
     #[must_use]
     pub fn sessions_of(&self, beginning: &str) -> usize {
@@ -436,6 +410,7 @@ impl Store {
 
     /// As [`Store::close`], for threads that may block.
     pub fn close_blocking(&self) {
+        let _ = self.write_token_uses(Duration::ZERO);
         if self.inner.place.is_some() {
             let _ = self.ask(|answer| Work::Documents(vec![handmade::unmark()], answer));
         }

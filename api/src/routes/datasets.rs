@@ -1,16 +1,44 @@
 //! Datasets: what is shared as files, whole months at a time.
 
+use crate::api::Api;
 use crate::auth::Seen;
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Shared};
 use crate::wire::{DatasetOut, DatasetWhole};
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use store::{PublishedFile, View};
+
+/// Files that are on their way to somebody, by their SHA-256: however many read one, or leave it unread, it is in memory once.
+#[derive(Clone, Default)]
+pub(crate) struct Files(Arc<Mutex<HashMap<String, Weak<Vec<u8>>>>>);
+
+impl Files {
+    /// A file of the version that holds now, checked when it was read from the store.
+    fn get(&self, view: &View, id: &str, name: &str) -> Result<Option<(PublishedFile, Arc<Vec<u8>>)>, store::Error> {
+        let known = view.dataset(id).and_then(|found| found.files.iter().find(|file| file.name == name).cloned());
+        // Read under the lock, so that a thousand who ask at once make one read.
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = known
+            && let Some(bytes) = files.get(&file.sha256).and_then(Weak::upgrade)
+        {
+            return Ok(Some((file, bytes)));
+        }
+        let Some((file, bytes)) = view.dataset_file(id, name)? else { return Ok(None) };
+        let bytes = Arc::new(bytes);
+        files.retain(|_, bytes| bytes.strong_count() > 0);
+        files.insert(file.sha256.clone(), Arc::downgrade(&bytes));
+        Ok(Some((file, bytes)))
+    }
+}
 
 /// What was published at an earlier moment is not kept, unless nothing took its place since: then it is refused, and not answered with
 /// what is published now.
@@ -55,14 +83,15 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
     responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn file(
+    State(api): State<Api>,
     seen: Seen,
     Path((id, name)): Path<(String, String)>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     params.only(&["as_of"])?;
-    let (view, wanted) = (seen.view.clone(), (id.clone(), name.clone()));
-    let found = blocking(&params.path, move || Ok(view.dataset_file(&wanted.0, &wanted.1)?)).await?;
+    let (view, wanted, files) = (seen.view.clone(), (id.clone(), name.clone()), api.files.clone());
+    let found = blocking(&params.path, move || Ok(files.get(&view, &wanted.0, &wanted.1)?)).await?;
     let (file, bytes) = found.ok_or_else(|| Problem::missing("file", &name, &format!("/api/v1/datasets/{id}")).at(&params.path))?;
     stood_then(&seen, &name, file.changed_at).map_err(|problem| problem.at(&params.path))?;
     let etag = format!("\"{}\"", file.sha256);
@@ -70,12 +99,18 @@ pub(crate) async fn file(
         .get(header::IF_NONE_MATCH)
         .and_then(|known| known.to_str().ok())
         .is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag));
-    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { bytes.into_response() };
+    let mut response = match is_known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => stream::response(seen.permission(), Shared::of(bytes))?,
+    };
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(name, value);
         }
     };
+    if !is_known {
+        set(header::CONTENT_LENGTH, &file.bytes.to_string());
+    }
     set(header::CONTENT_TYPE, file.format.media_type());
     set(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{}\"", file.name));
     set(header::ETAG, &etag);

@@ -1,10 +1,11 @@
 //! What is measured where.
 
 use crate::auth::Seen;
-use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Whole, json, put_item};
 use crate::wire::{DatastreamOut, GapOut, RevisionOut};
 use axum::Json;
 use axum::extract::Path;
@@ -20,12 +21,15 @@ use model::{Interval, Scope, Viewer};
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["station", "as_of"])?;
     let datastreams = seen.view.datastreams(params.get("station"));
-    let view = seen.view;
-    let items = blocking(&params.path, move || {
-        let items: Result<Vec<_>, store::Error> = datastreams.iter().map(|datastream| DatastreamOut::seen(&view, datastream)).collect();
-        Ok(items?)
+    let (permission, view) = (seen.permission(), seen.view);
+    let whole = Whole::of(datastreams, move |some, out| {
+        for datastream in some {
+            put_item(&DatastreamOut::seen(&view, datastream)?, out);
+        }
+        Ok(some.len())
     });
-    Ok(keep(Json(Page::whole(items.await?)), seen.is_public, 30))
+    let response = blocking(&params.path, move || stream::response(permission, whole)).await?;
+    Ok(keep(json(response), seen.is_public, 30))
 }
 
 /// One datastream.
@@ -51,7 +55,7 @@ pub(crate) async fn gaps(seen: Seen, Path(id): Path<String>, params: Params) -> 
     params.only(&["from", "to", "period", "limit", "cursor", "as_of"])?;
     let datastream = seen.datastream(&id, &params)?;
     let asked = params.interval(seen.view.now())?;
-    let interval = Interval::new(resume(&params, asked.from)?, asked.to);
+    let interval = Interval::new(params.resume(asked.from)?, asked.to);
     let limit = params.limit(DEFAULT, MOST)?;
     let is_resumed = params.get("cursor").is_some();
     let view = seen.view;

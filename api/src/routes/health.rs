@@ -1,12 +1,14 @@
 //! Is it alive, is it ready, how is it, and the meters.
 
 use crate::api::Api;
+use crate::auth::Seen;
+use crate::discreet::{Named, discreet};
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::Viewer;
+use model::{Scope, Viewer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -174,6 +176,7 @@ pub(crate) struct StatusOut {
     detail: String,
     version: String,
     uptime_s: i64,
+    /// Of the datastreams that you may see.
     observations: u64,
     datastreams: u64,
     /// Since the start.
@@ -182,10 +185,12 @@ pub(crate) struct StatusOut {
     last_commit_s: f64,
 }
 
-/// How the service is.
-#[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusOut, content_type = "application/problem+json")))]
-pub(crate) async fn status(State(api): State<Api>) -> Response {
+/// How the service is, with what the one who asks may see of it.
+#[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusOut, content_type = "application/problem+json"), (status = 401, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn status(State(api): State<Api>, seen: Seen) -> Response {
     let health = api.store.health();
+    let visible = seen.view.datastreams(None);
+    let counts = visible.iter().filter_map(|datastream| seen.view.extent(datastream).ok().flatten());
     let well = health.poisoned.is_none() && !health.full && health.damaged() == 0;
     let out = StatusOut {
         r#type: "about:blank".into(),
@@ -194,8 +199,8 @@ pub(crate) async fn status(State(api): State<Api>) -> Response {
         detail: if well { "everything works".into() } else { "see /readyz".into() },
         version: env!("CARGO_PKG_VERSION").into(),
         uptime_s: api.store.clock().now().seconds() - api.started.seconds(),
-        observations: health.observations,
-        datastreams: health.datastreams,
+        observations: counts.map(|(count, ..)| count).sum(),
+        datastreams: visible.len() as u64,
         commits: health.commits,
         disk_bytes: health.disk_bytes,
         last_commit_s: health.last_commit_s,
@@ -203,11 +208,19 @@ pub(crate) async fn status(State(api): State<Api>) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], Json(out).into_response().into_body()).into_response()
 }
 
-/// Meters in the Prometheus text format.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub(crate) async fn metrics(State(api): State<Api>) -> Response {
+/// Meters in the Prometheus text format. An owner is named if it publishes something, or to a token of scope read that sees it; what is of
+/// the others is counted together.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = 401, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn metrics(State(api): State<Api>, seen: Seen) -> Response {
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &api.metrics) {
+    let encoded = prometheus_client::encoding::text::encode(&mut text, &api.metrics);
+    let own = match seen.view.viewer() {
+        viewer @ Viewer::Token { owner, .. } if viewer.may(Scope::Read) => Some(owner.to_string()),
+        _ => None,
+    };
+    let owners = seen.view.datastreams(None).iter().map(|datastream| datastream.owner.to_string()).collect();
+    let text = discreet(&text, &Named { owners, own });
+    match encoded {
         Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

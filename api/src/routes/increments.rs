@@ -1,7 +1,7 @@
 //! What a counter counted.
 
 use crate::auth::Seen;
-use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume};
+use crate::page::{DEFAULT, MOST, Page, cursor, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
@@ -32,7 +32,7 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
         return Err(params.bad(format!("{id} is no counter but of the class {class}; ask for its observations instead")));
     }
     let asked = params.interval(seen.view.now())?;
-    let interval = Interval::new(resume(&params, asked.from)?, asked.to);
+    let interval = Interval::new(params.resume(asked.from)?, asked.to);
     let bucket = match params.choice("agg", &["", "PT15M", "PT1H", "P1D"])? {
         "PT15M" => Some(Bucket::Seconds(900)),
         "PT1H" => Some(Bucket::Seconds(3600)),

@@ -1,15 +1,17 @@
 //! The last of everything, in one call.
 
 use crate::auth::Seen;
-use crate::geo;
+use crate::geo::{self, Features};
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Whole, json, put_item};
 use crate::wire::LatestOut;
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use geojson::JsonObject;
+use axum::response::Response;
+use model::Datastream;
+use std::sync::Arc;
+use store::Latest;
 
 /// The last observation of every datastream that you may see, with its age and state. One call is enough for a map.
 #[utoipa::path(get, path = "/api/v1/latest", tag = "observations",
@@ -27,14 +29,28 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
         return Err(params.bad(format!("unknown property {word:?}{cure}")));
     }
     let station = params.get("station").map(str::to_owned);
-    let view = seen.view;
-    let mut latest = blocking(&params.path, move || Ok(view.latest()?)).await?;
-    latest.retain(|one| station.as_deref().is_none_or(|station| one.station.id.as_str() == station));
-    latest.retain(|one| property.as_deref().is_none_or(|property| one.datastream.property.word() == property));
-    let response = if format == "geojson" {
-        geo::collection(latest.iter().map(|one| geo::feature(one.station.place, &LatestOut::from(one))).collect(), JsonObject::new())
-    } else {
-        Json(Page::whole(latest.iter().map(LatestOut::from).collect())).into_response()
+    // Those that are shown, as `View::latest` has them: read by and by, so that they take no memory while they wait.
+    let mut datastreams = seen.view.datastreams(station.as_deref());
+    datastreams.retain(|one| property.as_deref().is_none_or(|property| one.property.word() == property));
+    let (permission, view) = (seen.permission(), seen.view);
+    let made = move || {
+        let each = move |some: &[Arc<Datastream>], out: &mut Vec<u8>, put: &dyn Fn(&Latest, &mut Vec<u8>)| {
+            let latest = view.latest_of_these(some)?;
+            latest.iter().for_each(|one| put(one, out));
+            Ok(latest.len())
+        };
+        match format {
+            "geojson" => {
+                let put = |one: &Latest, out: &mut Vec<u8>| geo::put(one.station.place, &LatestOut::from(one), out);
+                let features = Features::of(datastreams, move |some: &[Arc<Datastream>], out| each(some, out, &put));
+                Ok(geo::typed(stream::response(permission, features)?))
+            }
+            _ => {
+                let put = |one: &Latest, out: &mut Vec<u8>| put_item(&LatestOut::from(one), out);
+                let whole = Whole::of(datastreams, move |some: &[Arc<Datastream>], out| each(some, out, &put));
+                Ok(json(stream::response(permission, whole)?))
+            }
+        }
     };
-    Ok(keep(response, seen.is_public, 5))
+    Ok(keep(blocking(&params.path, made).await?, seen.is_public, 5))
 }

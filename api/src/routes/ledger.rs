@@ -5,10 +5,10 @@ use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Whole, json, put_item};
 use crate::wire::LedgerOut;
-use axum::Json;
 use axum::response::Response;
-use model::{Interval, Scope, civil_day_around};
+use model::{Interval, Scope, civil_day_around, civil_days};
 
 /// The most days of one answer.
 const MOST_DAYS: i64 = 92;
@@ -27,7 +27,16 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
         return Err(params.bad(format!("from and to ask for no day, or for too many; ask for 1 to {MOST_DAYS} days")));
     }
     seen.needs(&[Scope::Read, Scope::Audit, Scope::Manage]).map_err(|problem| problem.at(&params.path))?;
-    let (view, device) = (seen.view, params.get("device").map(str::to_owned));
-    let lines = blocking(&params.path, move || Ok(view.ledger(days, device.as_deref())?)).await?;
-    Ok(keep(Json(Page::whole(lines.iter().map(LedgerOut::from).collect())), false, 0))
+    let (permission, view, device) = (seen.permission(), seen.view, params.get("device").map(str::to_owned));
+    let whole = Whole::one_by_one(civil_days(days).collect(), move |some: &[Interval], out| {
+        let mut count = 0;
+        for day in some {
+            let lines = view.ledger(*day, device.as_deref())?;
+            lines.iter().for_each(|line| put_item(&LedgerOut::from(line), out));
+            count += lines.len();
+        }
+        Ok(count)
+    });
+    let response = blocking(&params.path, move || stream::response(permission, whole)).await?;
+    Ok(keep(json(response), false, 0))
 }

@@ -2,9 +2,10 @@
 
 use crate::api::Api;
 use crate::auth::Seen;
-use crate::live::{Change, OwnWatcher, Watching, all};
+use crate::live::{Change, OwnWatcher, Watching, everything};
 use crate::problem::Problem;
 use crate::query::Params;
+use crate::stream::Permission;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -13,8 +14,10 @@ use futures_util::stream::{self, Stream, StreamExt};
 use model::Viewer;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use store::View;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
 
@@ -54,17 +57,14 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
     } else {
         Either::Own { watching: Box::new(Watching::of(&api.store, seen.view.viewer())), _place: own_place }
     };
-    let view = seen.view;
-    let first = crate::routes::blocking(&params.path, {
-        let view = view.clone();
-        move || Ok(all(&view))
-    })
-    .await?;
-    let later = stream::unfold((going_on, view, api.stop.clone()), |(mut going_on, view, mut stop)| async move {
-        let changes = going_on.next(&view, &mut stop).await?;
-        Some((changes, (going_on, view, stop)))
+    let (permission, revoked) = (seen.permission(), api.store.token_changes());
+    let begun = Watch { going_on, view: seen.view, stop: api.stop.clone(), permission, revoked };
+    let first = everything(&begun.view);
+    let later = stream::unfold(begun, |mut watch| async move {
+        let told = watch.next().await?;
+        Some((told, watch))
     });
-    let events = stream::once(async move { first }).chain(later);
+    let events = first.chain(later.flat_map(Told::changes));
     Ok(Sse::new(said(events, stations)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
@@ -74,6 +74,45 @@ fn busy(status: StatusCode, path: &str) -> Response {
     let mut response = problem.at(path).into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
+}
+
+/// One watcher, after it was told everything.
+struct Watch {
+    going_on: Either,
+    view: View,
+    stop: watch::Receiver<bool>,
+    permission: Permission,
+    revoked: watch::Receiver<u64>,
+}
+
+/// What a watcher is told next.
+enum Told {
+    These(Vec<Change>),
+    /// It was too slow for some.
+    Everything(View),
+}
+
+impl Told {
+    fn changes(self) -> Pin<Box<dyn Stream<Item = Vec<Change>> + Send>> {
+        match self {
+            Self::These(changes) => Box::pin(stream::once(async move { changes })),
+            Self::Everything(view) => Box::pin(everything(&view)),
+        }
+    }
+}
+
+impl Watch {
+    /// `None` when the house closes, or the token ceases to hold.
+    async fn next(&mut self) -> Option<Told> {
+        if !self.permission.still_holds() {
+            return None;
+        }
+        tokio::select! {
+            _ = self.stop.wait_for(|stop| *stop) => None,
+            () = self.permission.ends(&mut self.revoked) => None,
+            told = self.going_on.next(&self.view) => told,
+        }
+    }
 }
 
 /// One watcher's source.
@@ -88,22 +127,14 @@ enum Either {
 
 impl Either {
     /// `None` when the house closes.
-    async fn next(&mut self, view: &store::View, stop: &mut watch::Receiver<bool>) -> Option<Vec<Change>> {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => None,
-            changes = async {
-                match self {
-                    Self::Own { watching, .. } => watching.next().await,
-                    Self::Public(said) => match said.recv().await {
-                        Ok(changes) => Some(changes.to_vec()),
-                        Err(RecvError::Lagged(_)) => {
-                            let view = view.clone();
-                            tokio::task::spawn_blocking(move || all(&view)).await.ok()
-                        }
-                        Err(RecvError::Closed) => None,
-                    },
-                }
-            } => changes,
+    async fn next(&mut self, view: &View) -> Option<Told> {
+        match self {
+            Self::Own { watching, .. } => watching.next().await.map(Told::These),
+            Self::Public(said) => match said.recv().await {
+                Ok(changes) => Some(Told::These(changes.to_vec())),
+                Err(RecvError::Lagged(_)) => Some(Told::Everything(view.clone())),
+                Err(RecvError::Closed) => None,
+            },
         }
     }
 }

@@ -1,23 +1,19 @@
 //! Values over time, as they are or in buckets.
 
 use crate::auth::Seen;
-use crate::csv::{self, Cell, Dialect, download, write};
-use crate::geo;
-use crate::page::{DEFAULT, MOST, Page, cursor, keep, resume, with_cursor};
+use crate::page::{Page, cursor, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
 use crate::rows;
-use crate::wire::{BucketOut, ObservationOut, ThinnedOut};
-use axum::Json;
+use crate::stream::{HeldBytes, Permission};
+use crate::table::{BATCH, Extent, Format, Table};
+use crate::wire::ObservationOut;
 use axum::extract::Path;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use geojson::JsonObject;
-use model::{Datastream, Interval, Place, TimestampWriter};
-use serde::Serialize;
+use axum::response::Response;
+use model::{Datastream, Interval, Place};
 use std::sync::Arc;
-use store::{Bucket, View};
+use store::{Bucket, Thinned, View};
 
 /// Parts that an interval is thinned into at most: four observations each are as many as a page may hold.
 const MOST_PARTS: u32 = 10_000;
@@ -34,11 +30,12 @@ enum Shape {
 /// What is asked of one datastream.
 struct Question {
     view: View,
+    permission: Permission,
     datastream: Arc<Datastream>,
     interval: Interval,
-    limit: usize,
-    format: &'static str,
-    dialect: Dialect,
+    /// Rows of a page; all where none is asked for.
+    limit: Option<usize>,
+    format: Format,
 }
 
 /// Observations of `[from, to)`, ascending in time, each with its latest revision.
@@ -49,19 +46,20 @@ struct Question {
         ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to; PT24H when nothing is said", example = "PT36H"),
         ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max and count instead of observations"),
         ("thin" = Option<u32>, Query, description = "1 to 10000, for charts: of each of so many equal parts of the interval the first, least, greatest and last observation of quality 1 or 2, at most four, as they were measured, with after_gap where no line may lead to one. No crest is lost. The answer is whole: without agg, limit and cursor", example = 720),
-        ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
-        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("limit" = Option<usize>, Query, description = "A page of so many rows, 1 to 50000. Left out: pages of 1000 in JSON, and all of the interval, however long, in CSV and GeoJSON"),
+        ("cursor" = Option<String>, Query, description = "A page: next_cursor, or x-next-cursor, of the page before"),
         ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
         ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
-    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
+    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count. A file that breaks off is broken off on the wire too: it never looks whole", body = Page<ObservationOut>,
+            headers(("x-next-cursor" = Option<String>, description = "CSV and GeoJSON where a page was asked for with limit or cursor, and more follows: the cursor of the next page"))),
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
+        (status = 503, description = "Part of it is in InfluxDB, which does not answer, or too much is on its way; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
     params.only(&["from", "to", "period", "agg", "thin", "limit", "cursor", "f", "csv", "as_of"])?;
     let datastream = seen.datastream(&id, &params)?;
     let asked = params.interval(seen.view.now())?;
-    let interval = Interval::new(resume(&params, asked.from)?, asked.to);
+    let interval = Interval::new(params.resume(asked.from)?, asked.to);
     let shape = match (params.choice("agg", &["", "PT15M", "PT1H", "P1D"])?, parts(&params)?) {
         ("", Some(parts)) => Shape::Thin(parts),
         (_, Some(_)) => return Err(params.bad("give either agg or thin")),
@@ -71,14 +69,21 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
         _ => Shape::AsTheyAre,
     };
     let dialect = params.dialect()?;
-    let format = params.choice("f", &["json", "csv", "geojson"])?;
-    // A file is wanted whole.
-    let limit = params.limit(if format == "csv" { MOST } else { DEFAULT }, MOST)?;
-    let question = Question { view: seen.view, datastream, interval, limit, format, dialect };
+    let format = match params.choice("f", &["json", "csv", "geojson"])? {
+        "csv" => Format::Csv(dialect),
+        "geojson" => {
+            let station = seen.view.station(datastream.station.as_str());
+            Format::GeoJson(station.map_or(Place { latitude: 0.0, longitude: 0.0 }, |station| station.place))
+        }
+        _ => Format::Json,
+    };
+    let limit = params.page(matches!(format, Format::Json))?;
+    let permission = seen.permission();
+    let question = Question { view: seen.view, permission, datastream, interval, limit, format };
     let response = blocking(&params.path, move || match shape {
-        Shape::AsTheyAre => plain(&question),
-        Shape::Buckets(bucket) => aggregated(&question, bucket),
-        Shape::Thin(parts) => thinned(&question, parts),
+        Shape::AsTheyAre => plain(question),
+        Shape::Buckets(bucket) => aggregated(question, bucket),
+        Shape::Thin(parts) => thinned(question, parts),
     });
     Ok(keep(response.await?, seen.is_public, 5))
 }
@@ -93,79 +98,53 @@ fn parts(params: &Params) -> Result<Option<u32>, Problem> {
     parts.map(Some).ok_or_else(|| params.bad(format!("thin={given} can't be; it may be 1 to {MOST_PARTS}")))
 }
 
-fn thinned(question: &Question, parts: u32) -> Result<Response, Problem> {
-    let Question { view, datastream, interval, .. } = question;
-    let items: Vec<ThinnedOut> = view.thinned(datastream, *interval, parts)?.iter().map(Into::into).collect();
-    let header = [&csv::OBSERVATION[..], &["after_gap"]].concat();
-    let whole = Question { limit: items.len(), view: view.clone(), datastream: datastream.clone(), ..*question };
-    Ok(answer(&whole, items, None, &header, |item| {
-        let mut cells = csv::observation(&item.observation);
-        cells.push(Cell::Text(item.after_gap.to_string()));
-        cells
-    }))
-}
-
-fn plain(question: &Question) -> Result<Response, Problem> {
-    let Question { view, datastream, interval, limit, .. } = question;
-    let mut found = view.observations(datastream, *interval, limit + 1)?;
-    let next = found.get(*limit).map(|first| cursor(first.phenomenon_time));
-    found.truncate(*limit);
-    match question.format {
-        "geojson" => {
-            let items: Vec<ObservationOut> = found.iter().map(Into::into).collect();
-            Ok(answer(question, items, next, &csv::OBSERVATION, csv::observation))
-        }
-        "csv" => {
-            let response = download(rows::csv(&found, question.dialect, true), datastream.key.as_str());
-            Ok(with_cursor(response, next))
-        }
-        _ => {
-            let body = rows::json(&found, *limit, next.as_deref());
-            Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
-        }
-    }
-}
-
-fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> {
-    let Question { view, datastream, interval, limit, .. } = question;
-    let mut found = view.buckets(datastream, *interval, bucket, limit + 1)?;
-    let next = found.get(*limit).map(|first| cursor(first.start));
-    found.truncate(*limit);
-    let mut times = TimestampWriter::default();
-    let items: Vec<BucketOut> = found.iter().map(|row| BucketOut::of(row, &mut times)).collect();
-    let header = ["start", "end", "min", "mean", "max", "max_at", "count"];
-    Ok(answer(question, items, next, &header, |item| {
-        let text = |text: &String| Cell::Text(text.clone());
-        vec![
-            text(&item.start),
-            text(&item.end),
-            Cell::Number(item.min),
-            Cell::Number(item.mean),
-            Cell::Number(item.max),
-            text(&item.max_at),
-            Cell::Whole(item.count),
-        ]
-    }))
-}
-
-fn answer<T: Serialize>(
-    question: &Question,
-    items: Vec<T>,
-    next: Option<String>,
-    header: &[&str],
-    cells: impl Fn(&T) -> Vec<Cell>,
-) -> Response {
-    let response = match question.format {
-        "csv" => download(write(question.dialect, header, items.iter().map(cells)), question.datastream.key.as_str()),
-        "geojson" => {
-            let station = question.view.station(question.datastream.station.as_str());
-            let place = station.map_or(Place { latitude: 0.0, longitude: 0.0 }, |station| station.place);
-            let mut beside = JsonObject::new();
-            beside.insert("limit".into(), question.limit.into());
-            beside.insert("next_cursor".into(), next.clone().into());
-            geo::collection(items.iter().map(|item| geo::feature(place, item)).collect(), beside)
-        }
-        _ => return Json(Page { items, limit: question.limit, next_cursor: next }).into_response(),
+fn thinned(question: Question, parts: u32) -> Result<Response, Problem> {
+    let Question { view, permission, datastream, interval, format, .. } = question;
+    let found = view.thinned(&datastream, interval, parts)?;
+    // Nothing of it is left out, so that what a page says of itself is known.
+    let extent = match format {
+        Format::Json => Extent::Page { limit: found.len(), next_cursor: None },
+        _ => Extent::Whole,
     };
-    with_cursor(response, next)
+    let held = HeldBytes(found.len() * size_of::<Thinned>());
+    let mut found = Some(found);
+    let table = Table::new(format, extent, move || Ok(found.take().unwrap_or_default()));
+    let mut response = table.response(permission, datastream.key.as_str())?;
+    response.extensions_mut().insert(held);
+    Ok(response)
+}
+
+fn plain(question: Question) -> Result<Response, Problem> {
+    let Question { view, permission, datastream, interval, limit, format } = question;
+    let name = datastream.key.clone();
+    let Some(limit) = limit else {
+        let read = rows::observations(view, datastream, interval);
+        return Table::new(format, Extent::Whole, read).response(permission, name.as_str());
+    };
+    let mut found = view.observations(&datastream, interval, limit + 1)?;
+    let next = found.get(limit).map(|first| first.phenomenon_time);
+    let extent = Extent::Page { limit, next_cursor: next.map(cursor) };
+    if limit > BATCH {
+        // Read anew piece by piece, up to where the next page begins.
+        drop(found);
+        let interval = Interval::new(interval.from, next.unwrap_or(interval.to));
+        return Table::new(format, extent, rows::observations(view, datastream, interval)).response(permission, name.as_str());
+    }
+    found.truncate(limit);
+    let mut found = Some(found);
+    Table::new(format, extent, move || Ok(found.take().unwrap_or_default())).response(permission, name.as_str())
+}
+
+fn aggregated(question: Question, bucket: Bucket) -> Result<Response, Problem> {
+    let Question { view, permission, datastream, interval, limit, format } = question;
+    let name = datastream.key.clone();
+    let (interval, extent) = match limit {
+        None => (interval, Extent::Whole),
+        Some(limit) => {
+            let next = view.buckets(&datastream, interval, bucket, limit + 1)?.get(limit).map(|first| first.start);
+            let upto = next.map_or(interval.to, |next| next.max(interval.from));
+            (Interval::new(interval.from, upto), Extent::Page { limit, next_cursor: next.map(cursor) })
+        }
+    };
+    Table::new(format, extent, rows::buckets(view, datastream, interval, bucket)).response(permission, name.as_str())
 }

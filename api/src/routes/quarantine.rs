@@ -5,6 +5,7 @@ use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Whole, json, put_item};
 use crate::wire::{QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 use axum::Json;
 use axum::extract::Path;
@@ -25,7 +26,7 @@ fn wanted(params: &Params) -> Result<Wanted, Problem> {
     Ok(Wanted { numbers: Vec::new(), device: params.get("device").map(Into::into), channel: params.get("channel").map(Into::into), reason })
 }
 
-/// The newest refused messages of your owner, newest first, each with its reasons and its text. Needs the scope audit or manage.
+/// The newest refused messages of your owner, newest first, each with its reasons and its text, of a long one the beginning. Needs the scope audit or manage.
 #[utoipa::path(get, path = "/api/v1/quarantine", tag = "quarantine", security(("token" = [])),
     params(("limit" = Option<usize>, Query, description = "1 to 1000, default 100"), ("device" = Option<String>, Query), ("channel" = Option<String>, Query), ("reason" = Option<String>, Query, description = "a code, e.g. unknown-channel")),
     responses((status = 200, body = Page<QuarantineOut>), (status = 401, body = Problem, content_type = "application/problem+json"), (status = 403, body = Problem, content_type = "application/problem+json")))]
@@ -33,10 +34,17 @@ pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem
     params.only(&["limit", "device", "channel", "reason"])?;
     let (limit, wanted) = (params.limit(100, 1000)?, wanted(&params)?);
     seen.needs(&[Scope::Audit, Scope::Manage]).map_err(|problem| problem.at(&params.path))?;
-    let view = seen.view;
-    let entries = blocking(&params.path, move || Ok(view.quarantine(&wanted, limit)?)).await?;
-    let items = entries.iter().map(QuarantineOut::from).collect();
-    Ok(keep(Json(Page { items, limit, next_cursor: None }), false, 0))
+    let (permission, view) = (seen.permission(), seen.view);
+    let response = blocking(&params.path, move || {
+        let numbers = view.quarantine_numbers(&wanted, limit)?;
+        let whole = Whole::one_by_one(numbers, move |numbers: &[u64], out| {
+            let entries = view.quarantine(&Wanted { numbers: numbers.to_vec(), ..Wanted::default() }, numbers.len())?;
+            entries.iter().for_each(|entry| put_item(&QuarantineOut::in_list(entry), out));
+            Ok(entries.len())
+        });
+        stream::response(permission, whole)
+    });
+    Ok(keep(json(response.await?), false, 0))
 }
 
 /// The same refusals together: by device, reason and channel, with first and last time and how often. Needs the scope audit or manage.

@@ -1,17 +1,19 @@
 //! Places.
 
 use crate::auth::Seen;
-use crate::geo;
+use crate::geo::{self, Features};
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
+use crate::stream::{self, Whole, json, put_item};
 use crate::wire::{DatastreamOut, StationOut};
 use axum::Json;
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
-use geojson::JsonObject;
+use axum::response::Response;
+use model::Station;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A station with its datastreams.
@@ -30,12 +32,19 @@ pub(crate) struct StationWhole {
 pub(crate) async fn list(seen: Seen, params: Params) -> Result<Response, Problem> {
     params.only(&["f", "as_of"])?;
     let stations = seen.view.stations();
-    let response = match params.choice("f", &["json", "geojson"])? {
-        "geojson" => geo::collection(
-            stations.iter().map(|station| geo::feature(station.place, &StationOut::from(station.as_ref()))).collect(),
-            JsonObject::new(),
-        ),
-        _ => Json(Page::whole(stations.iter().map(|station| StationOut::from(station.as_ref())).collect())).into_response(),
+    let permission = seen.permission();
+    let response = if params.choice("f", &["json", "geojson"])? == "geojson" {
+        let features = Features::of(stations, |some: &[Arc<Station>], out| {
+            some.iter().for_each(|station| geo::put(station.place, &StationOut::from(station.as_ref()), out));
+            Ok(some.len())
+        });
+        geo::typed(blocking(&params.path, move || stream::response(permission, features)).await?)
+    } else {
+        let whole = Whole::of(stations, |some: &[Arc<Station>], out| {
+            some.iter().for_each(|station| put_item(&StationOut::from(station.as_ref()), out));
+            Ok(some.len())
+        });
+        json(blocking(&params.path, move || stream::response(permission, whole)).await?)
     };
     Ok(keep(response, seen.is_public, 60))
 }

@@ -26,7 +26,7 @@ pub(crate) struct QuarantineOut {
     pub(crate) channel: Option<String>,
     /// One for each reading of the message that was refused.
     pub(crate) refusals: Vec<RefusedOut>,
-    /// The message as text; bytes that are no UTF-8 are shown as U+FFFD.
+    /// The message as text; bytes that are no UTF-8 are shown as U+FFFD. In a list no more than its first 16 KiB.
     pub(crate) text: String,
     /// How long the message was, bytes.
     pub(crate) bytes: usize,
@@ -67,6 +67,17 @@ impl From<&Refused> for RefusedOut {
             time: said.and_then(|said| said.time).map(|time| time.to_string()),
             unit: said.and_then(|said| said.unit).map(|unit| unit.symbol().to_owned()),
         }
+    }
+}
+
+/// Bytes of a message that a list shows; one entry alone has all of them.
+const LISTED: usize = 16 * 1024;
+
+impl QuarantineOut {
+    /// As a list shows it: of a long message the beginning.
+    pub(crate) fn in_list(entry: &QuarantineEntry) -> Self {
+        let shown = entry.bytes.get(..LISTED).unwrap_or(&entry.bytes);
+        Self { bytes: entry.bytes.len(), ..Self::from(&QuarantineEntry { bytes: shown.to_vec(), ..entry.clone() }) }
     }
 }
 

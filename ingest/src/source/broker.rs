@@ -177,7 +177,7 @@ impl Broker {
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) if ack.code == ConnectReturnCode::Success => {
                     line.generation.fetch_add(1, Ordering::Relaxed);
-                    self.meters.broker_connected(&self.settings.name, 1);
+                    self.meters.broker_connected(self.settings.owner.as_str(), &self.settings.name, 1);
                     tracing::info!(
                         event = "broker_connected",
                         broker = self.settings.name,
@@ -239,7 +239,7 @@ impl Broker {
                 }
                 Ok(_) => {}
                 Err(cause) => {
-                    self.meters.broker_connected(&self.settings.name, 0);
+                    self.meters.broker_connected(self.settings.owner.as_str(), &self.settings.name, 0);
                     let (why, cure) = why(&cause);
                     if !is_known_lost {
                         tracing::warn!(event = "broker_lost", broker = self.settings.name, cause = why, cure, "no connection to a broker");
@@ -330,7 +330,7 @@ impl Source for Broker {
             while events.poll().await.is_ok() {}
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), rest).await;
-        self.meters.broker_connected(&self.settings.name, 0);
+        self.meters.broker_connected(self.settings.owner.as_str(), &self.settings.name, 0);
     }
 }
 

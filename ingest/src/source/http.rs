@@ -237,9 +237,10 @@ fn holder(intake: &Intake, query: Option<&str>, headers: &HeaderMap, scope: Scop
             &format!("this token lacks the scope {word}; make one with: pescaia token new --owner … --scope {word}"),
         ),
         Some(viewer @ Viewer::Token { .. }) => Ok(viewer),
+        _ if token.is_some() => refuse(StatusCode::UNAUTHORIZED, "No valid token", &format!("{} {word}", store::TOKEN_REFUSED)),
         _ => refuse(
             StatusCode::UNAUTHORIZED,
-            "No valid token",
+            "A token is needed",
             &format!("send Authorization: Bearer …; make a token with: pescaia token new --owner … --scope {word}"),
         ),
     }

@@ -40,7 +40,7 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
     let viewer = holder(&intake, head.uri.query(), &bearer(&head.headers), Scope::Ingest);
     let Ok(Viewer::Token { owner, .. }) = viewer else {
         body::refuse(&head.headers, body).await;
-        let message = "send Authorization: Token … with a token of scope ingest; make one with: pescaia token new --owner … --scope ingest";
+        let message = "send Authorization: Token … with a token of scope ingest that is known, not expired and not revoked; make one with: pescaia token new --owner … --scope ingest";
         return refuse(StatusCode::UNAUTHORIZED, "unauthorized", message);
     };
     let is = |name, wanted: &str| {
