@@ -1,6 +1,7 @@
 //! Correcting what was measured wrong over an interval: a wrong factor, a wrong zero, a wrong clock. Each value becomes a revision, the
 //! old one is kept, the change stands in the audit with who and why, and can be taken back. All of it is one commit, or nothing.
 
+use crate::decimal::scale;
 use crate::pipeline::Intake;
 use crate::qualify::qualify;
 use model::{Datastream, Flag, Interval, Observation, Quality, QualityTest, Scope, Timestamp, Viewer};
@@ -77,7 +78,7 @@ impl Intake {
         }
         let now = self.store().clock().now();
         let corrected = |one: &Observation| {
-            let result = rounded(one.result * correction.factor + correction.offset);
+            let result = scale(one.result, correction.factor, correction.offset).unwrap_or(f64::NAN);
             // Judged anew: what was beyond the sensor's span for a wrong factor is not any more.
             let phenomenon_time = one.phenomenon_time.plus_seconds(correction.shift_s);
             let quality = Quality::NOT_EVALUATED;
@@ -272,11 +273,6 @@ fn entry(datastream: &Datastream, correction: &Correction, now: Timestamp, count
         count: count as u64,
         undoes: None,
     }
-}
-
-/// To twelve digits: a factor of 0.01 makes 143 to 1.43, not to 1.4300000000000002.
-fn rounded(value: f64) -> f64 {
-    format!("{value:.11e}").parse().unwrap_or(value)
 }
 
 fn examples(pairs: &[(Observation, Observation)]) -> Vec<(Timestamp, f64, f64)> {

@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod commit;
 pub mod correct;
+mod decimal;
 pub mod decode;
 mod echo;
 pub mod edge;

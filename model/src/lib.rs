@@ -4,6 +4,7 @@
 mod account;
 mod counter;
 mod dataset;
+mod decimal;
 mod gap;
 mod id;
 mod layout;
@@ -25,6 +26,7 @@ mod viewer;
 pub use account::Account;
 pub use counter::{Counter, CounterStep, Increment, MeterChange, increments};
 pub use dataset::{Column, ColumnKind, Dataset};
+pub use decimal::{Decimal, exact, scale};
 pub use gap::{Gap, GapReason};
 pub use id::{ChannelName, DatastreamId, DatastreamKey, DeviceId, OwnerId, StationId, is_slug};
 pub use layout::{Endian, Field, FieldKind, Layout, Meaning, Repeat};

@@ -1,5 +1,6 @@
 //! Units by their UCUM symbol, and how one is turned into another of the same kind.
 
+use crate::decimal::scale;
 use std::fmt;
 
 /// A unit that devices send or that we keep, named by its UCUM symbol.
@@ -66,16 +67,16 @@ impl Unit {
     pub fn symbols() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|(_, symbol, ..)| *symbol)
     }
-    /// `value` of this unit in `target`; `None` when they measure different things.
+    /// `value` of this unit in `target`; `None` when they measure different things, or the result is not finite.
     ///
-    /// Divides by a power of ten instead of multiplying by its inverse, so that 142 cm is exactly 1.42 m.
+    /// Calculated in decimal: 142 cm is exactly 1.42 m, and 1.1 cm 0.011 m.
     #[must_use]
     pub fn convert(self, value: f64, target: Self) -> Option<f64> {
         if self == target {
             return Some(value);
         }
         let ((_, kind, from), (_, wanted, to)) = (self.row(), target.row());
-        (kind == wanted).then(|| if from >= to { value / (from / to) } else { value * (to / from) })
+        if kind == wanted { scale(value, to / from, 0.0) } else { None }
     }
 }
 
@@ -94,6 +95,8 @@ mod tests {
         assert_eq!(Unit::Centimetre.convert(142.0, Unit::Metre), Some(1.42));
         assert_eq!(Unit::Millimetre.convert(2608.0, Unit::Metre), Some(2.608));
         assert_eq!(Unit::Metre.convert(1.42, Unit::Centimetre), Some(142.0));
+        assert_eq!(Unit::Metre.convert(1.1, Unit::Centimetre), Some(110.0));
+        assert_eq!(Unit::Centimetre.convert(1.1, Unit::Metre), Some(0.011));
         assert_eq!(Unit::Metre.convert(1.0, Unit::Bar), None);
     }
 }

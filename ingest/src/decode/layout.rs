@@ -2,9 +2,9 @@
 
 mod cayenne;
 
-use super::registers::linear;
 use super::{Placed, RawPayload, Refusal};
-use model::{Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
+use crate::decimal::scale;
+use model::{Decimal, Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
 
 /// The most readings of one payload.
 const MOST: usize = 2000;
@@ -125,11 +125,12 @@ fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, St
         FieldKind::Float32 => {
             #[expect(clippy::cast_possible_truncation, reason = "four bytes were read")]
             let value = f32::from_bits(unsigned as u32);
-            return Ok(value.is_finite().then(|| f64::from(value) * field.scale + field.add));
+            let shortest = || Decimal::of_single(value).and_then(|value| value.scaled(field.scale, field.add));
+            return Ok(shortest().or_else(|| scale(f64::from(value), field.scale, field.add)));
         }
         FieldKind::Float64 => {
             let value = f64::from_bits(unsigned);
-            return Ok(value.is_finite().then_some(value * field.scale + field.add));
+            return Ok(scale(value, field.scale, field.add));
         }
         FieldKind::Bcd(_) => match bcd(unsigned, width) {
             Some(raw) => raw,
@@ -148,7 +149,7 @@ fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, St
     if field.sentinels.contains(&raw) || field.sentinels.contains(&unsigned.cast_signed()) {
         return Ok(None);
     }
-    Ok(linear(raw, field.scale, field.add))
+    Ok(Decimal::whole(i128::from(raw)).scaled(field.scale, field.add))
 }
 
 fn bcd(raw: u64, width: usize) -> Option<i64> {

@@ -2,12 +2,10 @@
 //! says what they mean, so that a quarantined poll can be read again when the map or the network has been mended.
 
 use super::{Decoded, Decoder, Placed, Refusal};
+use crate::decimal::scale;
 use crate::frame::Frame;
-use model::{ByteOrder, NumberType, Quality, Reading, Register, RegisterSpace, RejectReason, Span, Timestamp, Unit};
+use model::{ByteOrder, Decimal, NumberType, Quality, Reading, Register, RegisterSpace, RejectReason, Span, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
-
-mod decimal;
-use decimal::Decimal;
 
 /// What one poll of one unit read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -209,7 +207,7 @@ pub fn held(words: &[u16], register: &Register) -> Result<f64, Empty> {
         }
         NumberType::Float64 => {
             let raw = bits(words, register).map(f64::from_bits).filter(|raw| raw.is_finite());
-            return raw.and_then(|raw| finite(raw * register.scale + register.offset)).ok_or(Empty::NoNumber);
+            return raw.and_then(|raw| scale(raw, register.scale, register.offset)).ok_or(Empty::NoNumber);
         }
         _ => {}
     }
@@ -217,12 +215,7 @@ pub fn held(words: &[u16], register: &Register) -> Result<f64, Empty> {
     if let Some(span) = register.span {
         return along(span, raw);
     }
-    scaled(Decimal::whole(raw), register)
-        .or_else(|| {
-            #[expect(clippy::cast_precision_loss, reason = "what is measured has fewer digits")]
-            finite(raw as f64 * register.scale + register.offset)
-        })
-        .ok_or(Empty::NoNumber)
+    Decimal::whole(i128::from(raw)).scaled(register.scale, register.offset).ok_or(Empty::NoNumber)
 }
 
 /// The raw whole number of a register, after its bits; `None` for what means "no value" or is no whole number.
@@ -285,29 +278,10 @@ fn float(raw: f32, register: &Register) -> Option<f64> {
     if !raw.is_finite() || register.sentinels.iter().any(is_sentinel) {
         return None;
     }
-    let decimal = Decimal::parse(&raw.to_string());
-    decimal.and_then(|decimal| scaled(decimal, register)).or_else(|| finite(f64::from(raw) * register.scale + register.offset))
-}
-
-/// `value × factor`, in decimal as people mean it: 126 × 0.1 is 12.6.
-pub(crate) fn product(value: f64, factor: f64) -> f64 {
-    let of = |number: f64| Decimal::parse(&number.to_string());
-    of(value).zip(of(factor)).and_then(|(value, factor)| value.times(factor)?.float()).unwrap_or(value * factor)
-}
-
-/// `raw × scale + add`, in decimal as the datasheet means it.
-pub(crate) fn linear(raw: i64, scale: f64, add: f64) -> Option<f64> {
-    let of = |number: f64| Decimal::parse(&number.to_string());
-    let exact = || Decimal::whole(raw).times(of(scale)?)?.plus(of(add)?)?.float();
-    #[expect(clippy::cast_precision_loss, reason = "only where the exact way is too long")]
-    exact().or(Some(raw as f64 * scale + add)).and_then(finite)
-}
-
-/// `None` when the numbers are too long for it.
-fn scaled(raw: Decimal, register: &Register) -> Option<f64> {
-    let scale = Decimal::parse(&register.scale.to_string())?;
-    let offset = Decimal::parse(&register.offset.to_string())?;
-    raw.times(scale)?.plus(offset)?.float().and_then(finite)
+    match Decimal::of_single(raw) {
+        Some(decimal) => decimal.scaled(register.scale, register.offset),
+        None => scale(f64::from(raw), register.scale, register.offset),
+    }
 }
 
 fn finite(value: f64) -> Option<f64> {

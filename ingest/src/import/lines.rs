@@ -4,7 +4,7 @@
 use super::number::Missing;
 use super::pattern::Pattern;
 use super::rows::Rows;
-use crate::decode::registers::product;
+use crate::decimal::scale;
 use model::{Timestamp, Unit};
 
 /// The most lines of one message.
@@ -50,7 +50,8 @@ pub(crate) fn read(bytes: &[u8], pattern: &str) -> Result<Vec<Said>, String> {
             for (place, channel, unit, factor) in &columns {
                 let cell = row.cells.get(*place).map_or("", String::as_str);
                 if let Some(number) = missing.or_number(cell, pattern.decimal)? {
-                    values.push(Value { channel: (*channel).clone(), value: product(number, *factor), unit: *unit });
+                    let value = scale(number, *factor, 0.0).ok_or_else(|| format!("{cell:?} is too large a number"))?;
+                    values.push(Value { channel: (*channel).clone(), value, unit: *unit });
                 }
             }
             Ok((time, values))
