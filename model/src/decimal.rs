@@ -1,8 +1,5 @@
 //! Arithmetic on numbers as people and datasheets write them: 41 × 0.1 is 4.1, not 4.1000000000000005.
 
-/// Whole numbers up to here, and their negatives, are all exact as doubles: 2⁵³.
-const EXACT_UP_TO: i128 = 1 << 53;
-
 /// `digits / 10^places`, exact.
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal {
@@ -76,10 +73,11 @@ pub fn scale(value: f64, factor: f64, offset: f64) -> Option<f64> {
 /// The double that is exactly this whole number; `None` where there is none, as for 2⁵³ + 1.
 #[must_use]
 pub fn exact(whole: i128) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "looked at just after")]
-    let number = whole as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within the span of 128 bits, or beyond it and unequal")]
-    (whole.abs() <= EXACT_UP_TO || number as i128 == whole).then_some(number)
+    let size = whole.unsigned_abs();
+    // From the first to the last bit that is set: a double has room for 53.
+    let bits = (u128::BITS - size.leading_zeros()).saturating_sub(size.trailing_zeros());
+    #[expect(clippy::cast_precision_loss, reason = "all of its bits have room")]
+    (bits <= f64::MANTISSA_DIGITS).then_some(whole as f64)
 }
 
 #[cfg(test)]
@@ -88,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_decimal_factor_gives_a_decimal_value() {
-        for (value, factor, offset, expected) in [
+        let cases: [(f64, f64, f64, f64); 10] = [
             (41.0, 0.1, 0.0, 4.1),
             (7.0, 0.1, 0.0, 0.7),
             (3.0, 0.2, 0.0, 0.6),
@@ -99,8 +97,9 @@ mod tests {
             (50.0, -1.0, 100.0, 50.0),
             (1.5e300, 2.0, 0.0, 3e300),
             (4e-300, 0.5, 0.0, 2e-300),
-        ] {
-            assert_eq!(scale(value, factor, offset).map(f64::to_bits), Some(expected.to_bits()), "{value} × {factor} + {offset}");
+        ];
+        for (value, factor, offset, expected) in cases {
+            assert_eq!(scale(value, factor, offset).map(f64::to_bits), Some(f64::to_bits(expected)), "{value} × {factor} + {offset}");
         }
         for (value, factor, offset) in [(f64::MAX, 10.0, 0.0), (f64::NAN, 1.0, 0.0), (f64::INFINITY, 0.5, 1.0)] {
             assert_eq!(scale(value, factor, offset), None, "{value} × {factor} + {offset}");
@@ -121,7 +120,7 @@ mod tests {
     fn a_whole_number_that_no_double_is_is_none() {
         let two_53 = 1_i128 << 53;
         for whole in [0, 1, -1, two_53, -two_53, two_53 + 2, 1 << 63, 1 << 64, -(1 << 63), i128::from(u64::MAX) + 1] {
-            assert_eq!(exact(whole).map(|number| number as i128), Some(whole), "{whole}");
+            assert_eq!(exact(whole).map(|number| format!("{number:.0}")), Some(whole.to_string()), "{whole}");
         }
         for whole in [two_53 + 1, -two_53 - 1, i128::from(i64::MAX), i128::from(u64::MAX), i128::MAX, 10_i128.pow(23)] {
             assert_eq!(exact(whole), None, "{whole}");
