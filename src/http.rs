@@ -1,6 +1,9 @@
 //! The HTTP door: who may hold a connection, for how long, and how it is closed when everything stops.
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::middleware::Next;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
@@ -19,8 +22,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read ahead of one connection, bytes.
 const READ_AHEAD: usize = 64 * 1024;
 
+/// `app`, with a slash too many at the end of an address forgiven.
+fn forgiving(app: Router) -> Router {
+    Router::new().fallback_service(app).layer(axum::middleware::from_fn(|mut request: Request, next: Next| {
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        next.run(request)
+    }))
+}
+
+/// The address without its slashes at the end, when it has any and is not the root.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().trim_end_matches('/');
+    if path.is_empty() || path.len() == uri.path().len() {
+        return None;
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 /// Serves `app` until `stop`, then lets the requests that are under way end.
 pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
+    let app = forgiving(app);
     let callers = Callers::default();
     let mut connections = JoinSet::new();
     loop {
@@ -95,6 +121,20 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_of_an_address_is_forgiven() {
+        for (uri, expected) in [
+            ("/api/v1/latest/?x=1/", Some("/api/v1/latest?x=1/")),
+            ("/a//", Some("/a")),
+            ("/a", None),
+            ("/", None),
+            ("//", None),
+        ] {
+            let found = without_slash(&uri.parse().expect(uri)).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{uri}");
+        }
+    }
 
     #[test]
     fn one_address_may_hold_so_many_and_gets_them_back() {

@@ -2,7 +2,7 @@
 //! They read as [`crate::wire::ObservationOut`] does.
 
 use crate::csv::{Dialect, OBSERVATION};
-use model::{Observation, TimestampWriter};
+use model::{Observation, Timestamp, TimestampWriter};
 use std::io::Write;
 
 /// What a row takes, about.
@@ -43,11 +43,20 @@ pub(crate) fn csv(found: &[Observation], dialect: Dialect, has_header: bool) -> 
     let delimiter = dialect.delimiter();
     if has_header {
         out.extend_from_slice(dialect.mark());
-        out.extend_from_slice(OBSERVATION.join(&char::from(delimiter).to_string()).as_bytes());
+        let names = |name: &&str| dialect.names(name, matches!(*name, "phenomenon_time" | "received_at"));
+        let names: Vec<String> = OBSERVATION.iter().flat_map(names).collect();
+        out.extend_from_slice(names.join(&char::from(delimiter).to_string()).as_bytes());
         out.push(b'\n');
     }
+    let put = |at: Timestamp, times: &mut TimestampWriter, out: &mut Vec<u8>| match dialect {
+        Dialect::Plain => times.put(at, out),
+        Dialect::Italian => {
+            let (clock, offset) = at.italian();
+            let _ = write!(out, "{clock};{offset}");
+        }
+    };
     for one in found {
-        times.put(one.phenomenon_time, &mut out);
+        put(one.phenomenon_time, &mut times, &mut out);
         out.push(delimiter);
         let from = out.len();
         if !put_thousandths(one.result, "", &mut out) {
@@ -55,7 +64,7 @@ pub(crate) fn csv(found: &[Observation], dialect: Dialect, has_header: bool) -> 
         }
         dialect.point(out.get_mut(from..).unwrap_or_default());
         out.extend_from_slice(&[delimiter, b'0' + one.quality.flag() as u8, delimiter]);
-        arrivals.put(one.received_at, &mut out);
+        put(one.received_at, &mut arrivals, &mut out);
         out.push(b'\n');
     }
     out
@@ -106,7 +115,7 @@ mod tests {
     use crate::csv::{observation, write};
     use crate::page::Page;
     use crate::wire::ObservationOut;
-    use model::{DatastreamId, Quality, Timestamp};
+    use model::{DatastreamId, Quality};
 
     #[test]
     fn rows_read_as_the_objects_do() {

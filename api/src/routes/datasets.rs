@@ -1,6 +1,7 @@
 //! Datasets: what is shared as files, whole months at a time.
 
 use crate::auth::Seen;
+use crate::csv::{Dialect, italian};
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
@@ -11,6 +12,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::Timestamp;
+use store::Format;
 
 /// What was published at an earlier moment is not kept, unless nothing took its place since: then it is refused, and not answered with
 /// what is published now.
@@ -51,6 +53,7 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
 /// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check.
 #[utoipa::path(get, path = "/api/v1/datasets/{id}/files/{name}", tag = "datasets",
     params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv"),
+        ("csv" = Option<String>, Query, description = "it, of a CSV file: semicolons, decimal commas, and times of Europe/Rome with their offset"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when the file has not changed since, else refused")),
     responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -60,12 +63,24 @@ pub(crate) async fn file(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params.only(&["as_of"])?;
+    params.only(&["csv", "as_of"])?;
+    let is_italian = params.dialect()? == Dialect::Italian;
     let (view, wanted) = (seen.view.clone(), (id.clone(), name.clone()));
-    let found = blocking(&params.path, move || Ok(view.dataset_file(&wanted.0, &wanted.1)?)).await?;
+    let found = blocking(&params.path, move || {
+        let found = view.dataset_file(&wanted.0, &wanted.1)?;
+        let columns = view.dataset(&wanted.0).filter(|_| is_italian).map(|known| known.dataset.columns.clone());
+        Ok(found.map(|(file, bytes)| match columns {
+            Some(columns) if file.format == Format::Csv => (file, italian(&bytes, &columns)),
+            _ => (file, bytes),
+        }))
+    });
+    let found = found.await?;
     let (file, bytes) = found.ok_or_else(|| Problem::missing("file", &name, &format!("/api/v1/datasets/{id}")).at(&params.path))?;
     stood_then(&seen, &name, file.changed_at).map_err(|problem| problem.at(&params.path))?;
-    let etag = format!("\"{}\"", file.sha256);
+    if is_italian && file.format != Format::Csv {
+        return Err(params.bad(format!("csv=it is for CSV files, and {name} is none; leave it out")));
+    }
+    let etag = format!("\"{}{}\"", file.sha256, if is_italian { "-it" } else { "" });
     let is_known = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|known| known.to_str().ok())

@@ -63,12 +63,12 @@ pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> 
 
 fn cells(one: DischargeOut) -> Vec<Cell> {
     vec![
-        Cell::Text(one.phenomenon_time),
+        Cell::Instant(one.phenomenon_time),
         one.discharge.map_or_else(|| Cell::Text(String::new()), Cell::Number),
         Cell::Whole(one.quality.into()),
         Cell::Number(one.stage),
         Cell::Text(one.extrapolated.to_string()),
         Cell::Text(one.why.unwrap_or_default().to_owned()),
-        Cell::Text(one.received_at),
+        Cell::Instant(one.received_at),
     ]
 }

@@ -14,7 +14,7 @@ use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use geojson::JsonObject;
-use model::{Datastream, Interval, Place, TimestampWriter};
+use model::{Datastream, Interval, Place, SignalClass, TimestampWriter};
 use serde::Serialize;
 use std::sync::Arc;
 use store::{Bucket, View};
@@ -46,15 +46,15 @@ struct Question {
     params(("id" = String, Path, example = "bisenzio-gamberame-level"),
         ("from" = Option<String>, Query, description = "RFC 3339 with an offset, included", example = "2026-11-22T00:00:00Z"),
         ("to" = Option<String>, Query, description = "RFC 3339 with an offset, excluded; now when left out"),
-        ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to; PT24H when nothing is said", example = "PT36H"),
-        ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max and count instead of observations"),
+        ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to, months and years by the calendar of Europe/Rome; PT24H when nothing is said", example = "PT36H"),
+        ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max, count, and of an interval quantity such as rain sum, instead of observations; its buckets are (start, end], for its time is its interval's end"),
         ("thin" = Option<u32>, Query, description = "1 to 10000, for charts: of each of so many equal parts of the interval the first, least, greatest and last observation of quality 1 or 2, at most four, as they were measured, with after_gap where no line may lead to one. No crest is lost. The answer is whole: without agg, limit and cursor", example = 720),
         ("limit" = Option<usize>, Query, description = "1 to 50000, default 1000"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
-        ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
+        ("csv" = Option<String>, Query, description = "it: semicolons, decimal commas, and times as data_ora (dd/mm/yyyy hh:mm:ss, Europe/Rome) with their offset"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
-    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count", body = Page<ObservationOut>),
+    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count, and sum of an interval quantity", body = Page<ObservationOut>),
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Part of it is in InfluxDB, which does not answer; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(seen: Seen, Path(id): Path<String>, params: Params) -> Result<Response, Problem> {
@@ -132,11 +132,12 @@ fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> 
     let next = found.get(*limit).map(|first| cursor(first.start));
     found.truncate(*limit);
     let mut times = TimestampWriter::default();
-    let items: Vec<BucketOut> = found.iter().map(|row| BucketOut::of(row, &mut times)).collect();
-    let header = ["start", "end", "min", "mean", "max", "max_at", "count"];
+    let items: Vec<BucketOut> = found.iter().map(|row| BucketOut::of(row, datastream.class, &mut times)).collect();
+    let mut header = vec!["start", "end", "min", "mean", "max", "max_at", "count"];
+    header.extend((datastream.class == SignalClass::Interval).then_some("sum"));
     Ok(answer(question, items, next, &header, |item| {
-        let text = |text: &String| Cell::Text(text.clone());
-        vec![
+        let text = |text: &String| Cell::Instant(text.clone());
+        let mut cells = vec![
             text(&item.start),
             text(&item.end),
             Cell::Number(item.min),
@@ -144,7 +145,9 @@ fn aggregated(question: &Question, bucket: Bucket) -> Result<Response, Problem> 
             Cell::Number(item.max),
             text(&item.max_at),
             Cell::Whole(item.count),
-        ]
+        ];
+        cells.extend(item.sum.map(Cell::Number));
+        cells
     }))
 }
 
