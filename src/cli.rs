@@ -50,15 +50,17 @@ pub(crate) enum Command {
     },
     /// History from a CSV file, or a month that was put away; what can't be taken is listed with its line, the rest goes in
     #[command(after_help = "Examples:\n  pescaia import 2014.csv --pattern 2014.toml --config pescaia.toml --dry-run\n  \
-                            pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n\n\
-                            A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.")]
+                            pescaia import exported.csv --datastream empoli-level --data /var/lib/pescaia\n  \
+                            pescaia import per-excel.csv --pattern italian --datastream empoli-level --data /var/lib/pescaia\n\n\
+                            A pattern says what the file looks like; docs/guida/storico.md explains it, demo/patterns has examples.\n\
+                            Exit codes: 0 all rows were taken or there already, 3 some were refused, 1 all, 78 the pattern does not fit the file.")]
     Import {
         /// The CSV file, a month's .parquet, or the directory of pescaia export --all; - reads CSV from the standard input
         file: PathBuf,
-        /// What the CSV file looks like
-        #[arg(long, conflicts_with = "datastream")]
+        /// What the CSV file looks like: a file, or export or italian for what pescaia export wrote
+        #[arg(long)]
         pattern: Option<PathBuf>,
-        /// The file is one that pescaia export wrote, of this datastream
+        /// The datastream that the pattern's one column feeds; without a pattern the file is one that pescaia export wrote
         #[arg(long)]
         datastream: Option<String>,
         /// Shows what it understood, and writes nothing
@@ -67,7 +69,7 @@ pub(crate) enum Command {
         /// For how many days a month that is brought back stays, whatever keep_months says
         #[arg(long, default_value_t = 30)]
         keep_days: u32,
-        /// Where refused rows are kept with their reasons; beside the file when left out
+        /// Where refused rows are kept with their reasons, beside the file when left out; a file that is there is left as it is
         #[arg(long)]
         refused: Option<PathBuf>,
         #[command(flatten)]

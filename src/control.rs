@@ -14,9 +14,10 @@ use ingest::meters::Meters;
 use ingest::pipeline::Intake;
 use ingest::source::guard::AcceptFailures;
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -207,7 +208,7 @@ pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) ->
 pub(crate) fn import(
     dir: &Path,
     order: ImportOrder,
-    mut source: Box<dyn Read + Send>,
+    mut source: File,
     line: &mut dyn FnMut(Line),
 ) -> anyhow::Result<Answer> {
     let Ok(stream) = Blocking::connect(socket(dir)) else {
@@ -340,7 +341,11 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     };
     let done = match serde_json::from_str::<Request>(&text) {
         // A command that is gone does not stop what it began: importing again changes nothing.
-        Ok(Request::Import(order)) => answer(history::import(store, &order, source, &mut |line| drop(say(&Reply::Goes(line))))),
+        // An import reads its file twice, and what comes here can be read once.
+        Ok(Request::Import(order)) => match spooled(&mut source) {
+            Ok(file) => answer(history::import(store, &order, file, &mut |line| drop(say(&Reply::Goes(line))))),
+            Err(cause) => Answer::Wrong(vec![format!("{} can't be kept while it is read: {cause}", order.file)]),
+        },
         Ok(Request::Export(order)) => match history::export(store, &order, &mut Pieces(&mut say)) {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
@@ -350,6 +355,16 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),
     };
     say(&Reply::Done(done))
+}
+
+/// The rest of a source in a file that has no name: it is gone with its last reader.
+pub(crate) fn spooled(source: &mut impl Read) -> std::io::Result<File> {
+    let path = std::env::temp_dir().join(format!("pescaia-import-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let mut file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    std::io::copy(source, &mut file)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A file that goes out in pieces.

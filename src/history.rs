@@ -1,8 +1,8 @@
 //! History on an open store, whoever asks for it: in from a file's bytes, out as CSV.
 
-use ingest::import::{Mode, Pattern, Report, Told};
+use ingest::import::{ColumnReport, Mode, Pattern, Report, Told};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use store::{Complaint, Store};
 
 /// How an import goes on.
@@ -13,10 +13,20 @@ pub(crate) enum Line {
         rows: u64,
         bytes: u64,
     },
-    /// Without a complaint: the header.
+    /// What a file of refused rows begins with.
+    Head {
+        text: String,
+    },
+    /// A row that was not taken, as it goes into such a file.
     Refused {
-        cells: Vec<String>,
-        complaint: String,
+        row: String,
+        complaints: Vec<String>,
+    },
+    /// How an import ended.
+    Imported {
+        refused: u64,
+        /// Values that were understood.
+        values: u64,
     },
     /// Of a backup: bytes written.
     Copied {
@@ -41,16 +51,22 @@ pub(crate) struct ImportOrder {
     pub(crate) file: String,
     pub(crate) pattern: String,
     pub(crate) pattern_name: String,
-    /// Instead of a pattern: the file is one of `pescaia export`, of this datastream.
-    pub(crate) own: Option<String>,
+    /// The datastream that the pattern feeds, whatever it names itself; without a pattern the file is one of `pescaia export`.
+    pub(crate) datastream: Option<String>,
     pub(crate) dry_run: bool,
 }
 
+/// Patterns that need no file: the name that `--pattern` takes, and what it describes.
+pub(crate) const SHIPPED: [(&str, &str); 2] =
+    [("export", "what pescaia export writes"), ("italian", "what pescaia export --italian writes")];
+
 impl ImportOrder {
-    fn pattern(&self) -> Result<Pattern, Vec<Complaint>> {
-        match &self.own {
-            Some(datastream) => Pattern::own(datastream),
-            None => Pattern::parse(&self.pattern_name, &self.pattern),
+    pub(crate) fn pattern(&self) -> Result<Pattern, Vec<Complaint>> {
+        match (&self.datastream, self.pattern_name.as_str()) {
+            (Some(datastream), "italian") if self.pattern.is_empty() => Pattern::own_italian(datastream),
+            (Some(datastream), _) if self.pattern.is_empty() => Pattern::own(datastream),
+            (Some(datastream), name) => Pattern::parse(name, &self.pattern)?.feeding(datastream),
+            (None, name) => Pattern::parse(name, &self.pattern),
         }
     }
 }
@@ -59,54 +75,63 @@ impl ImportOrder {
 pub(crate) fn import(
     store: &Store,
     order: &ImportOrder,
-    source: impl Read,
+    source: impl Read + Seek,
     line: &mut dyn FnMut(Line),
 ) -> Result<Vec<String>, Vec<Complaint>> {
     let mode = if order.dry_run { Mode::DryRun } else { Mode::Write };
     let mut tell = |told: Told<'_>| {
         line(match told {
             Told::Progress { rows, bytes } => Line::Progress { rows, bytes },
-            Told::Header(cells) => Line::Refused { cells: cells.to_vec(), complaint: String::new() },
-            Told::Refused { cells, complaint } => Line::Refused { cells: cells.to_vec(), complaint: complaint.to_string() },
+            Told::Head(text) => Line::Head { text: text.to_owned() },
+            Told::Refused { row, complaints } => {
+                Line::Refused { row: row.to_owned(), complaints: complaints.iter().map(ToString::to_string).collect() }
+            }
         });
     };
     let report = ingest::import::import(store, source, &order.file, &order.pattern()?, mode, &mut tell)?;
+    line(Line::Imported { refused: report.refused, values: report.values });
     Ok(words(&report, order.dry_run))
 }
 
-/// The report, a line each.
+/// The report, a line each; the last says how it ended.
 fn words(report: &Report, dry_run: bool) -> Vec<String> {
-    let mut lines: Vec<_> = report
-        .columns
-        .iter()
-        .map(|column| {
-            let end =
-                |end: Option<(model::Timestamp, f64)>| end.map_or_else(|| "nothing".to_owned(), |(at, value)| format!("{value} at {at}"));
-            format!(
-                "  {} → {} ({}): {} values, {} without; first {}, last {}",
-                column.column,
-                column.datastream,
-                column.unit,
-                column.values,
-                column.missing,
-                end(column.first),
-                end(column.last)
-            )
-        })
-        .collect();
-    let Report { rows, accepted, duplicates, revised, refused, failed_range, .. } = report;
-    lines.push(match dry_run {
-        true => format!("{rows} rows understood, {refused} refused; nothing was written, because this was a dry run"),
-        false => {
-            format!("{rows} rows: {accepted} observations accepted, {duplicates} there already, {revised} revised; {refused} rows refused")
-        }
-    });
+    let mut lines: Vec<_> = report.columns.iter().map(column).collect();
+    lines.extend(report.notes.iter().cloned());
+    let Report { rows, values, accepted, duplicates, revised, refused, failed_range, .. } = report;
     if *failed_range > 0 {
         lines.push(format!(
             "{failed_range} values lie outside what any sensor of their property can mean; they are kept with quality 4 (fail)"
         ));
     }
+    let end = match (refused, values) {
+        (0, _) => "",
+        (_, 0) => "; nothing was taken",
+        _ => "; the rest was taken",
+    };
+    lines.push(match dry_run {
+        true => {
+            let end = end.replace("was taken", "would be taken");
+            format!("{rows} rows understood, {refused} refused; nothing was written, because this was a dry run{end}")
+        }
+        false => {
+            format!("{rows} rows: {accepted} observations accepted, {duplicates} there already, {revised} revised; {refused} rows refused{end}")
+        }
+    });
     lines
+}
+
+fn column(column: &ColumnReport) -> String {
+    let end = |end: Option<(model::Timestamp, f64)>| end.map_or_else(|| "nothing".to_owned(), |(at, value)| format!("{value} at {at}"));
+    format!(
+        "  {} → {} ({}): {} values, {} without; first {}, last {}",
+        column.column,
+        column.datastream,
+        column.unit,
+        column.values,
+        column.missing,
+        end(column.first),
+        end(column.last)
+    )
 }
 
 /// What is exported.

@@ -5,7 +5,8 @@ pub(crate) mod wire;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Uri};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use callers::{Callers, Place, client_of};
 use hyper::body::Incoming;
@@ -54,12 +55,34 @@ struct Shared {
     trusted_proxies: Networks,
 }
 
+/// `app`, with a slash too many at the end of an address forgiven.
+fn forgiving(app: Router) -> Router {
+    Router::new().fallback_service(app).layer(axum::middleware::from_fn(|mut request: Request<Body>, next: Next| {
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        next.run(request)
+    }))
+}
+
+/// The address without its slashes at the end, when it has any and is not the root.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().trim_end_matches('/');
+    if path.is_empty() || path.len() == uri.path().len() {
+        return None;
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 /// Serves `app` until `stop`, then lets the requests that are under way end.
 pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSettings, mut stop: watch::Receiver<bool>) {
     let HttpSettings { per_address, exempt, trusted_proxies } = settings;
     let uncounted = Networks([exempt.0.as_slice(), &trusted_proxies.0].concat());
     let strangers = Strangers::new(StrangerLimits { most: MOST_STRANGERS, per_address, exempt: uncounted.clone() });
-    let shared = Arc::new(Shared { app, callers: Callers::new(uncounted), trusted_proxies });
+    let shared = Arc::new(Shared { app: forgiving(app), callers: Callers::new(uncounted), trusted_proxies });
     let mut failures = AcceptFailures::default();
     let mut connections = JoinSet::new();
     loop {
@@ -147,4 +170,23 @@ async fn answer(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Incoming
         }
     };
     TowerToHyperService::new(shared.app.clone()).call(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_of_an_address_is_forgiven() {
+        for (uri, expected) in [
+            ("/api/v1/latest/?x=1/", Some("/api/v1/latest?x=1/")),
+            ("/a//", Some("/a")),
+            ("/a", None),
+            ("/", None),
+            ("//", None),
+        ] {
+            let found = without_slash(&uri.parse().expect(uri)).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{uri}");
+        }
+    }
 }

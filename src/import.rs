@@ -2,13 +2,15 @@
 
 use crate::cli::At;
 use crate::control;
-use crate::history::{ExportOrder, ImportOrder, Line};
+use crate::history::{ExportOrder, ImportOrder, Line, SHIPPED};
 use crate::say;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use ingest::import::Pattern;
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{BufWriter, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Refused rows that are shown; all of them go into the file beside.
@@ -27,37 +29,67 @@ pub(crate) struct Import<'a> {
     pub(crate) at: &'a At,
 }
 
+/// Exit code of an import that refused some rows.
+const IN_PART: u8 = 3;
+
 impl Import<'_> {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let is_piped = self.file == Path::new("-");
         let name = if is_piped { "standard-input".to_owned() } else { self.file.display().to_string() };
+        let path = if is_piped { Path::new("/dev/stdin") } else { self.file };
+        let mut source = File::open(path).with_context(|| format!("{name} can't be read"))?;
+        if !source.metadata()?.is_file() {
+            source = control::spooled(&mut source).with_context(|| format!("{name} can't be kept while it is read"))?;
+        }
+        let bytes = source.metadata()?.len();
+        let order = self.order(&name, &mut source)?;
+        let pattern = order.pattern().map_err(say::Complaints::from)?;
+        // A dry run writes nothing that it was not told to.
+        let beside = (!self.dry_run).then(|| PathBuf::from(format!("{name}.refused.csv")));
+        let mut told = Telling::new(self.refused.or(beside), pattern, bytes);
+        let answer = control::import(&self.at.data_dir()?, order, source, &mut |line| told.line(line));
+        told.end()?;
+        crate::apply::tell(answer?)?;
+        Ok(match told.ended {
+            (0, _) => ExitCode::SUCCESS,
+            (_, 0) => ExitCode::FAILURE,
+            _ => ExitCode::from(IN_PART),
+        })
+    }
+
+    fn order(&self, name: &str, source: &mut File) -> anyhow::Result<ImportOrder> {
         let (pattern_name, pattern) = match self.pattern {
             None => {
                 anyhow::ensure!(
                     self.datastream.is_some(),
                     "say what {name} looks like with --pattern FILE, or name the datastream that pescaia export wrote it of with --datastream; see docs/guida/storico.md"
                 );
-                (String::new(), String::new())
+                let shipped = if is_italian(source)? { "italian" } else { "export" };
+                (shipped.to_owned(), String::new())
             }
-            Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| format!("the pattern {} can't be read", path.display()))?;
-                (path.display().to_string(), text)
-            }
+            Some(path) => match SHIPPED.iter().find(|(shipped, _)| path == Path::new(shipped) && !path.exists()) {
+                Some((shipped, about)) => {
+                    anyhow::ensure!(self.datastream.is_some(), "--pattern {shipped} is {about}: say of which datastream with --datastream");
+                    ((*shipped).to_owned(), String::new())
+                }
+                None => {
+                    let known: Vec<&str> = SHIPPED.iter().map(|(shipped, _)| *shipped).collect();
+                    let unreadable = || format!("the pattern {} can't be read, and is none of {}", path.display(), known.join(", "));
+                    (path.display().to_string(), std::fs::read_to_string(path).with_context(unreadable)?)
+                }
+            },
         };
-        let (source, bytes): (Box<dyn Read + Send>, u64) = if is_piped {
-            (Box::new(std::io::stdin()), 0)
-        } else {
-            let source = File::open(self.file).with_context(|| format!("{name} can't be read"))?;
-            let bytes = source.metadata()?.len();
-            (Box::new(source), bytes)
-        };
-        let order =
-            ImportOrder { file: name.clone(), pattern, pattern_name, own: self.datastream.map(str::to_owned), dry_run: self.dry_run };
-        let mut told = Telling::new(self.refused.unwrap_or_else(|| PathBuf::from(format!("{name}.refused.csv"))), bytes);
-        let answer = control::import(&self.at.data_dir()?, order, source, &mut |line| told.line(line));
-        told.end()?;
-        crate::apply::tell(answer?)
+        let datastream = self.datastream.map(str::to_owned);
+        Ok(ImportOrder { file: name.to_owned(), pattern, pattern_name, datastream, dry_run: self.dry_run })
     }
+}
+
+/// Whether a file begins as `pescaia export --italian` begins.
+fn is_italian(source: &mut File) -> std::io::Result<bool> {
+    let mut first = Vec::new();
+    source.by_ref().take(64).read_to_end(&mut first)?;
+    source.rewind()?;
+    Ok(String::from_utf8_lossy(&first).trim_start_matches('\u{feff}').starts_with("data_ora;"))
 }
 
 /// Shows how it goes and keeps the refused rows.
@@ -65,20 +97,25 @@ struct Telling {
     bar: Option<ProgressBar>,
     bytes: u64,
     spoke: Instant,
-    refused_path: PathBuf,
-    refused: Option<csv::Writer<File>>,
-    header: Vec<String>,
+    /// Where refused rows are kept, if anywhere.
+    refused_path: Option<PathBuf>,
+    refused: Option<(PathBuf, BufWriter<File>)>,
+    pattern: Pattern,
+    head: String,
     complaints: u64,
+    /// Rows that were refused, values that were understood.
+    ended: (u64, u64),
     failed: Option<anyhow::Error>,
 }
 
 impl Telling {
-    fn new(refused_path: PathBuf, bytes: u64) -> Self {
-        let bar = (bytes > 0 && std::io::stderr().is_terminal()).then(|| {
+    fn new(refused_path: Option<PathBuf>, pattern: Pattern, bytes: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} to go");
             ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, bytes, spoke: Instant::now(), refused_path, refused: None, header: Vec::new(), complaints: 0, failed: None }
+        let (spoke, head) = (Instant::now(), String::new());
+        Self { bar, bytes, spoke, refused_path, refused: None, pattern, head, complaints: 0, ended: (0, 0), failed: None }
     }
 
     fn line(&mut self, line: Line) {
@@ -99,50 +136,77 @@ impl Telling {
                 None => {}
             },
             Line::Copied { .. } | Line::Read { .. } | Line::Month { .. } => {}
-            Line::Refused { cells, complaint } if complaint.is_empty() => self.header = cells,
-            Line::Refused { cells, complaint } => {
-                self.complaints += 1;
-                if self.complaints <= SHOWN {
-                    match &self.bar {
-                        Some(bar) => bar.suspend(|| say::error(&complaint)),
-                        None => say::error(&complaint),
-                    }
+            Line::Imported { refused, values } => self.ended = (refused, values),
+            Line::Head { text } => self.head = text,
+            Line::Refused { row, complaints } => {
+                for complaint in &complaints {
+                    self.complain(complaint);
                 }
-                if let Err(cause) = self.keep(&cells, &complaint) {
+                if let Err(cause) = self.keep(&row) {
                     self.failed.get_or_insert(cause);
                 }
             }
         }
     }
 
-    /// As it was read, with the reason in a column more.
-    fn keep(&mut self, cells: &[String], complaint: &str) -> anyhow::Result<()> {
-        let writer = match &mut self.refused {
-            Some(writer) => writer,
+    fn complain(&mut self, complaint: &str) {
+        self.complaints += 1;
+        if self.complaints <= SHOWN {
+            match &self.bar {
+                Some(bar) => bar.suspend(|| say::error(complaint)),
+                None => say::error(complaint),
+            }
+        }
+    }
+
+    /// In the file's own form, with the reason in a cell more, so that it is imported with the same pattern once it is mended.
+    fn keep(&mut self, row: &str) -> anyhow::Result<()> {
+        let Some(wanted) = &self.refused_path else { return Ok(()) };
+        let (_, file) = match &mut self.refused {
+            Some(kept) => kept,
             empty => {
-                let failed =
-                    || format!("the refused rows can't be kept in {}; name another file with --refused", self.refused_path.display());
-                let file = File::create(&self.refused_path).with_context(failed)?;
-                let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
-                writer.write_record(self.header.iter().map(String::as_str).chain(["refused because"]))?;
-                empty.insert(writer)
+                let failed = || format!("the refused rows can't be kept in {}; name another file with --refused", wanted.display());
+                let (path, file) = new_file(wanted).with_context(failed)?;
+                let mut file = BufWriter::new(file);
+                file.write_all(&self.pattern.encode(&self.head))?;
+                empty.insert((path, file))
             }
         };
-        writer.write_record(cells.iter().map(String::as_str).chain([complaint]))?;
-        Ok(())
+        Ok(file.write_all(&self.pattern.encode(&format!("{row}\n")))?)
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if let Some(mut writer) = self.refused.take() {
-            writer.flush()?;
-            let more = if self.complaints > SHOWN { format!(" ({} more than shown)", self.complaints - SHOWN) } else { String::new() };
-            say::error(&format!("the refused rows{more} are in {}, each with its reason", self.refused_path.display()));
+        let more = if self.complaints > SHOWN { format!(" ({} reasons more than shown)", self.complaints - SHOWN) } else { String::new() };
+        match self.refused.take() {
+            Some((path, mut file)) => {
+                file.flush()?;
+                say::error(&format!("the refused rows{more} are in {}, each with its reason; mend them there and import it", path.display()));
+            }
+            None if self.complaints > SHOWN => say::error(&format!("…{more}; --refused FILE keeps all of them in a dry run too")),
+            None => {}
         }
         self.failed.take().map_or(Ok(()), Err)
     }
+}
+
+/// A file of this name, or where there is one already, of the name with the next number: what is there may be half mended.
+fn new_file(wanted: &Path) -> std::io::Result<(PathBuf, File)> {
+    let (stem, ending) = (wanted.with_extension(""), wanted.extension().map(|ending| ending.to_string_lossy().into_owned()));
+    let numbered = |number: u32| match &ending {
+        Some(ending) => PathBuf::from(format!("{}.{number}.{ending}", stem.display())),
+        None => PathBuf::from(format!("{}.{number}", wanted.display())),
+    };
+    let names = std::iter::once(wanted.to_owned()).chain((2..10_000).map(numbered));
+    for name in names {
+        match File::options().write(true).create_new(true).open(&name) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (name, file)),
+        }
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "there are as many of that name as can be numbered"))
 }
 
 /// The command line's `export`. A file is there whole or not at all.

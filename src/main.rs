@@ -106,7 +106,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let (pattern, datastream) = (pattern.as_deref(), datastream.as_deref());
-            import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run()?;
+            return import::Import { file: &file, pattern, datastream, refused, dry_run, at: &at }.run();
         }
         Command::Export { all: Some(dir), at, .. } => archive::export_all_command(&dir, &at)?,
         Command::Export { datastream, from, to, as_of, italian, out, at, all: None } => {

@@ -4,7 +4,7 @@ mod cells;
 mod csv;
 mod geojson;
 mod parquet;
-pub(crate) use parquet::{plain_schema, writer};
+pub(crate) use parquet::{instants, plain_schema, writer};
 
 use crate::Error;
 use crate::frames::Frames;

@@ -21,9 +21,14 @@ impl CivilMonth {
     }
 }
 
-/// Back from the Parquet file of a month.
+/// Back from the Parquet file of a month, its instants as jobs make them: without a zone, UTC.
 pub(crate) fn read(bytes: Vec<u8>) -> Result<DataFrame, Error> {
-    Ok(ParquetReader::new(Cursor::new(bytes)).finish()?)
+    let rows = ParquetReader::new(Cursor::new(bytes)).finish()?;
+    let columns = rows.columns().iter().map(|column| match column.dtype() {
+        DataType::Datetime(unit, Some(_)) => column.cast(&DataType::Datetime(*unit, None)),
+        _ => Ok(column.clone()),
+    });
+    Ok(DataFrame::new_infer_height(columns.collect::<PolarsResult<_>>()?)?)
 }
 
 /// `old` without the days of the datastreams that were made again, and with what they are now. `again`: columns `datastream`, `day`.

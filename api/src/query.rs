@@ -5,7 +5,7 @@ use crate::page::{DEFAULT, MOST, start_of};
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
-use model::{Interval, Timestamp, parse_civil_day, seconds_of_duration};
+use model::{Interval, Timestamp, parse_civil_day};
 
 /// The parameters of a request with its path, for problems.
 pub(crate) struct Params {
@@ -88,7 +88,14 @@ impl Params {
         self.get(name).map(parse).transpose()
     }
     pub(crate) fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
-        self.get(name).map(|text| Timestamp::parse(text).map_err(|cause| self.bad(format!("{name}: {cause}")))).transpose()
+        let parse = |text: &str| {
+            // A + that nobody encoded comes as a blank.
+            let offset = text.trim_end().rsplit_once(' ').filter(|(time, offset)| time.contains(['T', 't']) && offset.starts_with(|sign: char| sign.is_ascii_digit()));
+            let text = offset.map_or_else(|| text.to_owned(), |(time, offset)| format!("{}+{offset}", time.trim_end()));
+            // A date alone is where that day begins in Italy.
+            parse_civil_day(&text).map(|day| day.from).map_or_else(|| Timestamp::parse(&text), Ok).map_err(|cause| self.bad(format!("{name}: {cause}")))
+        };
+        self.get(name).map(parse).transpose()
     }
     /// `from` and `to`, or `period` back from now; a day when nothing is said.
     pub(crate) fn interval(&self, now: Timestamp) -> Result<Interval, Problem> {
@@ -97,12 +104,12 @@ impl Params {
             None => None,
             Some(_) if from.is_some() || to.is_some() => return Err(self.bad("give either period, or from and to")),
             Some(text) => Some(
-                seconds_of_duration(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H or P7D")))?,
+                now.before(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H, P7D or P1M")))?,
             ),
         };
         // Readings may lie a little ahead of our clock: now is not the end.
         let end = to.unwrap_or(now.plus_seconds(3600));
-        let from = from.unwrap_or_else(|| to.unwrap_or(now).plus_seconds(-period.unwrap_or(86_400)));
+        let from = from.or(period).unwrap_or_else(|| to.unwrap_or(now).plus_seconds(-86_400));
         if from >= end {
             return Err(self.bad(format!("from {from} does not lie before to {end}")));
         }

@@ -1,10 +1,10 @@
 //! What rows read and how they are written. Observations are written straight from their numbers, a month of them in the time that making
 //! an object of each would take; they read as [`crate::wire::ObservationOut`] does.
 
-use crate::csv::{Cell, Dialect};
+use crate::csv::{Cell, Dialect, put_italian};
 use crate::table::{BATCH, Row, Times};
 use crate::wire::{BucketOut, DischargeOut};
-use model::{Datastream, Interval, Observation};
+use model::{Datastream, Interval, Observation, SignalClass};
 use std::io::Write;
 use std::sync::Arc;
 use store::{Bucket, BucketRow, Flow, Thinned, View};
@@ -82,15 +82,18 @@ impl Row for Observation {
     }
     fn cells(&self, times: &mut Times) -> Vec<Cell> {
         vec![
-            Cell::Text(times.of.write(self.phenomenon_time)),
+            Cell::Instant(times.of.write(self.phenomenon_time)),
             Cell::Number(self.result),
             Cell::Whole((self.quality.flag() as u8).into()),
-            Cell::Text(times.other.write(self.received_at)),
+            Cell::Instant(times.other.write(self.received_at)),
         ]
     }
     fn put_csv(&self, dialect: Dialect, times: &mut Times, out: &mut Vec<u8>) {
         let delimiter = dialect.delimiter();
-        times.of.put(self.phenomenon_time, out);
+        match dialect {
+            Dialect::Plain => times.of.put(self.phenomenon_time, out),
+            Dialect::Italian => put_italian(self.phenomenon_time, out),
+        }
         out.push(delimiter);
         let from = out.len();
         if !put_thousandths(self.result, "", out) {
@@ -99,7 +102,10 @@ impl Row for Observation {
         }
         dialect.point(out.get_mut(from..).unwrap_or_default());
         out.extend_from_slice(&[delimiter, b'0' + self.quality.flag() as u8, delimiter]);
-        times.other.put(self.received_at, out);
+        match dialect {
+            Dialect::Plain => times.other.put(self.received_at, out),
+            Dialect::Italian => put_italian(self.received_at, out),
+        }
         out.push(b'\n');
     }
 }
@@ -137,18 +143,41 @@ impl Row for BucketRow {
     const COLUMNS: &'static [&'static str] = &["start", "end", "min", "mean", "max", "max_at", "count"];
 
     fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
-        let _ = serde_json::to_writer(out, &BucketOut::of(self, &mut times.of));
+        let _ = serde_json::to_writer(out, &BucketOut::of(self, SignalClass::Instant, &mut times.of));
     }
     fn cells(&self, times: &mut Times) -> Vec<Cell> {
         vec![
-            Cell::Text(times.of.write(self.start)),
-            Cell::Text(times.of.write(self.end)),
+            Cell::Instant(times.of.write(self.start)),
+            Cell::Instant(times.of.write(self.end)),
             Cell::Number(self.min),
             Cell::Number(self.mean),
             Cell::Number(self.max),
-            Cell::Text(times.of.write(self.max_at)),
+            Cell::Instant(times.of.write(self.max_at)),
             Cell::Whole(self.count),
         ]
+    }
+}
+
+/// A bucket of a quantity that sums, such as rain.
+pub(crate) struct Summed(BucketRow);
+
+impl Summed {
+    pub(crate) fn of(rows: Vec<BucketRow>) -> Vec<Self> {
+        rows.into_iter().map(Self).collect()
+    }
+}
+
+impl Row for Summed {
+    const COLUMNS: &'static [&'static str] = &["start", "end", "min", "mean", "max", "max_at", "count", "sum"];
+
+    fn put_json(&self, times: &mut Times, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(out, &BucketOut::of(&self.0, SignalClass::Interval, &mut times.of));
+    }
+    fn cells(&self, times: &mut Times) -> Vec<Cell> {
+        let mut cells = self.0.cells(times);
+        let sum = BucketOut::of(&self.0, SignalClass::Interval, &mut times.of).sum;
+        cells.extend(sum.map(Cell::Number));
+        cells
     }
 }
 
@@ -161,13 +190,13 @@ impl Row for Flow {
     fn cells(&self, times: &mut Times) -> Vec<Cell> {
         let one = DischargeOut::of(self, &mut times.of);
         vec![
-            Cell::Text(one.phenomenon_time),
+            Cell::Instant(one.phenomenon_time),
             one.discharge.map_or_else(|| Cell::Text(String::new()), Cell::Number),
             Cell::Whole(one.quality.into()),
             Cell::Number(one.stage),
             Cell::Text(one.extrapolated.to_string()),
             Cell::Text(one.why.unwrap_or_default().to_owned()),
-            Cell::Text(one.received_at),
+            Cell::Instant(one.received_at),
         ]
     }
 }

@@ -8,7 +8,7 @@ pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 pub(crate) use rating::{DischargeOut, RatingOut};
 
-use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, Station, Threshold, Timestamp, TimestampWriter, Visibility};
+use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, SignalClass, Station, Threshold, Timestamp, TimestampWriter, Visibility};
 use serde::Serialize;
 use store::{BucketRow, Increase, Latest, Thinned, View};
 use utoipa::ToSchema;
@@ -212,7 +212,8 @@ impl From<&Thinned> for ThinnedOut {
     }
 }
 
-/// Aggregate over `[start, end)` of the observations of quality 1 and 2.
+/// Aggregate over `[start, end)` of the observations of quality 1 and 2; over `(start, end]` of an interval quantity such as rain,
+/// whose time is its interval's end.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BucketOut {
     #[schema(example = "2026-11-23T06:00:00Z")]
@@ -225,11 +226,14 @@ pub(crate) struct BucketOut {
     /// First time of the maximum.
     pub(crate) max_at: String,
     pub(crate) count: u64,
+    /// Of an interval quantity only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sum: Option<f64>,
 }
 
 impl BucketOut {
     /// With the calendar of its neighbours.
-    pub(crate) fn of(row: &BucketRow, times: &mut TimestampWriter) -> Self {
+    pub(crate) fn of(row: &BucketRow, class: SignalClass, times: &mut TimestampWriter) -> Self {
         Self {
             start: times.write(row.start),
             end: times.write(row.end),
@@ -238,8 +242,15 @@ impl BucketOut {
             max: row.max,
             max_at: times.write(row.max_at),
             count: row.count,
+            sum: (class == SignalClass::Interval).then(|| to_a_billionth(row.sum)),
         }
     }
+}
+
+/// Without what adding doubles leaves behind the digits that were measured: ten times 0.1 is 1.
+fn to_a_billionth(sum: f64) -> f64 {
+    let rounded = (sum * 1e9).round() / 1e9;
+    if rounded.is_finite() { rounded } else { sum }
 }
 
 /// The last of one datastream, and what it means now.

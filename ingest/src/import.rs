@@ -1,22 +1,37 @@
-//! History from a file: a CSV whose columns a small declared [`Pattern`] names. Row by row as at every door: bound, qualified,
-//! committed in groups; what can't be taken is given back with its line and the cure, and the rest goes on.
+//! History from a file: a CSV whose columns a small declared [`Pattern`] names. The file is read twice: first to see whether it can be
+//! what the pattern says, then row by row as at every door: bound, qualified, committed in groups; what can't be taken is given back
+//! with its line and the cure, and the rest goes on.
 
+mod choice;
+mod civil;
 mod columns;
+mod encoding;
+mod fold;
+mod header_unit;
 pub(crate) mod lines;
 mod number;
 mod pattern;
+mod record;
+mod refused;
+mod repeated;
+mod report;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod text_lines;
 mod zone;
 
 pub use pattern::Pattern;
+pub use report::{ColumnReport, Report};
 
 use crate::qualify::qualify;
 use columns::Columns;
-use model::{DatastreamKey, Observation, Quality, Timestamp};
+use model::{DatastreamId, Observation, Quality, Timestamp};
+use repeated::Repeated;
 use rows::{Row, Rows};
-use std::io::Read;
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 use store::{Batch, Complaint, Outcome, Receipt, Store};
 use tokio::sync::oneshot;
 
@@ -38,150 +53,208 @@ pub enum Mode {
 /// What is told while it goes on.
 #[derive(Debug)]
 pub enum Told<'a> {
-    /// So many rows are read, so many bytes of the file.
+    /// So many rows are read, so many bytes of the file. A file that is written is read twice: half of the bytes count each time.
     Progress { rows: u64, bytes: u64 },
-    /// The header as it was read, before the first refused row.
-    Header(&'a [String]),
-    /// A row, or one value of it, was not taken. `cells` is the row as it was read.
-    Refused { cells: &'a [String], complaint: &'a Complaint },
+    /// What a file of refused rows begins with, before the first of them: whole lines in the file's own form.
+    Head(&'a str),
+    /// A row, or some of its values, were not taken. `row` is the row as it stands in the file with the reasons in a cell more,
+    /// without its line end.
+    Refused { row: &'a str, complaints: &'a [Complaint] },
 }
 
-/// What became of one value column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ColumnReport {
-    pub column: String,
-    pub datastream: DatastreamKey,
-    pub unit: String,
-    pub values: u64,
-    /// Cells that say that nothing was measured.
-    pub missing: u64,
-    pub first: Option<(Timestamp, f64)>,
-    pub last: Option<(Timestamp, f64)>,
-}
-
-/// What became of the file. In a dry run nothing is accepted, duplicate or revised yet.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Report {
-    pub rows: u64,
-    pub accepted: u64,
-    pub duplicates: u64,
-    pub revised: u64,
-    /// Rows of which something was not taken.
-    pub refused: u64,
-    /// Values that were taken but that no sensor of their property can mean: kept with quality 4.
-    pub failed_range: u64,
-    pub columns: Vec<ColumnReport>,
-}
-
-/// Reads `source` to its end. `name` stands in complaints. Everything in the report is on disk when it returns `Ok`, unless it was
-/// a dry run. Blocking.
+/// Reads `source` to its end, twice when it is written. `name` stands in complaints. Everything in the report is on disk when it
+/// returns `Ok`, unless it was a dry run. Blocking.
 ///
 /// # Errors
-/// Complaints about the file as a whole, before anything was taken: its header, the pattern, the datastreams; or one about the
-/// store, after which what was committed before stays, and importing the file again goes on.
+/// Complaints about the file as a whole, before anything was taken: its header, the pattern, the datastreams, times with several
+/// values; or one about the store, after which what was committed before stays, and importing the file again goes on.
 pub fn import(
     store: &Store,
-    source: impl Read,
+    mut source: impl Read + Seek,
     name: &str,
     pattern: &Pattern,
     mode: Mode,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Report, Vec<Complaint>> {
-    let mut rows = Rows::open(source, name, pattern)?;
-    let columns = Columns::find(&store.registry(), &rows, pattern)?;
-    tell(Told::Header(rows.header()));
-    let mut taker = Taker {
-        store,
-        name,
-        mode,
-        now: store.clock().now(),
-        columns,
-        group: Vec::with_capacity(GROUP),
-        outstanding: None,
-        report: Report::default(),
+    let unreadable = |cause: std::io::Error| vec![Complaint { file: name.to_owned(), line: 0, column: 0, message: format!("it can't be read: {cause}") }];
+    let start = source.stream_position().map_err(unreadable)?;
+    let mut first = Taker::new(store, name, pattern);
+    let halved = |told: Told<'_>, tell: &mut dyn FnMut(Told<'_>)| {
+        if let Told::Progress { rows, bytes } = told {
+            tell(Told::Progress { rows, bytes: bytes / 2 });
+        }
     };
-    while let Some(row) = rows.next()? {
-        taker.report.rows += 1;
-        taker.row(&row, tell);
-        if taker.group.len() >= GROUP {
-            taker.commit()?;
-        }
-        if taker.report.rows.is_multiple_of(SPEAK) {
-            tell(Told::Progress { rows: taker.report.rows, bytes: rows.bytes() });
-        }
+    let (checked, winners) = match mode {
+        Mode::DryRun => first.read(&mut source, None, tell)?,
+        Mode::Write => first.read(&mut source, None, &mut |told| halved(told, tell))?,
+    };
+    if mode == Mode::DryRun {
+        return Ok(checked);
     }
-    taker.commit()?;
-    taker.settle()?;
-    tell(Told::Progress { rows: taker.report.rows, bytes: rows.bytes() });
-    taker.report.columns = taker.columns.into_reports();
-    Ok(taker.report)
+    source.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+    let mut before = 0;
+    let mut second = Taker::new(store, name, pattern);
+    let (written, _) = second.read(&mut source, Some(winners), &mut |told| match told {
+        Told::Progress { rows, bytes } => {
+            before = bytes / 2;
+            tell(Told::Progress { rows, bytes: checked.bytes / 2 + before });
+        }
+        told => tell(told),
+    })?;
+    Ok(Report { notes: checked.notes, ..written })
 }
+
+/// Which value counts, by datastream and microsecond, where a file has several.
+type Winners = HashMap<(DatastreamId, i64), f64>;
 
 struct Taker<'a> {
     store: &'a Store,
     name: &'a str,
-    mode: Mode,
+    pattern: &'a Pattern,
     now: Timestamp,
-    columns: Columns,
     group: Vec<Observation>,
     /// The commit before this one, which goes to the disk while rows are read.
     outstanding: Option<oneshot::Receiver<Result<Receipt, store::Error>>>,
+    /// The heading of the last refused row.
+    told_heading: Option<Arc<str>>,
     report: Report,
 }
 
-impl Taker<'_> {
-    fn row(&mut self, row: &Row, tell: &mut dyn FnMut(Told<'_>)) {
-        let refused = |column: usize, message: String, tell: &mut dyn FnMut(Told<'_>)| {
-            let complaint = Complaint { file: self.name.to_owned(), line: row.line, column, message };
-            tell(Told::Refused { cells: &row.cells, complaint: &complaint });
-        };
-        let time = match &row.time {
-            Ok(time) => *time,
-            Err((column, message)) => {
-                self.report.refused += 1;
-                refused(*column, message.clone(), tell);
-                return;
+/// What is known of the file while its rows are taken.
+struct Reading {
+    columns: Columns,
+    /// When it is written.
+    winners: Option<Winners>,
+    /// When it is looked at first.
+    repeated: Option<Repeated>,
+}
+
+impl<'a> Taker<'a> {
+    fn new(store: &'a Store, name: &'a str, pattern: &'a Pattern) -> Self {
+        let now = store.clock().now();
+        Self { store, name, pattern, now, group: Vec::new(), outstanding: None, told_heading: None, report: Report::default() }
+    }
+
+    /// Reads the file once, and writes what it says when it is known which of several values counts.
+    fn read(
+        &mut self,
+        source: &mut impl Read,
+        winners: Option<Winners>,
+        tell: &mut dyn FnMut(Told<'_>),
+    ) -> Result<(Report, Winners), Vec<Complaint>> {
+        let mut rows = Rows::open(source, self.name, self.pattern)?;
+        let columns = Columns::find(self.store.registry(), &mut rows, self.pattern)?;
+        tell(Told::Head(rows.head()));
+        let repeated = winners.is_none().then(|| Repeated::new(self.pattern.same_time, rows.other_places()));
+        let mut reading = Reading { columns, winners, repeated };
+        while let Some(row) = rows.next()? {
+            self.report.rows += 1;
+            self.row(&row, &rows, &mut reading, tell);
+            if self.group.len() >= GROUP {
+                self.commit()?;
             }
+            if self.report.rows.is_multiple_of(SPEAK) {
+                tell(Told::Progress { rows: self.report.rows, bytes: rows.bytes() });
+            }
+        }
+        self.commit()?;
+        self.settle()?;
+        tell(Told::Progress { rows: self.report.rows, bytes: rows.bytes() });
+        let mut report = std::mem::take(&mut self.report);
+        report.bytes = rows.bytes();
+        let Reading { columns, repeated, .. } = reading;
+        let Some(repeated) = repeated else {
+            report.columns = columns.into_reports();
+            return Ok((report, Winners::new()));
         };
-        if time > self.now.plus_seconds(600) || time.seconds() < EARLIEST_S {
-            self.report.refused += 1;
-            refused(
-                1,
-                format!("{time} lies outside the years that are taken, 1850 to now; mend the time, or its format in the pattern"),
-                tell,
-            );
+        if let Some((line, message)) = repeated.complaint(rows.header()) {
+            return Err(vec![Complaint { file: self.name.to_owned(), line, column: 0, message }]);
+        }
+        report.notes = report::notes(&rows, &columns, &repeated, self.pattern, &report);
+        report.columns = columns.into_reports();
+        Ok((report, repeated.into_winners()))
+    }
+
+    fn row<R: Read>(&mut self, row: &Row, rows: &Rows<R>, reading: &mut Reading, tell: &mut dyn FnMut(Told<'_>)) {
+        let mut wrong = Vec::new();
+        match &row.time {
+            Err((column, message)) => wrong.push((*column, message.clone())),
+            Ok(time) => match self.span(*time, rows).or_else(|| reading.columns.name(row, self.pattern).err()) {
+                Some(found) => wrong.push(found),
+                None => self.values(row, *time, rows, reading, &mut wrong),
+            },
+        }
+        if wrong.is_empty() {
             return;
         }
-        let mut is_refused = false;
-        for column in self.columns.iter_mut() {
-            match column.value(&row.cells) {
-                Ok(None) => {}
-                Ok(Some(result)) => {
-                    column.measured(time, result);
-                    let plain = Observation {
-                        datastream: column.datastream.id,
-                        phenomenon_time: time,
-                        received_at: self.now,
-                        result,
-                        quality: Quality::NOT_EVALUATED,
-                    };
-                    let qualified = qualify(plain, &column.datastream);
-                    self.report.failed_range += u64::from(!qualified.quality.is_usable());
-                    self.group.push(qualified);
-                }
+        self.report.refused += 1;
+        let complaint = |(column, message)| Complaint { file: self.name.to_owned(), line: row.line, column, message };
+        let complaints: Vec<Complaint> = wrong.into_iter().map(complaint).collect();
+        let is_first = row.heading != self.told_heading;
+        self.told_heading.clone_from(&row.heading);
+        tell(Told::Refused { row: &refused::refused_row(row, &complaints, self.pattern, is_first), complaints: &complaints });
+    }
+
+    /// Why a time is none that is taken.
+    fn span<R: Read>(&self, time: Timestamp, rows: &Rows<R>) -> Option<(usize, String)> {
+        let cure = || rows.times().year_cure();
+        if time.seconds() < EARLIEST_S {
+            return Some((1, format!("{time} lies before 1850, from when on history is taken{}", cure())));
+        }
+        (time > self.now.plus_seconds(600)).then(|| (1, format!("{time} lies ahead of now{}", cure())))
+    }
+
+    fn values<R: Read>(&mut self, row: &Row, of_row: Timestamp, rows: &Rows<R>, reading: &mut Reading, wrong: &mut Vec<(usize, String)>) {
+        if let Some(repeated) = &mut reading.repeated {
+            repeated.row(row);
+        }
+        let mut is_chosen = false;
+        for column in reading.columns.iter_mut() {
+            if !column.is_of(row) {
+                continue;
+            }
+            is_chosen = true;
+            let time = column.time(of_row, rows.times());
+            let result = match column.value(&row.cells) {
+                Ok(Some(result)) => result,
+                Ok(None) => continue,
                 Err(message) => {
-                    is_refused = true;
-                    refused(column.place + 1, message, tell);
+                    wrong.push((column.place() + 1, message));
+                    continue;
                 }
+            };
+            if let Some(repeated) = &mut reading.repeated {
+                repeated.value(&column.datastream, time, result, row.line);
+            }
+            let winner = reading.winners.as_ref().and_then(|winners| winners.get(&(column.datastream.id, time.micros())));
+            if winner.is_some_and(|winner| winner.to_bits() != result.to_bits()) {
+                continue;
+            }
+            column.measured(time, result);
+            self.report.values += 1;
+            let plain = Observation {
+                datastream: column.datastream.id,
+                phenomenon_time: time,
+                received_at: self.now,
+                result,
+                quality: Quality::NOT_EVALUATED,
+            };
+            let qualified = qualify(plain, &column.datastream);
+            self.report.failed_range += u64::from(!qualified.quality.is_usable());
+            if reading.winners.is_some() {
+                self.group.push(qualified);
             }
         }
-        self.report.refused += u64::from(is_refused);
+        if !is_chosen {
+            self.report.rows -= 1;
+            self.report.of_nothing += 1;
+        }
     }
 
     fn commit(&mut self) -> Result<(), Vec<Complaint>> {
         self.settle()?;
         let group = std::mem::replace(&mut self.group, Vec::with_capacity(GROUP));
-        if !group.is_empty() && self.mode == Mode::Write {
+        if !group.is_empty() {
             self.outstanding = Some(self.store.submit(Batch { observations: group, ..Batch::default() }));
         }
         Ok(())

@@ -81,6 +81,24 @@ impl Timestamp {
     pub fn http_date(self) -> String {
         self.jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
+    /// As Italian spreadsheets read it, with the offset from UTC beside it, because of the hour that comes twice in October:
+    /// `23/11/2026 07:20:00`, `+01:00`. A fraction of a second stands after a point, where there is one.
+    #[must_use]
+    pub fn italian(self) -> (String, String) {
+        let rome = self.in_rome();
+        (rome.strftime("%d/%m/%Y %H:%M:%S%.f").to_string(), rome.strftime("%:z").to_string())
+    }
+    /// This instant less an ISO 8601 duration; years and months are those of the calendar of Europe/Rome, all else is exact.
+    /// `None` when the text is no duration, or does not lie before.
+    #[must_use]
+    pub fn before(self, duration: &str) -> Option<Self> {
+        let span: jiff::Span = duration.parse().ok()?;
+        let (months, rest) = (jiff::Span::new().try_years(span.get_years()).ok()?.try_months(span.get_months()).ok()?, span);
+        let rest = rest.try_years(0).ok()?.try_months(0).ok()?;
+        let rest = SignedDuration::try_from(rest).or_else(|_| rest.to_duration(jiff::SpanRelativeTo::days_are_24_hours())).ok()?;
+        let start = self.in_rome().checked_sub(months).ok()?.timestamp().checked_sub(rest).ok()?;
+        Some(Self(start.as_microsecond())).filter(|start| *start < self)
+    }
     /// The calendar of UTC at this instant.
     #[must_use]
     pub fn in_utc(self) -> jiff::Zoned {
@@ -314,5 +332,23 @@ mod tests {
         assert_eq!(seconds_of_duration("PT36H"), Some(36 * 3600));
         assert_eq!(seconds_of_duration("P7D"), Some(7 * 86_400));
         assert_eq!(seconds_of_duration("yesterday"), None);
+        for (now, duration, expected) in [
+            ("2026-11-30T20:00:00Z", "P1M", Some("2026-10-30T20:00:00Z")),
+            // The same hour of the wall clock, in summer.
+            ("2026-11-20T20:00:00Z", "P1M", Some("2026-10-20T19:00:00Z")),
+            ("2026-03-31T10:00:00Z", "P1M", Some("2026-02-28T11:00:00Z")),
+            ("2026-11-30T20:00:00Z", "P1Y", Some("2025-11-30T20:00:00Z")),
+            ("2026-11-30T20:00:00Z", "P1M1DT1H", Some("2026-10-29T19:00:00Z")),
+            ("2026-10-26T20:00:00Z", "P7D", Some("2026-10-19T20:00:00Z")),
+            ("2026-11-30T20:00:00Z", "PT36H", Some("2026-11-29T08:00:00Z")),
+            ("2026-11-30T20:00:00Z", "-P1M", None),
+            ("2026-11-30T20:00:00Z", "P0D", None),
+            ("2026-11-30T20:00:00Z", "month", None),
+        ] {
+            assert_eq!(at(now).before(duration), expected.map(at), "{now} {duration}");
+        }
+        let italian = |text: &str| at(text).italian();
+        assert_eq!(italian("2026-10-25T00:30:00Z"), ("25/10/2026 02:30:00".to_owned(), "+02:00".to_owned()));
+        assert_eq!(italian("2026-10-25T01:30:00.25Z"), ("25/10/2026 02:30:00.25".to_owned(), "+01:00".to_owned()));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn frame(rows: &[Row], kind: Kind) -> PolarsResult<DataFrame> {
     let number = |name: &str, of: fn(&Row) -> u32| Column::new(name.into(), rows.iter().map(of).collect::<Vec<_>>());
     let time = |name: &str, of: fn(&Observation) -> Timestamp| {
         let micros: Vec<i64> = rows.iter().map(|row| of(&row.observation).micros()).collect();
-        Column::new(name.into(), micros).cast(&DataType::Datetime(TimeUnit::Microseconds, None))
+        crate::file::instants(&Column::new(name.into(), micros))
     };
     let mut columns = vec![
         text("datastream", |row| &row.about.datastream),

@@ -64,7 +64,7 @@ impl Job for LivelliGiornalieri {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn build(&self, frames: &Frames, interval: Interval) -> Result<DataFrame, Error> {

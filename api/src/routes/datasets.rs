@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::auth::Seen;
+use crate::csv::{Dialect, italian};
 use crate::page::{Page, keep};
 use crate::problem::Problem;
 use crate::query::Params;
@@ -15,29 +16,39 @@ use axum::response::{IntoResponse, Response};
 use model::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use store::{PublishedFile, View};
+use store::{Format, PublishedFile, View};
 
 /// Files that are on their way to somebody, by their SHA-256: however many read one, or leave it unread, it is in memory once.
 #[derive(Clone, Default)]
 pub(crate) struct Files(Arc<Mutex<HashMap<String, Weak<Vec<u8>>>>>);
 
 impl Files {
-    /// A file of the version that holds now, checked when it was read from the store.
-    fn get(&self, view: &View, id: &str, name: &str) -> Result<Option<(PublishedFile, Arc<Vec<u8>>)>, store::Error> {
-        let known = view.dataset(id).and_then(|found| found.files.iter().find(|file| file.name == name).cloned());
+    /// A file of the version that holds now, checked when it was read from the store; a CSV file in this dialect.
+    fn get(&self, view: &View, id: &str, name: &str, dialect: Dialect) -> Result<Option<(PublishedFile, Arc<Vec<u8>>)>, store::Error> {
+        let dataset = view.dataset(id);
+        let known = dataset.as_ref().and_then(|found| found.files.iter().find(|file| file.name == name).cloned());
         // Read under the lock, so that a thousand who ask at once make one read.
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = known
-            && let Some(bytes) = files.get(&file.sha256).and_then(Weak::upgrade)
+            && let Some(bytes) = files.get(&version(&file, dialect)).and_then(Weak::upgrade)
         {
             return Ok(Some((file, bytes)));
         }
         let Some((file, bytes)) = view.dataset_file(id, name)? else { return Ok(None) };
+        let bytes = match &dataset {
+            Some(known) if dialect == Dialect::Italian && file.format == Format::Csv => italian(&bytes, &known.dataset.columns),
+            _ => bytes,
+        };
         let bytes = Arc::new(bytes);
         files.retain(|_, bytes| bytes.strong_count() > 0);
-        files.insert(file.sha256.clone(), Arc::downgrade(&bytes));
+        files.insert(version(&file, dialect), Arc::downgrade(&bytes));
         Ok(Some((file, bytes)))
     }
+}
+
+/// What a file's bytes are known by.
+fn version(file: &PublishedFile, dialect: Dialect) -> String {
+    format!("{}{}", file.sha256, if dialect == Dialect::Italian { "-it" } else { "" })
 }
 
 /// What was published at an earlier moment is not kept, unless nothing took its place since: then it is refused, and not answered with
@@ -79,6 +90,7 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
 /// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check.
 #[utoipa::path(get, path = "/api/v1/datasets/{id}/files/{name}", tag = "datasets",
     params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv"),
+        ("csv" = Option<String>, Query, description = "it, of a CSV file: semicolons, decimal commas, and times of Europe/Rome with their offset"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when the file has not changed since, else refused")),
     responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -89,16 +101,21 @@ pub(crate) async fn file(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    params.only(&["as_of"])?;
+    params.only(&["csv", "as_of"])?;
+    let dialect = params.dialect()?;
     let (view, wanted, files) = (seen.view.clone(), (id.clone(), name.clone()), api.files.clone());
-    let found = blocking(&params.path, move || Ok(files.get(&view, &wanted.0, &wanted.1)?)).await?;
+    let found = blocking(&params.path, move || Ok(files.get(&view, &wanted.0, &wanted.1, dialect)?)).await?;
     let (file, bytes) = found.ok_or_else(|| Problem::missing("file", &name, &format!("/api/v1/datasets/{id}")).at(&params.path))?;
     stood_then(&seen, &name, file.changed_at).map_err(|problem| problem.at(&params.path))?;
-    let etag = format!("\"{}\"", file.sha256);
+    if dialect == Dialect::Italian && file.format != Format::Csv {
+        return Err(params.bad(format!("csv=it is for CSV files, and {name} is none; leave it out")));
+    }
+    let etag = format!("\"{}\"", version(&file, dialect));
     let is_known = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|known| known.to_str().ok())
         .is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag));
+    let length = bytes.len();
     let mut response = match is_known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => stream::response(seen.permission(), Shared::of(bytes))?,
@@ -109,7 +126,7 @@ pub(crate) async fn file(
         }
     };
     if !is_known {
-        set(header::CONTENT_LENGTH, &file.bytes.to_string());
+        set(header::CONTENT_LENGTH, &length.to_string());
     }
     set(header::CONTENT_TYPE, file.format.media_type());
     set(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{}\"", file.name));

@@ -5,13 +5,13 @@ use crate::page::{Page, cursor, keep};
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
-use crate::rows;
+use crate::rows::{self, Summed};
 use crate::stream::{HeldBytes, Permission};
 use crate::table::{BATCH, Extent, Format, Table};
 use crate::wire::ObservationOut;
 use axum::extract::Path;
 use axum::response::Response;
-use model::{Datastream, Interval, Place};
+use model::{Datastream, Interval, Place, SignalClass};
 use std::sync::Arc;
 use store::{Bucket, Thinned, View};
 
@@ -43,15 +43,15 @@ struct Question {
     params(("id" = String, Path, example = "bisenzio-gamberame-level"),
         ("from" = Option<String>, Query, description = "RFC 3339 with an offset, included", example = "2026-11-22T00:00:00Z"),
         ("to" = Option<String>, Query, description = "RFC 3339 with an offset, excluded; now when left out"),
-        ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to; PT24H when nothing is said", example = "PT36H"),
-        ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max and count instead of observations"),
+        ("period" = Option<String>, Query, description = "ISO 8601 duration back from now instead of from and to, months and years by the calendar of Europe/Rome; PT24H when nothing is said", example = "PT36H"),
+        ("agg" = Option<String>, Query, description = "PT15M, PT1H or P1D (the civil day of Europe/Rome): rows of min, mean, max, count, and of an interval quantity such as rain sum, instead of observations; its buckets are (start, end], for its time is its interval's end"),
         ("thin" = Option<u32>, Query, description = "1 to 10000, for charts: of each of so many equal parts of the interval the first, least, greatest and last observation of quality 1 or 2, at most four, as they were measured, with after_gap where no line may lead to one. No crest is lost. The answer is whole: without agg, limit and cursor", example = 720),
         ("limit" = Option<usize>, Query, description = "A page of so many rows, 1 to 50000. Left out: pages of 1000 in JSON, and all of the interval, however long, in CSV and GeoJSON"),
         ("cursor" = Option<String>, Query, description = "A page: next_cursor, or x-next-cursor, of the page before"),
         ("f" = Option<String>, Query, description = "json (default), csv or geojson"),
-        ("csv" = Option<String>, Query, description = "it: semicolons and decimal commas"),
+        ("csv" = Option<String>, Query, description = "it: semicolons, decimal commas, and times as data_ora (dd/mm/yyyy hh:mm:ss, Europe/Rome) with their offset"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset, to the second: as it was served at that moment, whatever was revised or received since")),
-    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count. A file that breaks off is broken off on the wire too: it never looks whole", body = Page<ObservationOut>,
+    responses((status = 200, description = "Observations; with thin each has after_gap too; with agg rows of start, end, min, mean, max, max_at, count, and sum of an interval quantity. A file that breaks off is broken off on the wire too: it never looks whole", body = Page<ObservationOut>,
             headers(("x-next-cursor" = Option<String>, description = "CSV and GeoJSON where a page was asked for with limit or cursor, and more follows: the cursor of the next page"))),
         (status = 400, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Part of it is in InfluxDB, which does not answer, or too much is on its way; Retry-After says when to come again", body = Problem, content_type = "application/problem+json")))]
@@ -146,5 +146,10 @@ fn aggregated(question: Question, bucket: Bucket) -> Result<Response, Problem> {
             (Interval::new(interval.from, upto), Extent::Page { limit, next_cursor: next.map(cursor) })
         }
     };
-    Table::new(format, extent, rows::buckets(view, datastream, interval, bucket)).response(permission, name.as_str())
+    let sums = datastream.class == SignalClass::Interval;
+    let mut read = rows::buckets(view, datastream, interval, bucket);
+    if sums {
+        return Table::new(format, extent, move || Ok(Summed::of(read()?))).response(permission, name.as_str());
+    }
+    Table::new(format, extent, read).response(permission, name.as_str())
 }

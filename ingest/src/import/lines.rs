@@ -1,11 +1,14 @@
 //! The lines of one message of a logger, by the pattern that its network file names: the same as an import's, with `channel` instead
 //! of `datastream`, and columns that are named there because a message has no header.
 
+use super::choice::{Condition, conditions};
 use super::number::Missing;
-use super::pattern::Pattern;
-use super::rows::Rows;
+use super::pattern::{Pattern, ValuePattern};
+use super::rows::{Row, Rows};
 use crate::decimal::scale;
+use crate::shown::shown;
 use model::{Timestamp, Unit};
+use std::io::Read;
 
 /// The most lines of one message.
 const MOST: usize = 5000;
@@ -23,42 +26,61 @@ pub(crate) struct Value {
     pub(crate) unit: Option<Unit>,
 }
 
+/// One value of a line.
+struct Channel<'a> {
+    place: usize,
+    name: &'a str,
+    unit: Option<Unit>,
+    value: &'a ValuePattern,
+    conditions: Vec<Condition>,
+}
+
 /// # Errors
 /// What is wrong with the pattern, or the message as a whole.
 pub(crate) fn read(bytes: &[u8], pattern: &str) -> Result<Vec<Said>, String> {
     let first = |complaints: Vec<store::Complaint>| complaints.first().map_or_else(String::new, ToString::to_string);
     let pattern = Pattern::parse("the pattern of its lines", pattern).map_err(first)?;
     let mut rows = Rows::open(bytes, "the message", &pattern).map_err(first)?;
-    let missing = Missing::of(&pattern.missing);
-    let mut columns = Vec::new();
-    for value in &pattern.value {
-        let place = rows.place(value.column.get_ref(), &pattern, value.column.span().start).map_err(first)?;
-        let unit = match &value.unit {
-            None => None,
-            Some(symbol) => Some(Unit::from_symbol(symbol.get_ref()).ok_or_else(|| format!("there is no unit {:?}", symbol.get_ref()))?),
-        };
-        columns.push((place, value.datastream.get_ref(), unit, value.factor));
-    }
+    let missing = Missing::of(&pattern);
+    let channels: Vec<Channel<'_>> = pattern.value.iter().map(|value| channel(&rows, &pattern, value)).collect::<Result<_, _>>()?;
+    rows.values_at(channels.iter().map(|channel| channel.place).collect());
     let mut said = Vec::new();
     while let Some(row) = rows.next().map_err(first)? {
         if said.len() >= MOST {
             said.push(Said { line: row.line, values: Err(format!("more than {MOST} lines; send the rest in another message")) });
             break;
         }
-        let values = row.time.map_err(|(_, message)| message).and_then(|time| {
-            let mut values = Vec::new();
-            for (place, channel, unit, factor) in &columns {
-                let cell = row.cells.get(*place).map_or("", String::as_str);
-                if let Some(number) = missing.or_number(cell, pattern.decimal)? {
-                    let value = scale(number, *factor, 0.0).ok_or_else(|| format!("{cell:?} is too large a number"))?;
-                    values.push(Value { channel: (*channel).clone(), value, unit: *unit });
-                }
-            }
-            Ok((time, values))
-        });
-        said.push(Said { line: row.line, values });
+        said.push(Said { line: row.line, values: values(&row, &channels, &missing) });
     }
     Ok(said)
+}
+
+fn channel<'a, R: Read>(rows: &Rows<R>, pattern: &'a Pattern, value: &'a ValuePattern) -> Result<Channel<'a>, String> {
+    let first = |complaints: Vec<store::Complaint>| complaints.first().map_or_else(String::new, ToString::to_string);
+    let place = rows.header().place(value.column.get_ref(), pattern, value.column.span().start).map_err(first)?;
+    let Some(name) = &value.datastream else { return Err("each [[value]] of the lines of a device names its channel; write channel = \"…\"".into()) };
+    let unit = match &value.unit {
+        None => None,
+        Some(symbol) => Some(Unit::from_symbol(symbol.get_ref()).ok_or_else(|| format!("there is no unit {:?}", symbol.get_ref()))?),
+    };
+    let conditions = conditions(rows.header(), pattern, &value.chosen).map_err(first)?;
+    Ok(Channel { place, name: name.get_ref(), unit, value, conditions })
+}
+
+fn values(row: &Row, channels: &[Channel<'_>], missing: &Missing) -> Result<(Timestamp, Vec<Value>), String> {
+    let time = row.time.clone().map_err(|(_, message)| message)?;
+    let mut values = Vec::new();
+    for Channel { place, name, unit, value, conditions } in channels {
+        let cell = row.cells.get(*place).map_or("", String::as_str);
+        if !conditions.iter().all(|condition| condition.is_met(&row.cells, &row.block)) {
+            continue;
+        }
+        if let Some(number) = missing.or_number(cell)? {
+            let number = scale(number, value.factor, value.add).ok_or_else(|| format!("{} is too large a number", shown(cell)))?;
+            values.push(Value { channel: (*name).to_owned(), value: number, unit: *unit });
+        }
+    }
+    Ok((time, values))
 }
 
 #[cfg(test)]

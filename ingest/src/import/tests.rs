@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixture::Fixed;
 use model::{Interval, Scope, Viewer};
+use std::io::Cursor;
 use std::sync::Arc;
 
 const NETWORK: &str = r#"
@@ -42,12 +43,12 @@ fn check(pattern_text: &str, file: &str, complaints: &[&str], levels: &[(&str, f
     let store = store();
     let mut said = Vec::new();
     let mut tell = |told: Told<'_>| {
-        if let Told::Refused { complaint, .. } = told {
-            said.push(complaint.to_string());
+        if let Told::Refused { complaints, .. } = told {
+            said.extend(complaints.iter().map(ToString::to_string));
         }
     };
     let report = match Pattern::parse("p.toml", pattern_text)
-        .and_then(|pattern| import(&store, file.as_bytes(), "f.csv", &pattern, Mode::Write, &mut tell))
+        .and_then(|pattern| import(&store, Cursor::new(file), "f.csv", &pattern, Mode::Write, &mut tell))
     {
         Ok(report) => report,
         Err(found) => {
@@ -82,7 +83,7 @@ fn a_bad_row_is_named_and_the_rest_goes_on() {
         "f.csv:4:1  \"32/02/2014 01:00\" is not a time as \"%d/%m/%Y %H:%M\" says",
         "f.csv:5:2  \"1.5\" has a \".\" where the pattern's decimal sign is \",\"",
         "f.csv:6:2  \"molto\" is no number",
-        "f.csv:7:1  1798-12-31",
+        "f.csv:7:1  1798-12-31T23:10:04Z lies before 1850",
     ];
     let report = check(NAIVE, file, &complaints, &[("2014-01-31T23:00:00Z", 1.25), ("2014-02-01T03:00:00Z", 2.0)]);
     assert_eq!((report.rows, report.refused), (7, 5));
@@ -146,7 +147,7 @@ fn another_separator_an_unknown_column_datastream_and_zone_are_named_with_the_cu
 fn a_dry_run_understands_everything_and_writes_nothing_and_twice_the_same_changes_nothing() {
     let store = store();
     let file = "ora;livello\n01/02/2014 00:00;1,25\n01/02/2014 01:00;1,5\n";
-    let run = |mode| import(&store, file.as_bytes(), "f.csv", &pattern(NAIVE), mode, &mut |_| ()).expect("imported");
+    let run = |mode| import(&store, Cursor::new(file), "f.csv", &pattern(NAIVE), mode, &mut |_| ()).expect("imported");
     let dry = run(Mode::DryRun);
     assert_eq!((dry.accepted, dry.columns[0].values, store.health().observations), (0, 2, 0));
     assert_eq!(dry.columns[0].last.map(|(_, value)| value), Some(1.5));

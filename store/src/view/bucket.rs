@@ -4,7 +4,7 @@ use super::View;
 use super::runs::is_usable;
 use crate::Error;
 use crate::chunk::Point;
-use model::{Datastream, Interval, Timestamp, civil_day_around};
+use model::{Datastream, Interval, SignalClass, Timestamp, civil_day_around};
 use std::ops::ControlFlow;
 
 /// How long one row of an aggregate is.
@@ -16,7 +16,8 @@ pub enum Bucket {
     CivilDay,
 }
 
-/// One row of an aggregate over `[start, end)`; buckets without usable observations have no row.
+/// One row of an aggregate over `[start, end)`, or over `(start, end]` of a quantity whose times are the ends of intervals, such as rain;
+/// buckets without usable observations have no row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BucketRow {
     pub start: Timestamp,
@@ -52,16 +53,24 @@ impl Bucket {
 
 impl View {
     /// Aggregates of the usable observations (quality 1 or 2) of `interval`, ascending; at most `limit` rows. A bucket that
-    /// the interval cuts holds only what lies inside.
+    /// the interval cuts holds only what lies inside. The time of an interval quantity is its interval's end: of those the
+    /// interval and its buckets are `(from, to]`, so that what fell until 24:00 is of the day that ends then.
     ///
     /// # Errors
     /// As [`View::observations`].
     pub fn buckets(&self, datastream: &Datastream, interval: Interval, bucket: Bucket, limit: usize) -> Result<Vec<BucketRow>, Error> {
         let Some(id) = self.gate(datastream) else { return Ok(Vec::new()) };
         let mut rows: Vec<BucketRow> = Vec::new();
-        let (here, flow) = self.visit_beyond(id, interval, usize::MAX, &mut |point| add(&mut rows, point, bucket, limit))?;
+        let (interval, into) = match datastream.class {
+            SignalClass::Interval => {
+                let after = |at: Timestamp| if at == Timestamp::MIN { at } else { at.plus_micros(1) };
+                (Interval::new(after(interval.from), after(interval.to)), Filling { bucket, ends_with: 1, limit })
+            }
+            _ => (interval, Filling { bucket, ends_with: 0, limit }),
+        };
+        let (here, flow) = self.visit_beyond(id, interval, usize::MAX, &mut |point| add(&mut rows, point, into))?;
         if flow.is_continue() {
-            self.usable_here(id, here, |times, values| add_all(&mut rows, times, values, bucket, limit))?;
+            self.usable_here(id, here, |times, values| add_all(&mut rows, times, values, into))?;
         }
         for row in &mut rows {
             #[expect(clippy::cast_precision_loss, reason = "a count of observations")]
@@ -72,17 +81,26 @@ impl View {
     }
 }
 
+/// How values go into buckets.
+#[derive(Clone, Copy)]
+struct Filling {
+    bucket: Bucket,
+    /// Microseconds at its end that a bucket holds too: 1 where a bucket is `(start, end]`.
+    ends_with: i64,
+    limit: usize,
+}
+
 /// Adds usable values of ascending times: [`add`] of each, bucket by bucket.
-fn add_all(rows: &mut Vec<BucketRow>, mut times: &[i64], mut values: &[f64], bucket: Bucket, limit: usize) -> ControlFlow<()> {
+fn add_all(rows: &mut Vec<BucketRow>, mut times: &[i64], mut values: &[f64], into: Filling) -> ControlFlow<()> {
     while let (Some(at), Some(value)) = (times.first(), values.first()) {
-        if rows.last().is_none_or(|row| *at >= row.end.micros()) {
-            if rows.len() >= limit {
+        if rows.last().is_none_or(|row| *at >= row.end.micros().saturating_add(into.ends_with)) {
+            if rows.len() >= into.limit {
                 return ControlFlow::Break(());
             }
-            rows.push(BucketRow::of(Timestamp::from_micros(*at), *value, bucket));
+            rows.push(BucketRow::of(Timestamp::from_micros(*at), *value, into));
         }
         let Some(row) = rows.last_mut() else { return ControlFlow::Continue(()) };
-        let end = row.end.micros();
+        let end = row.end.micros().saturating_add(into.ends_with);
         let inside = times.iter().position(|at| *at >= end).unwrap_or(times.len());
         let (mine, later) = values.split_at_checked(inside).unwrap_or((values, &[]));
         row.take(times, mine);
@@ -93,8 +111,8 @@ fn add_all(rows: &mut Vec<BucketRow>, mut times: &[i64], mut values: &[f64], buc
 
 impl BucketRow {
     /// The bucket around this time, with nothing in it yet: `value` is there for what it will be the least and the greatest of.
-    fn of(at: Timestamp, value: f64, bucket: Bucket) -> Self {
-        let (start, end) = bucket.around(at);
+    fn of(at: Timestamp, value: f64, into: Filling) -> Self {
+        let (start, end) = into.bucket.around(at.plus_micros(-into.ends_with));
         Self { start, end, min: value, mean: value, max: value, max_at: at, first: value, last: value, sum: 0.0, count: 0 }
     }
 
@@ -111,6 +129,6 @@ impl BucketRow {
     }
 }
 
-fn add(rows: &mut Vec<BucketRow>, point: Point, bucket: Bucket, limit: usize) -> ControlFlow<()> {
-    if is_usable(point.quality) { add_all(rows, &[point.at], &[point.value], bucket, limit) } else { ControlFlow::Continue(()) }
+fn add(rows: &mut Vec<BucketRow>, point: Point, into: Filling) -> ControlFlow<()> {
+    if is_usable(point.quality) { add_all(rows, &[point.at], &[point.value], into) } else { ControlFlow::Continue(()) }
 }
