@@ -3,7 +3,7 @@
 use ingest::edge::{EdgeSettings, Secret};
 use ingest::source::broker::{BrokerSettings, Password};
 use ingest::source::mqtt::TlsSettings;
-use model::Timestamp;
+use model::{Text, Timestamp};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
+    /// Who publishes: the name above every page.
+    pub(crate) site: Text,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: SocketAddr,
     pub(crate) mqtt: SocketAddr,
@@ -39,6 +41,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            site: Text::new("Acque della Toscana", "Waters of Tuscany"),
             data_dir: "pescaia-data".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
@@ -61,6 +64,7 @@ impl Default for Config {
 struct File {
     data_dir: Option<String>,
     networks: Option<Vec<String>>,
+    site: Option<Site>,
     http: Option<Http>,
     mqtt: Option<Mqtt>,
     quota: Option<Quota>,
@@ -69,6 +73,20 @@ struct File {
     broker: Option<Vec<Spanned<BrokerEntry>>>,
     edge: Option<Spanned<EdgeEntry>>,
     influx: Option<Spanned<InfluxEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Site {
+    name: Option<Spanned<Name>>,
+}
+
+/// Both languages at once, or one name for both.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or { it = \"…\", en = \"…\" }")]
+enum Name {
+    Same(String),
+    Each { it: String, en: String },
 }
 
 #[derive(Deserialize)]
@@ -215,6 +233,16 @@ impl Config {
                     config.mqtt
                 ),
             );
+        }
+        if let Some(name) = file.site.and_then(|site| site.name) {
+            let at = name.span().start;
+            config.site = match name.into_inner() {
+                Name::Same(name) => Text::new(name.trim(), name.trim()),
+                Name::Each { it, en } => Text::new(it.trim(), en.trim()),
+            };
+            if config.site.it.is_empty() || config.site.en.is_empty() {
+                complain(at, "the name of the site can't be empty; write who publishes, e.g. name = \"Consorzio di bonifica\"".to_owned());
+            }
         }
         config.datastreams = file.quota.as_ref().and_then(|quota| quota.datastreams).unwrap_or(config.datastreams);
         if let Some(rate) = file.quota.and_then(|quota| quota.messages_per_s) {
@@ -408,6 +436,14 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_site_has_one_name_or_one_in_each_language() {
+        let name = |text: &str| Config::parse("c.toml", text, Path::new("")).expect("good").site;
+        assert_eq!(name("[site]\nname = \"Consorzio\""), Text::new("Consorzio", "Consorzio"));
+        assert_eq!(name("[site]\nname = { it = \"Acque\", en = \"Waters\" }"), Text::new("Acque", "Waters"));
+        assert_eq!(name(""), Config::default().site);
+    }
+
     fn check(text: &str, expected: &str) {
         let said = Config::parse("c.toml", text, Path::new("")).expect_err("wrong");
         assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), expected);
@@ -429,6 +465,11 @@ mod tests {
         check(
             "[influx]\nurl = \"http://10.0.0.9:8086\"\norg = \"o\"\nbucket = \"b\"\ntoken_file = \"/dev/null\"",
             "c.toml:1:1  http://10.0.0.9:8086 would send the token unencrypted over the network; put a proxy with TLS before it on this machine, or accept it with allow_plaintext = true under [influx]",
+        );
+        check("[site]\nnome = \"x\"", "c.toml:2:1  unknown key \"nome\", did you mean \"name\"?");
+        check(
+            "[site]\nname = \" \"",
+            "c.toml:2:8  the name of the site can't be empty; write who publishes, e.g. name = \"Consorzio di bonifica\"",
         );
         check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
     }

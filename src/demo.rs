@@ -69,6 +69,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         role: Role::Centre,
         brokers: Vec::new(),
         influx: None,
+        site: crate::config::Config::default().site,
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

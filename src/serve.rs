@@ -65,6 +65,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) role: Role,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) influx: Option<InfluxSettings>,
+    /// The name above every page.
+    pub(crate) site: model::Text,
 }
 
 /// Open doors.
@@ -84,7 +86,7 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers, influx } = opening;
+        let Opening { dir, http, mqtt, limits, role, brokers, influx, site } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -132,8 +134,7 @@ impl Doors {
         let app = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone()))
             .merge(http::router(intake.clone()))
-            .merge(dashboards::router(store.clone()))
-            .fallback(api::not_found)
+            .merge(dashboards::router(store.clone(), site, |uri| Box::pin(api::not_found(uri))))
             .layer(CompressionLayer::new())
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             .layer(CatchPanicLayer::new());
