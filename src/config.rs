@@ -5,7 +5,7 @@ use ingest::edge::{EdgeSettings, Secret};
 use ingest::source::broker::{BrokerSettings, Password};
 use ingest::source::guard::Networks;
 use ingest::source::mqtt::TlsSettings;
-use model::Timestamp;
+use model::{Text, Timestamp};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
+    /// Who publishes: the name above every page.
+    pub(crate) site: Text,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: SocketAddr,
     pub(crate) http_settings: HttpSettings,
@@ -48,6 +50,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            site: Text::new("Acque della Toscana", "Waters of Tuscany"),
             data_dir: "pescaia-data".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             http_settings: HttpSettings::default(),
@@ -93,6 +96,7 @@ impl PublicUrl {
 struct File {
     data_dir: Option<String>,
     networks: Option<Vec<String>>,
+    site: Option<Site>,
     http: Option<Http>,
     mqtt: Option<Mqtt>,
     quota: Option<Quota>,
@@ -101,6 +105,20 @@ struct File {
     broker: Option<Vec<Spanned<BrokerEntry>>>,
     edge: Option<Spanned<EdgeEntry>>,
     influx: Option<Spanned<InfluxEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Site {
+    name: Option<Spanned<Name>>,
+}
+
+/// Both languages at once, or one name for both.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or { it = \"…\", en = \"…\" }")]
+enum Name {
+    Same(String),
+    Each { it: String, en: String },
 }
 
 #[derive(Deserialize)]
@@ -271,6 +289,16 @@ impl Config {
         config.http_settings.trusted_proxies = networks(trusted_proxies, &mut complain);
         config.edges = file.quota.as_ref().and_then(|quota| quota.edges).unwrap_or(config.edges);
         config.sessions = file.quota.as_ref().and_then(|quota| quota.sessions).unwrap_or(config.sessions);
+        if let Some(name) = file.site.and_then(|site| site.name) {
+            let at = name.span().start;
+            config.site = match name.into_inner() {
+                Name::Same(name) => Text::new(name.trim(), name.trim()),
+                Name::Each { it, en } => Text::new(it.trim(), en.trim()),
+            };
+            if config.site.it.is_empty() || config.site.en.is_empty() {
+                complain(at, "the name of the site can't be empty; write who publishes, e.g. name = \"Consorzio di bonifica\"".to_owned());
+            }
+        }
         config.datastreams = file.quota.as_ref().and_then(|quota| quota.datastreams).unwrap_or(config.datastreams);
         if let Some(rate) = file.quota.and_then(|quota| quota.messages_per_s) {
             if !(1..=10_000_000).contains(rate.get_ref()) {
@@ -487,6 +515,14 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_site_has_one_name_or_one_in_each_language() {
+        let name = |text: &str| Config::parse("c.toml", text, Path::new("")).expect("good").site;
+        assert_eq!(name("[site]\nname = \"Consorzio\""), Text::new("Consorzio", "Consorzio"));
+        assert_eq!(name("[site]\nname = { it = \"Acque\", en = \"Waters\" }"), Text::new("Acque", "Waters"));
+        assert_eq!(name(""), Config::default().site);
+    }
+
     fn check(text: &str, expected: &str) {
         let said = Config::parse("c.toml", text, Path::new("")).expect_err("wrong");
         assert_eq!(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), expected);
@@ -519,6 +555,11 @@ mod tests {
         );
         check("[limits]\nper_address = 0", "c.toml:2:15  per_address = 0 can't be; it may be 1 to 10000");
         check("[http]\ntrusted_proxys = []", "c.toml:2:1  unknown key \"trusted_proxys\", did you mean \"trusted_proxies\"?");
+        check("[site]\nnome = \"x\"", "c.toml:2:1  unknown key \"nome\", did you mean \"name\"?");
+        check(
+            "[site]\nname = \" \"",
+            "c.toml:2:8  the name of the site can't be empty; write who publishes, e.g. name = \"Consorzio di bonifica\"",
+        );
         check("[store]\nlinger_ms = 5000", "c.toml:2:13  linger_ms = 5000 would keep senders waiting; it may be 0 to 1000");
     }
 }

@@ -82,6 +82,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         brokers: Vec::new(),
         influx: None,
         public_url: None,
+        site: crate::config::Config::default().site,
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

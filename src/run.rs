@@ -56,6 +56,7 @@ async fn open(path: &Path, stopping: &Stopping) -> anyhow::Result<Doors> {
         brokers: config.brokers,
         influx: config.influx,
         public_url: config.public_url,
+        site: config.site,
     };
     Doors::open(store, opening).await
 }

@@ -79,6 +79,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) influx: Option<InfluxSettings>,
     /// How this instance is reached from outside, where somebody said.
     pub(crate) public_url: Option<PublicUrl>,
+    /// The name above every page.
+    pub(crate) site: model::Text,
 }
 
 /// Open doors.
@@ -122,7 +124,7 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx, public_url } = opening;
+        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx, public_url, site } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -170,8 +172,7 @@ impl Doors {
         let reached = if public_url.as_ref().is_some_and(PublicUrl::is_over_tls) { Reached::OverTls } else { Reached::Plainly };
         let routes = axum::Router::new()
             .merge(api::router(store.clone(), registry, started, stopping.clone(), public_url.as_ref().map(PublicUrl::as_str)))
-            .merge(dashboards::router(store.clone()))
-            .fallback(api::not_found)
+            .merge(dashboards::router(store.clone(), site, |uri| Box::pin(api::not_found(uri))))
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             // Behind it: a large body may take longer over a narrow link, and has limits of its own.
             .merge(http::router(intake.clone()));

@@ -8,7 +8,10 @@ pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 pub(crate) use rating::{DischargeOut, RatingOut};
 
-use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, SignalClass, Station, Threshold, Timestamp, TimestampWriter, Visibility};
+use model::{
+    CounterStep, Datastream, Gap, Increment, Lang, Observation, RAIN_WINDOWS_H, RainSums, SignalClass, Station, Threshold, Timestamp,
+    TimestampWriter, Visibility,
+};
 use serde::Serialize;
 use store::{BucketRow, Increase, Latest, Thinned, View};
 use utoipa::ToSchema;
@@ -275,6 +278,41 @@ pub(crate) struct LatestOut {
     /// unknown, below, over_1, over_2, …; unknown whenever it is stale.
     #[schema(example = "over_1")]
     pub(crate) state: String,
+    /// From this moment on it is stale if nothing newer comes, so that whoever keeps a copy can judge. Null when nothing was measured yet.
+    pub(crate) stale_at: Option<String>,
+    /// Rise in the datastream's unit per hour: the median slope (Theil–Sen) of the last 30 minutes, or four periods of a slow one. The one
+    /// rate that pages show too. Null when it is stale or too little was measured.
+    #[schema(example = 0.12)]
+    pub(crate) rise_per_hour: Option<f64>,
+    /// The next threshold, from 1, that a level is near: within 20 % of T2 − T1 below it (0.30 m where there is only one), or there within
+    /// the hour at this rate. Null otherwise.
+    #[schema(example = 1)]
+    pub(crate) near_threshold: Option<u8>,
+    /// Of a rain gauge, what fell in the 1, 3 and 24 hours that end with its last value; null for all others.
+    pub(crate) rain: Option<Vec<RainOut>>,
+}
+
+/// A sum of rain over a window that ends with the gauge's last value.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RainOut {
+    /// ISO 8601 duration.
+    #[schema(example = "PT1H")]
+    pub(crate) period: String,
+    /// Millimetres; null where the gauge measures longer intervals, or nothing was measured.
+    #[schema(example = 29.2)]
+    pub(crate) sum: Option<f64>,
+    /// Measured all through the period; otherwise at least `sum` fell.
+    pub(crate) is_whole: bool,
+}
+
+impl RainOut {
+    fn of(rain: &RainSums) -> Vec<Self> {
+        let out = |hours: i64| {
+            let sum = rain.over(hours);
+            Self { period: format!("PT{hours}H"), sum: sum.map(|sum| sum.millimetres), is_whole: sum.is_some_and(|sum| sum.is_whole) }
+        };
+        RAIN_WINDOWS_H.into_iter().map(out).collect()
+    }
 }
 
 impl From<&Latest> for LatestOut {
@@ -291,6 +329,11 @@ impl From<&Latest> for LatestOut {
             age_s: latest.age_s,
             stale: latest.state.stale,
             state: latest.state.level.word(),
+            stale_at: latest.stale_at().map(|at| at.to_string()),
+            // To a tenth of a millimetre: a slope has no more to say.
+            rise_per_hour: latest.state.rise_per_hour.map(|rise| (rise * 1e4).round() / 1e4),
+            near_threshold: latest.approach().map(|near| near.threshold),
+            rain: latest.rain.as_ref().map(RainOut::of),
         }
     }
 }

@@ -7,10 +7,10 @@ mod scale;
 pub(crate) use rain::Rain;
 
 use crate::words::Words;
-use model::{Interval, Lang, Threshold, Timestamp, number};
+use model::{Interval, Threshold, Timestamp, number};
 use scale::{Scale, hours_between_ticks, tick_label, time_ticks, value_ticks};
 use std::fmt::Write;
-use store::{BucketRow, Thinned};
+use store::{RainBar, Thinned};
 
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 58.0;
@@ -60,7 +60,7 @@ pub(crate) struct Chart<'a> {
     /// Of a line.
     pub(crate) points: &'a [Thinned],
     /// Of bars.
-    pub(crate) rows: &'a [BucketRow],
+    pub(crate) bars: &'a [RainBar],
     pub(crate) interval: Interval,
     pub(crate) now: Timestamp,
     /// Longer without a value is a gap, seconds.
@@ -68,7 +68,7 @@ pub(crate) struct Chart<'a> {
     pub(crate) thresholds: &'a [&'a Threshold],
     /// What fell near a level, hung from the top of its chart.
     pub(crate) rain: Option<Rain<'a>>,
-    /// Sums hang from the top, as rain does.
+    /// A rain gauge's own chart: bars stand on the axis.
     pub(crate) is_rain: bool,
     pub(crate) unit: &'a str,
     pub(crate) title: &'a str,
@@ -104,7 +104,7 @@ impl Chart<'_> {
             rain.draw(&mut out, &scale, self.words.lang);
         }
         if self.is_rain {
-            self.bars(&mut out, &scale)
+            self.columns(&mut out, &scale)
         } else {
             self.line(&mut out, &scale)
         }
@@ -118,17 +118,18 @@ impl Chart<'_> {
         let decimals = if self.unit == "m" { 2 } else { 1 };
         let lang = self.words.lang;
         let Some((least, greatest)) = self.ends() else { return self.words.no_chart.to_owned() };
+        if self.is_rain {
+            let sum = number(self.bars.iter().map(|bar| bar.sum).sum(), 1, lang);
+            return format!("{}: {sum} mm.", self.words.rain);
+        }
         let rain = self.rain.as_ref().map_or_else(String::new, |rain| format!(" {}", rain.summary(self.words)));
         let (least, greatest) = (number(least, decimals, lang), number(greatest, decimals, lang));
-        match lang {
-            Lang::It => format!("Minimo {least}, massimo {greatest} {}.{rain}", self.unit),
-            Lang::En => format!("Minimum {least}, maximum {greatest} {}.{rain}", self.unit),
-        }
+        format!("{} {least}, {} {greatest} {}.{rain}", capital(self.words.least), self.words.greatest, self.unit)
     }
 
     /// The least and the greatest that is drawn.
     fn ends(&self) -> Option<(f64, f64)> {
-        let of_bars = self.rows.iter().map(|row| (row.min, row.sum));
+        let of_bars = self.bars.iter().map(|bar| (0.0, bar.sum));
         let of_line = self.points.iter().map(|point| (point.observation.result, point.observation.result));
         of_bars.chain(of_line).reduce(|(least, most), (low, high)| (least.min(low), most.max(high)))
     }
@@ -138,8 +139,9 @@ impl Chart<'_> {
         let highest = self.thresholds.iter().map(|threshold| threshold.value).fold(highest, f64::max);
         // From zero where that does not flatten the line.
         let low = if lowest >= 0.0 && lowest < 0.7 * highest { 0.0 } else { lowest - 0.1 * (highest - lowest).max(0.1) };
-        let room = if self.is_rain { 4.0 } else { 1.08 };
-        (low, low + (highest - low).max(0.1) * room)
+        // A drizzle does not fill the chart.
+        let least = if self.is_rain { 5.0 } else { 0.1 };
+        (low, low + (highest - low).max(least) * 1.08)
     }
 
     fn bands(&self, out: &mut String, scale: &Scale) {
@@ -158,7 +160,7 @@ impl Chart<'_> {
 
     fn grid(&self, out: &mut String, scale: &Scale, screen: Screen) {
         for (value, decimals) in value_ticks(scale.low, scale.high) {
-            let y = if self.is_rain { scale.y_hanging(value) } else { scale.y(value) };
+            let y = scale.y(value);
             let _ = write!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>", scale.right);
             let _ = write!(
                 out,
@@ -205,7 +207,7 @@ impl Chart<'_> {
                 );
             }
         };
-        for row in self.rows {
+        for row in self.bars {
             if is_long(known_to, row.start) {
                 hatch(known_to, row.start);
             }
@@ -239,15 +241,11 @@ impl Chart<'_> {
         let _ = write!(out, "<path class=\"level\" d=\"{path}\"/>");
     }
 
-    fn bars(&self, out: &mut String, scale: &Scale) {
-        for row in self.rows.iter().filter(|row| row.sum > 0.0) {
-            let (from, to) = (scale.x(row.start), scale.x(row.end));
-            let height = scale.y_hanging(row.sum) - TOP;
-            let _ = write!(
-                out,
-                "<rect class=\"rain\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
-                (to - from).max(1.0)
-            );
+    fn columns(&self, out: &mut String, scale: &Scale) {
+        for bar in self.bars.iter().filter(|bar| bar.sum > 0.0) {
+            let (from, to, y) = (scale.x(bar.start), scale.x(bar.end), scale.y(bar.sum));
+            let (width, height) = ((to - from - 0.5).max(1.0), scale.bottom - y);
+            let _ = write!(out, "<rect class=\"rain\" x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>");
         }
     }
 
@@ -288,7 +286,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{DatastreamId, Observation, Quality, Text, Validity};
+    use model::{DatastreamId, Lang, Observation, Quality, Text, Validity};
 
     const FROM_S: i64 = 1_795_400_000;
 
@@ -306,7 +304,7 @@ mod tests {
         let interval = Interval::new(from, from.plus_seconds(7200));
         let chart = Chart {
             points,
-            rows: &[],
+            bars: &[],
             interval,
             now: interval.to,
             gap_s: 180,

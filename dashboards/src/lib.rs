@@ -7,7 +7,8 @@ mod language;
 mod look;
 mod pages;
 mod router;
+mod search;
 mod spark;
 mod words;
 
-pub use router::router;
+pub use router::{Programs, router};

@@ -2,24 +2,32 @@
 
 use crate::assets::Assets;
 use crate::language::choose;
-use crate::pages::{Frame, datasets, home, levels, missing, station};
+use crate::pages::{Frame, datasets, home, levels, notice, station};
 use crate::words::Words;
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, OriginalUri, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::{Level, Timestamp, Viewer, parse_rome};
+use model::{Lang, Level, Text, Timestamp, Viewer, parse_rome};
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use store::{Store, View};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+/// Answers for an unknown address those who want no page.
+pub type Programs = fn(OriginalUri) -> Pin<Box<dyn Future<Output = Response> + Send>>;
+
 #[derive(Clone)]
 struct Pages {
     store: Store,
+    site: Arc<Text>,
+    programs: Programs,
     assets: Arc<Assets>,
     kept: Arc<Kept>,
 }
@@ -32,8 +40,8 @@ struct Kept {
     over: Mutex<Option<(Instant, usize)>>,
 }
 
-/// A page, and whether it is the one that says that there is none.
-type Made = (bool, Arc<str>);
+/// A page and its status.
+type Made = (StatusCode, Arc<str>);
 
 /// Short enough to be no older than the eye can tell.
 const KEEP: Duration = Duration::from_millis(150);
@@ -71,10 +79,11 @@ fn over_a_threshold(view: &View) -> Result<usize, store::Error> {
     Ok(view.primaries()?.iter().filter(|primary| matches!(primary.state.level, Level::Over(_))).count())
 }
 
-/// The pages over `store`, as anybody may see it.
-pub fn router(store: Store) -> Router {
+/// The pages over `store`, as anybody may see it, under the name of `site`. An unknown address has a page for browsers; `programs`
+/// answers everybody else there.
+pub fn router(store: Store, site: Text, programs: Programs) -> Router {
     let (assets, files) = Assets::load();
-    let pages = Pages { store, assets: Arc::new(assets), kept: Arc::default() };
+    let pages = Pages { store, site: Arc::new(site), programs, assets: Arc::new(assets), kept: Arc::default() };
     let set = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(list))
@@ -82,6 +91,7 @@ pub fn router(store: Store) -> Router {
         .route("/stazioni/{id}", get(one))
         .route("/dati", get(catalogue))
         .route("/dati/{id}", get(dataset))
+        .fallback(unknown)
         .layer(set(
             header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -141,7 +151,8 @@ async fn list(asked: Asked) -> Response {
     made(asked, move |view, frame| home::render(view, frame, &sought).map(Some)).await
 }
 
-async fn one(Path(id): Path<String>, asked: Asked) -> Response {
+async fn one(id: Result<Path<String>, PathRejection>, asked: Asked) -> Response {
+    let Ok(Path(id)) = id else { return made(asked, |_, _| Ok(None)).await };
     let range = value(&asked.query, "periodo").unwrap_or("24h").to_owned();
     made(asked, move |view, frame| station::render(view, frame, &id, &range)).await
 }
@@ -155,51 +166,151 @@ async fn catalogue(asked: Asked) -> Response {
     made(asked, move |view, frame| Ok(Some(datasets::list(view, frame)))).await
 }
 
-async fn dataset(Path(id): Path<String>, asked: Asked) -> Response {
+async fn dataset(id: Result<Path<String>, PathRejection>, asked: Asked) -> Response {
+    let Ok(Path(id)) = id else { return made(asked, |_, _| Ok(None)).await };
     made(asked, move |view, frame| datasets::one(view, frame, &id)).await
+}
+
+/// An address that nobody has: a page in the reader's language for browsers, the programs' answer for the rest.
+async fn unknown(State(pages): State<Pages>, request: Request) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads || !wants_page(request.headers()) {
+        return (pages.programs)(OriginalUri(request.uri().clone())).await;
+    }
+    let (mut parts, _) = request.into_parts();
+    match Asked::from_request_parts(&mut parts, &pages).await {
+        // There is nothing to look back at.
+        Ok(asked) => made(Asked { query: Vec::new(), ..asked }, |_, _| Ok(None)).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Browsers name HTML in what they accept; programs do not.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(|accepted| accepted.contains("text/html")))
 }
 
 /// Makes a page where reading may block; `None` is the page that says there is none.
 async fn made(asked: Asked, render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error> + Send + 'static) -> Response {
-    let then = match asked.then() {
-        Ok(then) => then,
-        Err(wrong) => return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], wrong).into_response(),
-    };
+    let then = asked.then();
     let Asked { pages, words, here, .. } = asked;
+    let key = format!("{} {here}", words.lang.code());
     let work = tokio::task::spawn_blocking(move || {
-        let key = format!("{} {here}", words.lang.code());
         if let Some(made) = pages.kept.get(&key) {
-            return Ok(made);
+            return made;
         }
-        let view = pages.store.seen_by(&Viewer::Public);
-        let (view, over) = match then {
-            None => (view.clone(), pages.kept.over(&view)?),
-            Some(then) => {
-                let view = view.as_of(then)?;
-                let over = over_a_threshold(&view)?;
-                (view, over)
-            }
+        let made = match page(&pages, words, &here, then, render) {
+            Ok(made) => made,
+            Err(cause) => return failed(&pages, words, &cause),
         };
-        let frame = Frame { words, assets: &pages.assets, over, here, then };
-        let page = render(&view, &frame)?;
-        let made: Made = (page.is_some(), page.unwrap_or_else(|| missing::render(&frame)).into());
-        pages.kept.put(key, made.clone());
-        Ok::<_, store::Error>(made)
+        // What there is none of has as many addresses as somebody can think of.
+        if made.0 == StatusCode::OK {
+            pages.kept.put(key, made.clone());
+        }
+        made
     });
-    match work.await {
-        Ok(Ok((found, page))) => {
-            let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
-            let cache = if found { "public, max-age=5" } else { "no-store" };
-            (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page.to_string()).into_response()
+    let Ok((status, page)) = work.await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let cache = if status == StatusCode::OK { "public, max-age=5" } else { "no-store" };
+    let mut response =
+        (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, cache)], page.to_string()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    }
+    response
+}
+
+/// The page that was asked for, or the one that says that there is none, or what is wrong with the moment that is looked back at.
+fn page(
+    pages: &Pages,
+    words: &'static Words,
+    here: &str,
+    then: Result<Option<Timestamp>, String>,
+    render: impl FnOnce(&View, &Frame<'_>) -> Result<Option<String>, store::Error>,
+) -> Result<Made, store::Error> {
+    let view = pages.store.seen_by(&Viewer::Public);
+    let frame = |over, then| Frame {
+        words,
+        assets: &pages.assets,
+        site: &pages.site,
+        owners: owners(&view, words.lang),
+        made: pages.store.clock().now(),
+        over,
+        here: here.to_owned(),
+        then,
+    };
+    let then = match then {
+        Ok(then) => then,
+        Err(wrong) => {
+            let path = here.split('?').next().unwrap_or("/").to_owned();
+            let frame = Frame { here: path, ..frame(0, None) };
+            return Ok((StatusCode::BAD_REQUEST, notice::render(&frame, words.bad_request, &wrong).into()));
         }
-        Ok(Err(cause @ store::Error::Elsewhere { .. })) => {
-            tracing::warn!(event = "beyond_failed", %cause, "what only InfluxDB has could not be read");
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")], cause.to_string()).into_response()
+    };
+    let (seen, over) = match then {
+        None => (view.clone(), pages.kept.over(&view)?),
+        Some(then) => {
+            let seen = view.clone().as_of(then)?;
+            let over = over_a_threshold(&seen)?;
+            (seen, over)
         }
-        Ok(Err(cause)) => {
-            tracing::error!(event = "page_failed", %cause, "a page could not be made");
-            (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response()
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    let frame = frame(over, then);
+    Ok(match render(&seen, &frame)? {
+        Some(page) => (StatusCode::OK, page.into()),
+        None => (StatusCode::NOT_FOUND, notice::render(&frame, words.not_found, words.not_found_text).into()),
+    })
+}
+
+/// The page that says that a page can't be made now. What was wrong stands in the log, not before the public.
+fn failed(pages: &Pages, words: &'static Words, cause: &store::Error) -> Made {
+    let status = if matches!(cause, store::Error::Elsewhere { .. }) {
+        tracing::warn!(event = "beyond_failed", %cause, "what only InfluxDB has could not be read");
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        tracing::error!(event = "page_failed", %cause, "a page could not be made");
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    let frame = Frame {
+        words,
+        assets: &pages.assets,
+        site: &pages.site,
+        owners: String::new(),
+        made: pages.store.clock().now(),
+        over: 0,
+        here: "/".to_owned(),
+        then: None,
+    };
+    (status, notice::render(&frame, words.page_failed, words.page_failed_text).into())
+}
+
+/// Names in the page's foot; beyond these only how many more.
+const MOST_OWNERS: usize = 3;
+
+/// Whose data are public here, by name.
+fn owners(view: &View, lang: Lang) -> String {
+    let owners = view.owners();
+    let named: Vec<&str> = owners.iter().take(MOST_OWNERS).map(|owner| owner.name.get(lang)).collect();
+    match (owners.len().saturating_sub(MOST_OWNERS), lang) {
+        (0, _) => named.join("; "),
+        (more, Lang::It) => format!("{} e altri {more} titolari", named.join("; ")),
+        (more, Lang::En) => format!("{} and {more} more owners", named.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_accepts_html_gets_a_page() {
+        let check = |accept: &str, expected| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().expect("a header"));
+            assert_eq!(wants_page(&headers), expected, "{accept}");
+        };
+        check("text/html,application/xhtml+xml,*/*;q=0.8", true);
+        check("*/*", false);
+        check("application/json", false);
+        assert!(!wants_page(&HeaderMap::new()));
     }
 }

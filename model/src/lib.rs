@@ -2,6 +2,7 @@
 //! Types, units, time, quality, states and sentences; no input or output, no async, no clock, no wire format.
 
 mod account;
+mod comune;
 mod counter;
 mod dataset;
 mod decimal;
@@ -14,6 +15,7 @@ mod observation;
 mod profile;
 mod property;
 mod quality;
+mod rain;
 mod rating;
 mod reject;
 mod sentence;
@@ -24,6 +26,7 @@ mod unit;
 mod viewer;
 
 pub use account::Account;
+pub use comune::Comune;
 pub use counter::{Counter, CounterStep, Increment, MeterChange, increments};
 pub use dataset::{Column, ColumnKind, Dataset};
 pub use decimal::{Decimal, exact, scale};
@@ -39,10 +42,13 @@ pub use observation::{Observation, Reading};
 pub use profile::{ByteOrder, NumberType, Profile, Register, RegisterSpace, Role, Span};
 pub use property::{ObservedProperty, SignalClass};
 pub use quality::{Flag, Quality, QualityTest};
+pub use rain::{RAIN_WINDOWS_H, RainSum, RainSums};
 pub use rating::{Beyond, Discharge, NoDischarge, Rating, RatingFault, Segment, significant};
 pub use reject::{Message, Reject, RejectReason, Said};
-pub use sentence::{Trend, age_words, local_time, local_time_seen_from, number, sentence};
-pub use state::{Level, MOST_AHEAD_S, State, hysteresis, level, rise_per_hour, stale_after};
+pub use sentence::{
+    Trend, age_and_time, age_words, local_time, local_time_seen_from, number, rain_sentence, rain_sum_words, sentence, threshold_words,
+};
+pub use state::{Approach, Level, MOST_AHEAD_S, State, approach, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{
     Clock, Interval, TimeError, Timestamp, TimestampWriter, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch,

@@ -1,7 +1,7 @@
 //! How the water stands against its thresholds: a pure function of what was measured and of the time, so it can't freeze.
 //! Rules: domain.md 4.4.
 
-use crate::{Observation, Threshold, Timestamp};
+use crate::{Observation, Threshold, Timestamp, Trend};
 
 /// Seconds without a valid sample after which a datastream is stale: three nominal periods.
 #[must_use]
@@ -29,7 +29,8 @@ pub struct State {
     pub level: Level,
     /// The last value is older than [`stale_after`]: it must not be shown as current.
     pub stale: bool,
-    /// Rise over the last hour's slope, canonical unit per hour; `None` without enough fresh samples.
+    /// The one rate of rise that pages, lists and programs are told: [`rise_per_hour`] over the last 30 minutes, or four periods of
+    /// a slow datastream, in the canonical unit per hour; `None` without enough fresh samples.
     pub rise_per_hour: Option<f64>,
 }
 
@@ -98,6 +99,47 @@ pub fn level(recent: &[Observation], thresholds: &[&Threshold]) -> Level {
         (true, 0) => Level::Below,
         (true, k) => Level::Over(u8::try_from(k).unwrap_or(u8::MAX)),
     }
+}
+
+/// A level that comes near its next threshold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Approach {
+    /// Which of the thresholds, from 1.
+    pub threshold: u8,
+    /// Metres still missing; 0 when one sample has reached it and a second has yet to confirm that.
+    pub missing_m: f64,
+    /// Hours until it is reached at the present rate, when that is an hour or less.
+    pub hours: Option<f64>,
+}
+
+/// Near a threshold is what lies within this share of T2 − T1 below it.
+const NEAR_SHARE: f64 = 0.20;
+/// The same where there is only one threshold. Metres.
+const NEAR_ALONE_M: f64 = 0.30;
+/// And what gets there within so many hours at the present rate of rise.
+const NEAR_H: f64 = 1.0;
+
+/// The next threshold (of `thresholds`, lowest first) that a current level of `value` metres is near: within 20 % of T2 − T1 below it,
+/// within 0.30 m where there is only one, or there within the hour at the present rate. `None` when the state is stale or unknown.
+#[must_use]
+pub fn approach(value: f64, state: &State, thresholds: &[&Threshold]) -> Option<Approach> {
+    let reached = match state.level {
+        _ if state.stale => return None,
+        Level::Unknown => return None,
+        Level::Below => 0,
+        Level::Over(k) => usize::from(k),
+    };
+    let next = thresholds.get(reached)?;
+    let missing_m = (next.value - value).max(0.0);
+    let near_m = match thresholds {
+        [first, second, ..] => NEAR_SHARE * (second.value - first.value),
+        _ => NEAR_ALONE_M,
+    };
+    let rise = state.rise_per_hour.filter(|rise| Trend::of(*rise) == Trend::Rising);
+    let hours = rise.map(|rise| missing_m / rise).filter(|hours| *hours <= NEAR_H);
+    let threshold = u8::try_from(reached + 1).ok()?;
+    // A hair for what decimal fractions lose.
+    (missing_m <= near_m + 1e-9 || hours.is_some()).then_some(Approach { threshold, missing_m, hours })
 }
 
 /// Slope of the samples (ascending in time), unit per hour: the median of all pairwise slopes (Theil–Sen), so that one bad
@@ -182,6 +224,37 @@ mod tests {
             last.quality = Quality::GOOD.with(crate::QualityTest::GrossRange, crate::Flag::Fail);
         }
         assert_eq!(level(&wild, &[&first]), Level::Below);
+    }
+
+    #[test]
+    fn near_is_a_fifth_of_the_step_below_the_next_threshold_or_an_hour_away() {
+        let (first, second) = (threshold(3.5), threshold(5.5));
+        let both = [&first, &second];
+        let check = |value, level, rise, thresholds: &[&Threshold], expected: Option<(u8, bool)>| {
+            let state = State { level, stale: false, rise_per_hour: rise };
+            let found = approach(value, &state, thresholds).map(|near| (near.threshold, near.hours.is_some()));
+            assert_eq!(found, expected, "{value} {level:?} {rise:?}");
+        };
+        check(3.09, Level::Below, None, &both, None);
+        check(3.10, Level::Below, None, &both, Some((1, false)));
+        check(3.10, Level::Below, Some(-0.5), &both, Some((1, false)));
+        check(2.0, Level::Below, Some(1.49), &both, None);
+        check(2.0, Level::Below, Some(1.50), &both, Some((1, true)));
+        check(3.55, Level::Below, Some(0.1), &both, Some((1, true)));
+        check(3.6, Level::Over(1), None, &both, None);
+        check(5.2, Level::Over(1), Some(0.1), &both, Some((2, false)));
+        check(6.0, Level::Over(2), Some(1.0), &both, None);
+        check(3.19, Level::Below, None, &[&first], None);
+        check(3.20, Level::Below, None, &[&first], Some((1, false)));
+        check(3.4, Level::Unknown, Some(1.0), &both, None);
+        check(3.4, Level::Below, Some(1.0), &[], None);
+    }
+
+    #[test]
+    fn what_is_stale_comes_near_nothing() {
+        let first = threshold(3.5);
+        let state = State { level: Level::Below, stale: true, rise_per_hour: Some(2.0) };
+        assert_eq!(approach(3.4, &state, &[&first]), None);
     }
 
     #[test]

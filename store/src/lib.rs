@@ -72,7 +72,9 @@ pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
 pub use store::{NetworkChange, Reason, Revision, Settings, Started, Store};
-pub use view::{Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, Thinned, View};
+pub use view::{
+    Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, RainBar, StationSummary, Thinned, View,
+};
 
 /// Observations as compact bytes with a checksum, as the log keeps them: for the way to another pescaia, and for benches that
 /// measure what the disk allows.

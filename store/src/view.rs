@@ -7,6 +7,7 @@ mod increments;
 mod latest;
 mod ledger;
 mod levels;
+mod rain;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use increments::Increase;
 pub use latest::{Latest, StationSummary};
 pub use ledger::{LedgerLine, Missing};
 pub use levels::{CHANGES_H, LevelRow};
+pub use rain::RainBar;
 pub use thin::Thinned;
 
 use crate::Error;
@@ -25,7 +27,7 @@ use crate::chunk::Point;
 use crate::engine::{Span, Table};
 use crate::gaps::gap_of;
 use crate::registry::Registry;
-use model::{Datastream, DatastreamId, Gap, Interval, MOST_AHEAD_S, Observation, Station, Timestamp, Viewer};
+use model::{Datastream, DatastreamId, Gap, Interval, MOST_AHEAD_S, Observation, Owner, Station, Timestamp, Viewer};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -129,6 +131,19 @@ impl View {
             .collect();
         let stations = visible.into_iter().filter_map(|id| registry.station(id));
         stations.filter(|station| !station.retired).cloned().collect()
+    }
+    /// Whose a datastream is, with the name for people.
+    #[must_use]
+    pub fn owner(&self, datastream: &Datastream) -> Option<Arc<Owner>> {
+        self.gate(datastream)?;
+        self.registry().owner(datastream.owner.as_str()).cloned()
+    }
+    /// The owners of all visible datastreams, each once, by id.
+    #[must_use]
+    pub fn owners(&self) -> Vec<Arc<Owner>> {
+        let ids: BTreeSet<_> = self.datastreams(None).iter().map(|datastream| datastream.owner.clone()).collect();
+        let registry = self.registry();
+        ids.iter().filter_map(|id| registry.owner(id.as_str()).cloned()).collect()
     }
     #[must_use]
     pub fn station(&self, id: &str) -> Option<Arc<Station>> {

@@ -28,7 +28,7 @@ execFileSync("kill", ["-9", server]);
 await page.waitForTimeout(45_000);
 if (!(await page.locator(".offline-note").isVisible())) wrong.push("the lost link is not said");
 if (!(await page.locator(".card").getAttribute("class")).includes("aged")) wrong.push("the old value still looks current");
-const age = Number.parseInt(await page.locator(".card [data-age]").innerText(), 10);
+const age = Number.parseInt(await page.locator(".card [data-at]").innerText(), 10);
 if (!(age >= 40)) wrong.push(`an age of ${age} s after 45 s without a server`);
 await browser.close();
 if (wrong.length > 0) {

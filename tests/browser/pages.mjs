@@ -11,7 +11,7 @@ const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-prac
 const pages = [
   ["/", 200], ["/?lang=en", 200], ["/?q=bisenzio", 200], ["/stazioni/bisenzio-gamberame", 200], ["/stazioni/bisenzio-gamberame?periodo=30g&lang=en", 200],
   ["/livelli", 200], ["/livelli?ordina=fiume&fiume=Bisenzio&lang=en", 200], ["/dati", 200], ["/dati/livelli-giornalieri", 200], ["/dati/livelli-giornalieri?lang=en", 200],
-  ["/dati/nowhere", 404], ["/stazioni/bisenzio-gamberame?periodo=1a", 200], ["/stazioni/castelletti", 200], ["/stazioni/sofignano", 200], ["/stazioni/prova", 200], ["/stazioni/nowhere", 404],
+  ["/dati/nowhere", 404], ["/stazioni/bisenzio-gamberame?periodo=1a", 200], ["/stazioni/castelletti", 200], ["/stazioni/sofignano", 200], ["/stazioni/prova", 200], ["/stazioni/nowhere", 404], ["/nessuna/pagina", 404], ["/?q=vaiano", 200], ["/stazioni/schwingbach", 200],
 ];
 const wrong = [];
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });

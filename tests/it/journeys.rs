@@ -21,6 +21,7 @@ mod modbus;
 mod mosquitto;
 mod npm;
 mod onboarding;
+mod pages;
 mod push;
 mod quarantine;
 mod ratings;

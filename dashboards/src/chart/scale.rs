@@ -21,10 +21,6 @@ impl Scale {
         let share = (value - self.low) / (self.high - self.low);
         self.bottom - share.clamp(0.0, 1.0) * (self.bottom - self.top)
     }
-    /// Measured from the top, as rain hangs.
-    pub(super) fn y_hanging(&self, value: f64) -> f64 {
-        self.top + (self.bottom - self.y(value))
-    }
 }
 
 /// Round values between the ends, with the decimals that they need.

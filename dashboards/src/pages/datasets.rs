@@ -3,6 +3,7 @@
 use super::Frame;
 use askama::Template;
 use model::{Lang, Timestamp, local_time, number};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::{Error, Format, Published, View};
 
@@ -64,6 +65,8 @@ struct One<'a> {
     head: Vec<String>,
     preview: Vec<Vec<String>>,
     cite: String,
+    /// Names of those whose data these are.
+    whose: String,
 }
 
 pub(crate) fn list(view: &View, frame: &Frame<'_>) -> String {
@@ -98,8 +101,15 @@ pub(crate) fn one(view: &View, frame: &Frame<'_>, id: &str) -> Result<Option<Str
         None => String::new(),
     };
     let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes()).into_records().map_while(Result::ok);
-    let head = cells.next().map(|row| row.iter().map(str::to_owned).collect()).unwrap_or_default();
+    let head: Vec<String> = cells.next().map(|row| row.iter().map(str::to_owned).collect()).unwrap_or_default();
     // The newest days are at the end of each series: show some of the last rows.
+    let mut stations = BTreeSet::new();
+    let of_station = head.iter().position(|name: &String| name == "station");
+    let cells = cells.inspect(|row| {
+        if let Some(station) = of_station.and_then(|place| row.get(place)) {
+            stations.insert(station.to_owned());
+        }
+    });
     let rows: Vec<Vec<String>> = cells.map(|row| row.iter().map(shown).collect()).collect();
     let preview = rows.get(rows.len().saturating_sub(PREVIEW)..).unwrap_or_default().to_vec();
     let column = |column: &model::Column| ColumnWords {
@@ -109,7 +119,9 @@ pub(crate) fn one(view: &View, frame: &Frame<'_>, id: &str) -> Result<Option<Str
     };
     let title = dataset.title.get(lang).to_owned();
     let updated = date_time(published.published_at, lang);
-    let cite = format!("{}, {title}, {} {}, {updated}. {}.", frame.words.product, frame.words.edition, published.edition, dataset.licence);
+    let whose = whose(view, &stations, lang);
+    let cite =
+        format!("{whose}, {title}, {} {}, {updated}. {}. {}.", frame.words.edition, published.edition, frame.site(), dataset.licence);
     let page = One {
         frame,
         newer: is_newer(&published, frame),
@@ -127,10 +139,18 @@ pub(crate) fn one(view: &View, frame: &Frame<'_>, id: &str) -> Result<Option<Str
         head,
         preview,
         cite,
+        whose,
         title,
         updated,
     };
     Ok(Some(page.render().unwrap_or_default()))
+}
+
+/// The owners of these stations by name, each once, as far as the public may know them.
+fn whose(view: &View, stations: &BTreeSet<String>, lang: Lang) -> String {
+    let of_station = |id: &String| view.datastreams(Some(id)).iter().filter_map(|datastream| view.owner(datastream)).collect::<Vec<_>>();
+    let names: BTreeSet<String> = stations.iter().flat_map(of_station).map(|owner| owner.name.get(lang).to_owned()).collect();
+    names.into_iter().collect::<Vec<_>>().join("; ")
 }
 
 /// Newest first.

@@ -1,9 +1,10 @@
 //! `/`: all stations, the most serious first.
 
-use super::{Frame, decimals, trend_text, unit_text, value_text};
+use super::{Age, Frame, Shown, decimals};
 use crate::look::Look;
+use crate::search::finds;
 use askama::Template;
-use model::{Lang, age_words, stale_after};
+use model::{Comune, Lang};
 use store::{Error, Latest, View};
 
 /// One station in the list.
@@ -12,17 +13,17 @@ struct Line {
     key: String,
     level: String,
     decimals: usize,
-    /// Shown as a number with its decimals, so that the page can renew it.
+    /// Shown as a number with its decimals, so that the page can renew it. Sums of rain are not its newest value.
     is_number: bool,
+    is_rain: bool,
     name: String,
     river: String,
+    comune: String,
     look: Look,
-    value: String,
-    unit: &'static str,
-    trend: String,
-    age: String,
-    age_s: i64,
-    limit_s: i64,
+    shown: Shown,
+    /// The threshold that it is near, from 1; 0 without one.
+    near: u8,
+    age: Age,
 }
 
 #[derive(Template)]
@@ -41,42 +42,40 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, sought: &str) -> Result<Str
     let mut lines: Vec<Line> = primaries.iter().map(|primary| line(primary, frame)).collect();
     lines.sort_by(|one, other| (one.look.severity, &one.river, &one.name).cmp(&(other.look.severity, &other.river, &other.name)));
     let said = said(&lines, frame.words.lang);
-    let wanted = sought.trim().to_lowercase();
-    if !wanted.is_empty() {
-        let in_comune =
-            |id: &str| primaries.iter().any(|one| one.station.id.as_str() == id && one.station.comune.as_deref() == Some(wanted.as_str()));
-        lines.retain(|line| {
-            line.name.to_lowercase().contains(&wanted) || line.river.to_lowercase().contains(&wanted) || in_comune(&line.id)
-        });
-    }
-    Ok(Home { frame, said, sought: sought.to_owned(), lines }.render().unwrap_or_default())
+    let code = |id: &str| primaries.iter().find(|one| one.station.id.as_str() == id).and_then(|one| one.station.comune.clone());
+    lines.retain(|line| finds(sought, &[&line.name, &line.river, &line.comune, &line.id, &code(&line.id).unwrap_or_default()]));
+    Ok(Home { frame, said, sought: sought.trim().to_owned(), lines }.render().unwrap_or_default())
 }
 
 fn line(latest: &Latest, frame: &Frame<'_>) -> Line {
     let words = frame.words;
+    let is_rain = latest.datastream.property.is_rain();
     Line {
         id: latest.station.id.to_string(),
         key: latest.datastream.key.to_string(),
         level: latest.state.level.word(),
         decimals: decimals(&latest.datastream),
-        is_number: latest.observation.is_some() && latest.datastream.class != model::SignalClass::State,
+        is_number: latest.observation.is_some() && latest.datastream.class != model::SignalClass::State && !is_rain,
+        is_rain,
         name: latest.station.name.clone(),
         river: latest.station.river.clone().unwrap_or_default(),
+        comune: comune_name(latest.station.comune.as_deref()),
         look: Look::of(latest, words),
-        value: latest.observation.map_or_else(|| "—".to_owned(), |observation| value_text(observation.result, &latest.datastream, words)),
-        unit: if latest.observation.is_some() { unit_text(&latest.datastream) } else { "" },
-        trend: trend_text(latest, words),
-        age: latest.age_s.map_or_else(String::new, |age| age_words(age, words.lang)),
-        age_s: latest.age_s.unwrap_or(-1),
-        limit_s: stale_after(latest.datastream.period_s),
+        shown: Shown::of(latest, words),
+        near: latest.approach().map_or(0, |near| near.threshold),
+        age: Age::of(latest, words),
     }
+}
+
+/// The name for an ISTAT code; empty where it is not known.
+pub(crate) fn comune_name(code: Option<&str>) -> String {
+    code.and_then(Comune::of_code).map_or_else(String::new, |comune| comune.name.to_owned())
 }
 
 /// The whole network in a sentence.
 fn said(lines: &[Line], lang: Lang) -> String {
-    let all = lines.len();
-    let over = lines.iter().filter(|line| line.look.is_alarming()).count();
-    let old = lines.iter().filter(|line| line.look.is_unknown()).count();
+    let count = |is: fn(&Look) -> bool| lines.iter().filter(|line| is(&line.look)).count();
+    let (all, over, near, old) = (lines.len(), count(Look::is_alarming), count(Look::is_near), count(Look::is_unknown));
     let current = match (over, lang) {
         (0, Lang::It) => "Nessuna stazione è oltre una soglia".to_owned(),
         (0, Lang::En) => "No station is over a threshold".to_owned(),
@@ -85,9 +84,15 @@ fn said(lines: &[Line], lang: Lang) -> String {
         (_, Lang::It) => format!("{over} stazioni su {all} sono oltre una soglia"),
         (_, Lang::En) => format!("{over} of {all} stations are over a threshold"),
     };
-    match (old, lang) {
-        (0, _) => format!("{current}."),
-        (_, Lang::It) => format!("{current}; {old} senza dati aggiornati."),
-        (_, Lang::En) => format!("{current}; {old} without current data."),
-    }
+    let near = match (near, lang) {
+        (0, _) => String::new(),
+        (_, Lang::It) => format!("; {near} vicin{} a una soglia", if near == 1 { "a" } else { "e" }),
+        (_, Lang::En) => format!("; {near} near a threshold"),
+    };
+    let old = match (old, lang) {
+        (0, _) => String::new(),
+        (_, Lang::It) => format!("; {old} senza dati aggiornati"),
+        (_, Lang::En) => format!("; {old} without current data"),
+    };
+    format!("{current}{near}{old}.")
 }

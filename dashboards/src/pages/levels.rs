@@ -1,10 +1,10 @@
 //! `/livelli`: every level in one table, in the order that engineers know.
 
-use super::{Frame, value_text};
+use super::{Age, Frame, trend_text, value_text};
 use crate::look::Look;
 use crate::spark;
 use askama::Template;
-use model::{Lang, age_words, number, stale_after};
+use model::{Lang, number};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use store::{Error, LevelRow, View};
@@ -15,7 +15,7 @@ const ORDERS: [(&str, &str, &str); 5] = [
     ("fiume", "corso d'acqua", "river"),
     ("stazione", "stazione", "station"),
     ("livello", "livello", "level"),
-    ("crescita", "crescita in 1 h", "rise in 1 h"),
+    ("crescita", "velocità di crescita", "rate of rise"),
 ];
 
 /// One level.
@@ -29,12 +29,13 @@ struct Line {
     look: Look,
     level: String,
     value: String,
+    /// The one rate of rise, with its unit.
+    rate: String,
     changes: [String; 3],
     thresholds: [String; 2],
-    time: String,
-    age: String,
-    age_s: i64,
-    limit_s: i64,
+    /// The threshold that it is near, from 1; 0 without one.
+    near: u8,
+    age: Age,
     spark: String,
 }
 
@@ -77,9 +78,8 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, asked: &Asked) -> Result<St
         *of_station.entry(&row.latest.station.id).or_insert(0_usize) += 1;
     }
     let mut shown: Vec<Shown<'_>> = rows.iter().map(|row| Shown { row, look: Look::of(&row.latest, frame.words) }).collect();
-    let over = shown.iter().filter(|shown| shown.look.is_alarming()).count();
-    let old = rows.iter().filter(|row| row.latest.state.stale).count();
-    let said = said(rows.len(), over, old, frame.words.lang);
+    let count = |is: fn(&Look) -> bool| shown.iter().filter(|shown| is(&shown.look)).count();
+    let said = said(rows.len(), count(Look::is_alarming), count(Look::is_near), count(Look::is_unknown), frame.words.lang);
     let (order, ..) = ORDERS.into_iter().find(|(word, ..)| *word == asked.order).unwrap_or(ORDERS[0]);
     shown.retain(|shown| asked.river.is_empty() || shown.row.latest.station.river.as_deref() == Some(asked.river.as_str()));
     shown.sort_by(|one, other| compare(order, one, other).then_with(|| names(one.row).cmp(&names(other.row))));
@@ -111,7 +111,7 @@ fn descending(one: Option<f64>, other: Option<f64>) -> Ordering {
 
 fn compare(order: &str, one: &Shown<'_>, other: &Shown<'_>) -> Ordering {
     let current = |shown: &Shown<'_>| shown.row.latest.observation.filter(|_| !shown.row.latest.state.stale).map(|last| last.result);
-    let rise = |shown: &Shown<'_>| shown.row.changes[0].filter(|_| !shown.row.latest.state.stale);
+    let rise = |shown: &Shown<'_>| shown.row.latest.state.rise_per_hour.filter(|_| !shown.row.latest.state.stale);
     match order {
         "fiume" => Ordering::Equal,
         "stazione" => one.row.latest.station.name.cmp(&other.row.latest.station.name),
@@ -124,7 +124,7 @@ fn compare(order: &str, one: &Shown<'_>, other: &Shown<'_>) -> Ordering {
 fn line(row: &LevelRow, look: Look, shares_station: bool, frame: &Frame<'_>) -> Line {
     let (latest, words) = (&row.latest, frame.words);
     let lang = words.lang;
-    let thresholds = latest.datastream.thresholds_at(latest.observation.map_or(model::Timestamp::MAX, |last| last.phenomenon_time));
+    let thresholds = latest.datastream.thresholds_at(latest.now);
     let threshold = |place: usize| thresholds.get(place).map_or_else(String::new, |threshold| number(threshold.value, 2, lang));
     let change = |change: Option<f64>| match change.filter(|_| !latest.state.stale) {
         Some(metres) if metres.abs() < 0.005 => "0".to_owned(),
@@ -132,10 +132,6 @@ fn line(row: &LevelRow, look: Look, shares_station: bool, frame: &Frame<'_>) -> 
         Some(metres) => number(metres * 100.0, 0, lang),
         None => String::new(),
     };
-    let time = latest.observation.map_or_else(String::new, |last| {
-        let local = last.phenomenon_time.in_rome();
-        format!("{:02}:{:02}", local.hour(), local.minute())
-    });
     Line {
         station: latest.station.id.to_string(),
         key: latest.datastream.key.to_string(),
@@ -145,19 +141,18 @@ fn line(row: &LevelRow, look: Look, shares_station: bool, frame: &Frame<'_>) -> 
         look,
         level: latest.state.level.word(),
         value: latest.observation.map_or_else(|| "—".to_owned(), |last| value_text(last.result, &latest.datastream, words)),
+        rate: trend_text(latest, words),
         changes: row.changes.map(change),
         thresholds: [threshold(0), threshold(1)],
-        time,
-        age: latest.age_s.map_or_else(String::new, |age| age_words(age, lang)),
-        age_s: latest.age_s.unwrap_or(-1),
-        limit_s: stale_after(latest.datastream.period_s),
+        near: latest.approach().map_or(0, |near| near.threshold),
+        age: Age::of(latest, words),
         spark: spark::svg(&row.day),
     }
 }
 
-fn said(all: usize, over: usize, old: usize, lang: Lang) -> String {
+fn said(all: usize, over: usize, near: usize, old: usize, lang: Lang) -> String {
     match lang {
-        Lang::It => format!("{all} livelli: {over} oltre una soglia, {old} senza dati aggiornati."),
-        Lang::En => format!("{all} levels: {over} over a threshold, {old} without current data."),
+        Lang::It => format!("{all} livelli: {over} oltre una soglia, {near} vicini a una soglia, {old} senza dati aggiornati."),
+        Lang::En => format!("{all} levels: {over} over a threshold, {near} near a threshold, {old} without current data."),
     }
 }

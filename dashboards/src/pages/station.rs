@@ -1,19 +1,23 @@
 //! `/stazioni/{id}`: one place, from the sentence down to the register.
 
-use super::{Frame, discharge_text, trend_text, unit_text, value_text};
+use super::home::comune_name;
+use super::{Age, Frame, Shown, Sum, discharge_text, rain_sums, trend_text, unit_text, value_text};
 use crate::chart::{COLUMNS, Chart, Rain, Screen, capital};
-use crate::look::{Look, quality_word};
+use crate::look::{ENDED_S, Look, quality_word};
 use askama::Template;
-use model::{Interval, Lang, Station, Threshold, Timestamp, Visibility, age_words, local_time_seen_from, number, sentence, stale_after};
-use store::{Bucket, BucketRow, Error, Latest, StationSummary, View};
+use model::{
+    Comune, Interval, Lang, Station, Threshold, Timestamp, Visibility, age_and_time, local_time_seen_from, number, rain_sentence, sentence,
+    stale_after,
+};
+use store::{Error, Latest, RainBar, StationSummary, View};
 
-/// How far back a chart goes: word of the address, seconds, title in both languages.
-const RANGES: [(&str, i64, &str, &str); 5] = [
-    ("6h", 6 * 3600, "6 ore", "6 hours"),
-    ("24h", 24 * 3600, "24 ore", "24 hours"),
-    ("7g", 7 * 86_400, "7 giorni", "7 days"),
-    ("30g", 30 * 86_400, "30 giorni", "30 days"),
-    ("1a", 365 * 86_400, "1 anno", "1 year"),
+/// How far back a chart goes: word of the address, seconds, as an ISO 8601 duration, title in both languages.
+const RANGES: [(&str, i64, &str, &str, &str); 5] = [
+    ("6h", 6 * 3600, "PT6H", "6 ore", "6 hours"),
+    ("24h", 24 * 3600, "PT24H", "24 ore", "24 hours"),
+    ("7g", 7 * 86_400, "P7D", "7 giorni", "7 days"),
+    ("30g", 30 * 86_400, "P30D", "30 giorni", "30 days"),
+    ("1a", 365 * 86_400, "P365D", "1 anno", "1 year"),
 ];
 /// Rain gauges further away say little about a river.
 const RAIN_WITHIN_KM: f64 = 25.0;
@@ -21,8 +25,6 @@ const RAIN_BARS: i64 = 96;
 /// Bars of a rain gauge's own chart.
 const BARS: i64 = 120;
 const RAIN_STEPS_S: [i64; 8] = [300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86_400];
-/// What ended longer ago is a series of the past.
-const ENDED_S: i64 = 30 * 86_400;
 /// Rows of the table of values.
 const ROWS: usize = 24;
 
@@ -33,6 +35,8 @@ struct Zoom {
     period: u32,
     gap: i64,
     thresholds: String,
+    /// What fell nearby: `[[start, end, millimetres], …]`; `[]` without a gauge.
+    rain: String,
 }
 
 struct Range {
@@ -48,6 +52,8 @@ struct Neighbour {
     look: Look,
     value: String,
     trend: String,
+    /// Seconds since 1970 at which it becomes stale; 0 where nothing is current.
+    stale_at_s: i64,
 }
 
 /// One level in words.
@@ -70,9 +76,22 @@ struct Row {
 struct Also {
     title: String,
     value: String,
-    unit: &'static str,
     look: Look,
-    age: String,
+    age: Age,
+}
+
+/// One hour of rain.
+struct Hour {
+    hour: String,
+    sum: String,
+}
+
+/// Where the measurements of the period shown can be taken from.
+struct Download {
+    href: String,
+    word: &'static str,
+    /// Opened in the browser, not saved.
+    is_open: bool,
 }
 
 #[derive(Template)]
@@ -83,16 +102,14 @@ struct Page<'a> {
     name: String,
     river: String,
     look: Look,
-    value: String,
+    shown: Shown,
     unit: &'static str,
+    /// Of a rain gauge, all its windows.
+    sums: Vec<Sum>,
     said: String,
     discharge: Option<String>,
-    is_rated: bool,
-    measured: String,
-    iso: String,
-    age: String,
-    age_s: i64,
-    limit_s: i64,
+    age: Age,
+    owner: String,
     note: Option<String>,
     upstream: Vec<Neighbour>,
     downstream: Option<Neighbour>,
@@ -100,10 +117,14 @@ struct Page<'a> {
     id: String,
     zoom: Option<Zoom>,
     chart: String,
-    rain: Option<String>,
+    legend: String,
     chart_title: &'static str,
+    downloads: Vec<Download>,
+    flows: Vec<Download>,
+    cite: String,
     steps: Vec<Step>,
     rows: Vec<Row>,
+    hours: Vec<Hour>,
     also: Vec<Also>,
     key: String,
     facts: Vec<(&'static str, String)>,
@@ -120,45 +141,84 @@ pub(crate) fn render(view: &View, frame: &Frame<'_>, id: &str, asked_range: &str
     let lang = words.lang;
     let datastream = &primary.datastream;
     let thresholds = datastream.thresholds_at(now);
-    let (range, seconds, ..) = RANGES.into_iter().find(|(word, ..)| *word == asked_range).unwrap_or(RANGES[1]);
-    let title = match &summary.station.river {
-        Some(river) => format!("{} {river} {} {}", words.river, words.at, summary.station.name),
-        None => summary.station.name.clone(),
-    };
+    let (range, seconds, period, ..) = RANGES.into_iter().find(|(word, ..)| *word == asked_range).unwrap_or(RANGES[1]);
+    let title = title(&summary.station, lang);
     let interval = shown(primary, now, seconds);
-    let (chart, rain) = chart(view, primary, &thresholds, interval, &title, frame)?;
+    let drawn = chart(view, primary, &thresholds, interval, &title, frame)?;
+    let owner = view.owner(datastream).map_or_else(|| datastream.owner.to_string(), |owner| owner.name.get(lang).to_owned());
+    let is_rain = datastream.property.is_rain();
+    let span = span(interval, now, period, frame);
     let page = Page {
         frame,
         name: summary.station.name.clone(),
         river: summary.station.river.clone().unwrap_or_default(),
         look: Look::of(primary, words),
-        value: primary.observation.map_or_else(|| "—".into(), |last| value_text(last.result, datastream, words)),
+        shown: Shown::of(primary, words),
         unit: if primary.observation.is_some() { unit_text(datastream) } else { "" },
+        sums: rain_sums(primary, words),
         said: said(primary, &thresholds, now, frame),
         discharge: discharge_text(primary, words),
-        is_rated: !datastream.ratings.is_empty(),
-        measured: primary.observation.map_or_else(String::new, |last| local_time_seen_from(last.phenomenon_time, now, lang)),
-        iso: primary.observation.map_or_else(String::new, |last| last.phenomenon_time.to_string()),
-        age: primary.age_s.map_or_else(String::new, |age| age_words(age, lang)),
-        age_s: primary.age_s.unwrap_or(-1),
-        limit_s: stale_after(datastream.period_s),
+        age: Age::of(primary, words),
         note: summary.station.note.as_ref().map(|note| note.get(lang).to_owned()),
         upstream: summary.upstream.iter().map(|station| neighbour(view, station, frame)).collect::<Result<_, _>>()?,
         downstream: summary.downstream.as_ref().map(|station| neighbour(view, station, frame)).transpose()?,
         ranges: ranges(frame, id, range),
         id: id.to_owned(),
-        zoom: zoom(primary, &thresholds, interval, frame),
-        chart,
-        rain,
-        chart_title: if datastream.property.is_level() { words.hydrograph } else { words.series_title },
+        zoom: zoom(primary, &thresholds, interval, &drawn.rain, frame),
+        chart: drawn.svg,
+        legend: drawn.legend,
+        chart_title: match datastream.property {
+            level if level.is_level() => words.hydrograph,
+            rain if rain.is_rain() => words.rain,
+            _ => words.series_title,
+        },
+        downloads: downloads(datastream.key.as_str(), "observations", &span, true),
+        flows: if datastream.ratings.is_empty() { Vec::new() } else { downloads(datastream.key.as_str(), "discharge", &span, false) },
+        cite: cite(&owner, &title, frame),
         steps: steps(primary, &thresholds, &summary, frame),
-        rows: rows(view, primary, frame)?,
+        rows: if is_rain { Vec::new() } else { rows(view, primary, frame)? },
+        hours: if is_rain { hours(view, primary, frame)? } else { Vec::new() },
         also: summary.datastreams.iter().skip(1).map(|other| also(other, frame)).collect(),
         key: datastream.key.to_string(),
-        facts: facts(&summary, primary, now, frame),
+        facts: facts(&summary, primary, &owner, now, frame),
+        owner,
         title,
     };
     Ok(Some(page.render().unwrap_or_default()))
+}
+
+/// «Bisenzio a Prato»: whether it is a river, a stream or a canal only the network file can say.
+fn title(station: &Station, lang: Lang) -> String {
+    let Some(river) = station.river.as_ref().filter(|river| !station.name.starts_with(river.as_str())) else { return station.name.clone() };
+    let at = match lang {
+        Lang::It if station.name.starts_with(['A', 'a']) => "ad",
+        Lang::It => "a",
+        Lang::En => "at",
+    };
+    format!("{river} {at} {}", station.name)
+}
+
+/// The period shown as a query of the API: up to now whenever the link is followed, or as it was for a series that has ended.
+fn span(interval: Interval, now: Timestamp, period: &str, frame: &Frame<'_>) -> String {
+    let as_of = frame.as_of();
+    if interval.to < now { format!("from={}&to={}{as_of}", interval.from, interval.to) } else { format!("period={period}{as_of}") }
+}
+
+fn downloads(key: &str, what: &str, span: &str, with_json: bool) -> Vec<Download> {
+    let download =
+        |format: &str, word, is_open| Download { href: format!("/api/v1/datastreams/{key}/{what}?{format}{span}"), word, is_open };
+    let mut found = vec![download("f=csv&", "CSV", false), download("f=csv&csv=it&", "CSV (;)", false)];
+    if with_json {
+        found.push(download("", "JSON", true));
+    }
+    found
+}
+
+/// Whose these data are, as whoever uses them names them.
+fn cite(owner: &str, title: &str, frame: &Frame<'_>) -> String {
+    let (words, made) = (frame.words, frame.made_words());
+    let day = made.split(' ').next().unwrap_or_default();
+    format!("{owner}, {title}, {}. {}. {}, {} {day}.", frame.site(), words.raw, "CC BY 4.0", words.consulted)
 }
 
 fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Frame<'_>) -> String {
@@ -170,9 +230,12 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
     let Some((value, at)) = latest.observation.map(|last| (last.result, last.phenomenon_time)) else {
         return frame.words.nothing_yet.to_owned();
     };
+    if let Some(rain) = latest.rain.as_ref().and_then(|rain| rain_sentence(rain, latest.state.stale, now, lang)) {
+        return rain;
+    }
     let what = latest.datastream.property.title();
     let shown = format!("{} {}", value_text(value, &latest.datastream, frame.words), unit_text(&latest.datastream));
-    let age = age_words(now.seconds() - at.seconds(), lang);
+    let age = age_and_time(at, now, lang);
     match (latest.state.stale, lang) {
         (false, Lang::It) => format!("{}: {} ({age}).", capital(&what.it), shown.trim()),
         (false, Lang::En) => format!("{}: {} ({age}).", capital(&what.en), shown.trim()),
@@ -183,24 +246,21 @@ fn said(latest: &Latest, thresholds: &[&Threshold], now: Timestamp, frame: &Fram
 
 fn neighbour(view: &View, station: &Station, frame: &Frame<'_>) -> Result<Neighbour, Error> {
     let words = frame.words;
-    let look = |class, shape, word: &str| Look { class, shape, word: word.to_owned(), severity: 0 };
     let primary = view.primary(station)?;
     let primary = primary.as_ref();
     let current = primary.filter(|primary| !primary.state.stale && primary.observation.is_some());
-    let value = current.and_then(|primary| Some((primary, primary.observation?)));
     Ok(Neighbour {
         href: frame.station(station.id.as_str()),
         name: station.name.clone(),
-        look: primary.map_or_else(|| look("old", "◌", words.no_data), |primary| Look::of(primary, words)),
-        value: value.map_or_else(String::new, |(primary, last)| {
-            format!("{} {}", value_text(last.result, &primary.datastream, words), unit_text(&primary.datastream))
-        }),
+        look: primary.map_or_else(|| Look::no_data(words), |primary| Look::of(primary, words)),
+        value: current.map_or_else(String::new, |primary| Shown::of(primary, words).whole()),
         trend: current.map_or_else(String::new, |primary| trend_text(primary, words)),
+        stale_at_s: current.and_then(Latest::stale_at).map_or(0, Timestamp::seconds),
     })
 }
 
 fn ranges(frame: &Frame<'_>, id: &str, current: &str) -> Vec<Range> {
-    let range = |(word, _, it, en): (&'static str, i64, &'static str, &'static str)| Range {
+    let range = |(word, _, _, it, en): (&'static str, i64, &'static str, &'static str, &'static str)| Range {
         href: frame.to(&format!("/stazioni/{id}?periodo={word}")),
         title: if frame.words.lang == Lang::It { it } else { en },
         current: word == current,
@@ -217,7 +277,7 @@ fn shown(latest: &Latest, now: Timestamp, seconds: i64) -> Interval {
     Interval::new(end.plus_seconds(-seconds), end)
 }
 
-fn zoom(latest: &Latest, thresholds: &[&Threshold], interval: Interval, frame: &Frame<'_>) -> Option<Zoom> {
+fn zoom(latest: &Latest, thresholds: &[&Threshold], interval: Interval, rain: &[RainBar], frame: &Frame<'_>) -> Option<Zoom> {
     let datastream = &latest.datastream;
     if frame.assets.chart.is_empty() || latest.observation.is_none() || !datastream.property.is_level() {
         return None;
@@ -229,7 +289,19 @@ fn zoom(latest: &Latest, thresholds: &[&Threshold], interval: Interval, frame: &
         period: datastream.period_s.max(1),
         gap: stale_after(datastream.period_s),
         thresholds: serde_json::to_string(&lines).unwrap_or_else(|_| "[]".to_owned()),
+        rain: {
+            let bars = rain.iter().filter(|bar| bar.sum > 0.0);
+            let bars: Vec<_> = bars.map(|bar| (bar.start.seconds(), bar.end.seconds(), (bar.sum * 100.0).round() / 100.0)).collect();
+            serde_json::to_string(&bars).unwrap_or_else(|_| "[]".to_owned())
+        },
     })
+}
+
+/// The chart for both screens, what its marks mean, and the rain that hangs over a level.
+struct Drawn {
+    svg: String,
+    legend: String,
+    rain: Vec<RainBar>,
 }
 
 fn chart(
@@ -239,49 +311,63 @@ fn chart(
     interval: Interval,
     title: &str,
     frame: &Frame<'_>,
-) -> Result<(String, Option<String>), Error> {
-    let datastream = &latest.datastream;
+) -> Result<Drawn, Error> {
+    let (datastream, words) = (&latest.datastream, frame.words);
     let is_rain = datastream.property.is_rain();
     let seconds = interval.to.seconds() - interval.from.seconds();
-    let width = (seconds / BARS).max(i64::from(datastream.period_s)).max(1);
-    let (rows, points) = if is_rain {
-        (view.buckets(datastream, interval, Bucket::Seconds(width), usize::MAX)?, Vec::new())
+    let width = bar_width(seconds / BARS, datastream.period_s);
+    let (bars, points) = if is_rain {
+        (view.rain_bars(datastream, interval, width)?, Vec::new())
     } else {
         (Vec::new(), view.thinned(datastream, interval, COLUMNS)?)
     };
     let rain = rain(view, latest, interval, frame)?;
+    let gap_s = stale_after(datastream.period_s);
     let chart = Chart {
         points: &points,
-        rows: &rows,
+        bars: &bars,
         interval,
         now: interval.to,
-        gap_s: if is_rain { stale_after(datastream.period_s).max(width) } else { stale_after(datastream.period_s) },
+        gap_s: if is_rain { gap_s.max(width) } else { gap_s },
         thresholds,
-        rain: rain.as_ref().map(|(rows, title)| Rain { rows, title }),
+        rain: rain.as_ref().map(|(bars, title)| Rain { bars, title }),
         is_rain,
         unit: unit_text(datastream),
         title,
-        words: frame.words,
+        words,
     };
-    Ok((chart.svg(Screen::Wide) + &chart.svg(Screen::Phone), rain.as_ref().map(|(_, title)| format!("{}{title}.", frame.words.rain_of))))
+    let legend = match &rain {
+        _ if is_rain => format!("{} {}. {}", words.bars, width_words(width), words.bars_legend),
+        Some((_, title)) => format!("{} {}{title}.", words.legend, words.rain_of),
+        None => words.legend.to_owned(),
+    };
+    Ok(Drawn { svg: chart.svg(Screen::Wide) + &chart.svg(Screen::Phone), legend, rain: rain.map_or_else(Vec::new, |(bars, _)| bars) })
+}
+
+/// A round width for bars of rain, at least `wanted_s` and the gauge's own interval.
+fn bar_width(wanted_s: i64, period_s: u32) -> i64 {
+    let wanted = wanted_s.max(i64::from(period_s));
+    RAIN_STEPS_S.into_iter().find(|step| *step >= wanted).unwrap_or(7 * 86_400)
+}
+
+fn width_words(width_s: i64) -> String {
+    match (width_s / 3600, width_s % 3600 / 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, _) => format!("{hours} h"),
+    }
 }
 
 /// What fell near a level: sums of the nearest gauge, and its name with the distance.
-fn rain(view: &View, latest: &Latest, interval: Interval, frame: &Frame<'_>) -> Result<Option<(Vec<BucketRow>, String)>, Error> {
+fn rain(view: &View, latest: &Latest, interval: Interval, frame: &Frame<'_>) -> Result<Option<(Vec<RainBar>, String)>, Error> {
     if !latest.datastream.property.is_level() {
         return Ok(None);
     }
     let Some((gauge, km)) = view.rain_near(latest.station.place, RAIN_WITHIN_KM) else { return Ok(None) };
     let seconds = interval.to.seconds() - interval.from.seconds();
-    let wanted = (seconds / RAIN_BARS).max(i64::from(gauge.period_s));
-    let width = RAIN_STEPS_S.into_iter().find(|step| *step >= wanted).unwrap_or(7 * 86_400);
-    let rows = view.buckets(&gauge, interval, Bucket::Seconds(width), usize::MAX)?;
+    let width = bar_width(seconds / RAIN_BARS, gauge.period_s);
+    let bars = view.rain_bars(&gauge, interval, width)?;
     let name = view.station(gauge.station.as_str()).map_or_else(String::new, |station| station.name.clone());
-    let each = match (width / 3600, width % 3600 / 60) {
-        (0, minutes) => format!("{minutes} min"),
-        (hours, _) => format!("{hours} h"),
-    };
-    Ok((!rows.is_empty()).then(|| (rows, format!("{name} ({} km, mm/{each})", number(km, 0, frame.words.lang)))))
+    Ok((!bars.is_empty()).then(|| (bars, format!("{name} ({} km, mm/{})", number(km, 0, frame.words.lang), width_words(width)))))
 }
 
 /// The levels in words, highest first, with the one where the water stands now marked.
@@ -340,25 +426,43 @@ fn rows(view: &View, latest: &Latest, frame: &Frame<'_>) -> Result<Vec<Row>, Err
     Ok(found.iter().rev().map(row).collect())
 }
 
+/// What fell in each hour of the last day, newest first: single values of a rain gauge tell nobody anything.
+fn hours(view: &View, latest: &Latest, frame: &Frame<'_>) -> Result<Vec<Hour>, Error> {
+    let Some(last) = latest.observation else { return Ok(Vec::new()) };
+    let end = last.phenomenon_time;
+    let bars = view.rain_bars(&latest.datastream, Interval::new(end.plus_seconds(-24 * 3600), end), 3600)?;
+    let clock = |at: Timestamp| format!("{:02}:00", at.in_rome().hour());
+    let hour = |bar: &RainBar| {
+        let so_far = if bar.end > end { format!(" ({})", frame.words.so_far) } else { String::new() };
+        let from = local_time_seen_from(bar.start, latest.now, frame.words.lang);
+        Hour { hour: format!("{from}–{}{so_far}", clock(bar.end)), sum: format!("{} mm", number(bar.sum, 1, frame.words.lang)) }
+    };
+    // The first is cut by the window.
+    Ok(bars.iter().rev().filter(|bar| bar.start >= end.plus_seconds(-24 * 3600)).map(hour).collect())
+}
+
 fn also(latest: &Latest, frame: &Frame<'_>) -> Also {
     let title = latest.datastream.property.title();
     let number_of = latest.datastream.key.as_str().rsplit('-').next().filter(|part| part.parse::<u8>().is_ok());
     let title = capital(title.get(frame.words.lang));
+    let shown = Shown::of(latest, frame.words);
+    let more = if latest.datastream.property.is_rain() && !shown.more.is_empty() { format!(" · {}", shown.more) } else { String::new() };
     Also {
         title: number_of.map_or_else(|| title.clone(), |number| format!("{title} {number}")),
-        value: latest.observation.map_or_else(|| "—".into(), |last| value_text(last.result, &latest.datastream, frame.words)),
-        unit: if latest.observation.is_some() { unit_text(&latest.datastream) } else { "" },
+        value: shown.whole() + &more,
         look: Look::of(latest, frame.words),
-        age: latest.age_s.map_or_else(String::new, |age| age_words(age, frame.words.lang)),
+        age: Age::of(latest, frame.words),
     }
 }
 
-fn facts(summary: &StationSummary, primary: &Latest, now: Timestamp, frame: &Frame<'_>) -> Vec<(&'static str, String)> {
+fn facts(summary: &StationSummary, primary: &Latest, owner: &str, now: Timestamp, frame: &Frame<'_>) -> Vec<(&'static str, String)> {
     let (words, station) = (frame.words, &summary.station);
     let lang = words.lang;
-    let mut facts = vec![(words.station_id, station.id.to_string()), (words.owner, station.owner.to_string())];
-    if let Some(comune) = &station.comune {
-        facts.push((words.comune, comune.clone()));
+    let mut facts = vec![(words.station_id, station.id.to_string()), (words.owner, owner.to_owned())];
+    if let Some(code) = &station.comune {
+        let name = comune_name(Some(code));
+        let province = Comune::of_code(code).map_or("", |comune| comune.province);
+        facts.push((words.comune, if name.is_empty() { format!("ISTAT {code}") } else { format!("{name} ({province}) · ISTAT {code}") }));
     }
     facts.push((words.place, format!("{}, {}", number(station.place.latitude, 4, lang), number(station.place.longitude, 4, lang))));
     if let Some(zero) = station.zero_at(now) {

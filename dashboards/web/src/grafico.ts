@@ -1,5 +1,5 @@
-// The hydrograph to be looked into: drag to zoom, double click to return, the newest value as it comes. The drawing of the server
-// stays in the page for those who do not see this one.
+// The hydrograph to be looked into: drag, keys or buttons to zoom, double click to return, the newest value as it comes. Rain, bands and
+// gaps are as in the drawing of the server, which stays in the page for those who do not see this one.
 
 import uPlot from "uplot";
 import type { Latest } from "./latest";
@@ -34,6 +34,10 @@ const gap = Number(settings.gap);
 /** More points than this are asked for as the least and greatest of intervals. */
 const most = Number(settings.most);
 const thresholds = JSON.parse(settings.thresholds ?? "[]") as [number, string][];
+/** Start, end, millimetres. */
+type Bar = [number, number, number];
+let rain = JSON.parse(settings.rain ?? "[]") as Bar[];
+const [levelWord = "", timeWord = "", leastWord = "", greatestWord = "", keysWord = "", failedWord = ""] = (settings.words ?? "").split("|");
 const lang = document.documentElement.lang;
 const zone = "Europe/Rome";
 
@@ -90,13 +94,13 @@ async function load(from: number, to: number): Promise<Columns> {
 
 function options(width: number, columnCount: number, shown: { from: number; to: number }): uPlot.Options {
   const line = "#17324d";
-  const words = (settings.words ?? "").split("|");
   const named = (label: string, more: uPlot.Series): uPlot.Series => ({ label, value: (_, value) => number(value), spanGaps: false, points: { show: false }, ...more });
-  const series: uPlot.Series[] = [{ label: words[1] ?? "", value: (_, at) => (at == null ? "—" : both.format(at * 1000)) }, named(words[0] ?? "", { stroke: line, width: 2 })];
-  if (columnCount > 2) series.push(named("min", { stroke: "#8aa4bd", width: 1 }), named("max", { stroke: "#8aa4bd", width: 1 }));
+  const series: uPlot.Series[] = [{ label: timeWord, value: (_, at) => (at == null ? "—" : both.format(at * 1000)) }, named(levelWord, { stroke: line, width: 2 })];
+  if (columnCount > 2) series.push(named(leastWord, { stroke: "#8aa4bd", width: 1 }), named(greatestWord, { stroke: "#8aa4bd", width: 1 }));
   const axis: uPlot.Axis = { font: "13px \"Titillium Web\", system-ui, sans-serif", stroke: "#5a6772", grid: { stroke: "#e6ebf0" } };
   return {
     width,
+    padding: [null, rain.length > 0 ? 40 : 12, null, null],
     height: Math.max(280, Math.min(420, width * 0.45)),
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
     cursor: { drag: { x: true, y: false } },
@@ -117,8 +121,75 @@ function options(width: number, columnCount: number, shown: { from: number; to: 
     ],
     series,
     bands: columnCount > 2 ? [{ series: [3, 2], fill: "#d3dfeb" }] : [],
-    hooks: { draw: [drawThresholds], setScale: [(plot, scale) => void (scale === "x" && looked(plot))] },
+    hooks: { drawClear: [drawBands, drawRain, drawGaps], draw: [drawThresholds], setScale: [(plot, scale) => void (scale === "x" && looked(plot))] },
   };
+}
+
+/** In canvas pixels, kept inside the plot. */
+function across(plot: uPlot, from: number, to: number): [number, number] {
+  const { left, width } = plot.bbox;
+  const inside = (at: number): number => Math.min(left + width, Math.max(left, plot.valToPos(at, "x", true)));
+  return [inside(from), inside(to)];
+}
+
+function drawBands(plot: uPlot): void {
+  const { ctx, bbox } = plot;
+  const top = (value: number): number => Math.min(bbox.top + bbox.height, Math.max(bbox.top, plot.valToPos(value, "y", true)));
+  ctx.save();
+  thresholds.forEach(([value], place) => {
+    const above = thresholds[place + 1];
+    const [low, high] = [top(value), above ? top(above[0]) : bbox.top];
+    ctx.fillStyle = place === 0 ? "#fdf0c8" : "#fadcd3";
+    ctx.fillRect(bbox.left, high, bbox.width, low - high);
+  });
+  ctx.restore();
+}
+
+/** Bars hang from the top, a quarter of the height at most, as the server draws them. */
+function drawRain(plot: uPlot): void {
+  const { ctx, bbox } = plot;
+  const { min, max } = plot.scales.x ?? {};
+  if (min == null || max == null) return;
+  const seen = rain.filter(([start, end]) => end > min && start < max);
+  const highest = Math.max(0, ...seen.map(([, , sum]) => sum));
+  if (highest === 0) return;
+  const range = Math.max(10, 4 * highest);
+  ctx.save();
+  ctx.fillStyle = "#5b8fc7";
+  for (const [start, end, sum] of seen) {
+    const [from, to] = across(plot, start, end);
+    ctx.fillRect(from, bbox.top, Math.max(1, to - from - 0.5), (sum / range) * bbox.height);
+  }
+  ctx.fillStyle = "#2f5f95";
+  ctx.font = `${12 * devicePixelRatio}px "Titillium Web", system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  const x = bbox.left + bbox.width + 4 * devicePixelRatio;
+  ctx.fillText(highest.toLocaleString(lang, { maximumFractionDigits: 1 }), x, bbox.top + (highest / range) * bbox.height);
+  ctx.fillText("mm", x, bbox.top + (highest / range) * bbox.height + 14 * devicePixelRatio);
+  ctx.restore();
+}
+
+/** What was not measured is grey from the value before to the one after. */
+function drawGaps(plot: uPlot): void {
+  const { ctx, bbox } = plot;
+  const times = data[0];
+  const values = data[1];
+  if (!values) return;
+  ctx.save();
+  ctx.fillStyle = "rgba(136,149,162,0.28)";
+  values.forEach((value, place) => {
+    const [before, after] = [times[place - 1], times[place + 1]];
+    if (value !== null || before === undefined || after === undefined) return;
+    const [from, to] = across(plot, before, after);
+    ctx.fillRect(from, bbox.top, to - from, bbox.height);
+  });
+  const last = times[times.length - 1];
+  const now = Math.min(Date.now() / 1000, whole.to);
+  if (last !== undefined && now - last > gap && data.length === 2) {
+    const [from, to] = across(plot, last, now);
+    ctx.fillRect(from, bbox.top, to - from, bbox.height);
+  }
+  ctx.restore();
 }
 
 function drawThresholds(plot: uPlot): void {
@@ -146,6 +217,73 @@ let held = { ...whole };
 let redraw: number | undefined;
 let finer: number | undefined;
 const place = document.createElement("div");
+const told = document.createElement("p");
+
+/** The part of time that is shown. */
+const shownNow = (): { from: number; to: number } => ({ from: plot?.scales.x?.min ?? whole.from, to: plot?.scales.x?.max ?? whole.to });
+
+/** A part of the whole period, not smaller than ten values. */
+function look(from: number, to: number): void {
+  const span = Math.min(whole.to - whole.from, Math.max(to - from, period * 10));
+  const start = Math.min(Math.max(from, whole.from), whole.to - span);
+  if (start < held.from - 1 || start + span > held.to + 1) return void show({ from: start, to: start + span });
+  plot?.setScale("x", { min: start, max: start + span });
+}
+
+/** Around the value that is pointed at, or the middle. */
+function zoom(factor: number): void {
+  const { from, to } = shownNow();
+  const pointed = plot?.cursor.idx == null ? undefined : data[0][plot.cursor.idx];
+  const around = pointed !== undefined && pointed > from && pointed < to ? pointed : (from + to) / 2;
+  look(around - (around - from) * factor, around + (to - around) * factor);
+}
+
+function move(share: number): void {
+  const { from, to } = shownNow();
+  look(from + (to - from) * share, to + (to - from) * share);
+}
+
+/** Points at the value so many places on, and says it. */
+function step(places: number): void {
+  if (!plot) return;
+  const [times, values] = data as [number[], (number | null)[]];
+  const { from, to } = shownNow();
+  const first = plot.cursor.idx ?? (places > 0 ? times.findIndex((at) => at >= from) - 1 : times.length);
+  let next = Math.min(times.length - 1, Math.max(0, first + places));
+  while (values[next] === null && next + Math.sign(places) >= 0 && next + Math.sign(places) < times.length) next += Math.sign(places);
+  const at = times[next];
+  if (at === undefined) return;
+  if (at < from || at > to) look(at - (to - from) / 2, at + (to - from) / 2);
+  plot.setCursor({ left: plot.valToPos(at, "x"), top: plot.valToPos(values[next] ?? 0, "y") });
+  told.textContent = `${both.format(at * 1000)}: ${number(values[next])}`;
+}
+
+const ACTIONS: Record<string, () => void> = {
+  in: () => zoom(0.5),
+  out: () => zoom(2),
+  earlier: () => move(-0.5),
+  later: () => move(0.5),
+  whole: () => void show({ ...whole }),
+};
+
+function pressed(event: KeyboardEvent): void {
+  const wide = event.shiftKey ? 10 : 1;
+  const keys: Record<string, () => void> = {
+    ArrowLeft: () => step(-wide),
+    ArrowRight: () => step(wide),
+    PageUp: () => move(-0.5),
+    PageDown: () => move(0.5),
+    "+": () => zoom(0.5),
+    "=": () => zoom(0.5),
+    "-": () => zoom(2),
+    Escape: () => void show({ ...whole }),
+    "0": () => void show({ ...whole }),
+  };
+  const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
 
 function draw(shown: { from: number; to: number }): void {
   plot?.destroy();
@@ -165,6 +303,7 @@ async function show(shown: { from: number; to: number }): Promise<void> {
 /** Somebody zoomed into intervals: a moment later what was measured takes their place. */
 function looked(of: uPlot): void {
   const { min, max } = of.scales.x ?? {};
+  if (min != null && max != null) place.dataset.shown = String(Math.round(max - min));
   if (min == null || max == null || data.length < 3 || max - min > (held.to - held.from) * 0.8) return;
   window.clearTimeout(finer);
   finer = window.setTimeout(() => void show({ from: min, to: max }), 250);
@@ -200,19 +339,36 @@ async function open(): Promise<void> {
   if (!figure) return;
   figure.dataset.open = "";
   place.className = "zoom";
+  place.tabIndex = 0;
+  place.setAttribute("role", "group");
+  place.setAttribute("aria-label", keysWord);
+  told.className = "vh";
+  told.setAttribute("aria-live", "polite");
   const drawing = [...figure.querySelectorAll<SVGElement>("svg.chart")];
-  figure.prepend(place);
+  figure.prepend(place, told);
   try {
     await show({ ...whole });
   } catch {
     delete figure.dataset.open;
     place.remove();
+    told.className = "note";
+    told.textContent = failedWord;
+    figure.querySelectorAll<HTMLButtonElement>("button[data-chart]").forEach((button) => (button.disabled = false));
     return;
   }
   drawing.forEach((svg) => svg.classList.add("vh"));
   figure.querySelectorAll<HTMLElement>("[data-when=open]").forEach((element) => (element.hidden = false));
   figure.querySelectorAll<HTMLElement>("[data-when=closed]").forEach((element) => (element.hidden = true));
-  figure.querySelector("button[data-whole]")?.addEventListener("click", () => void show({ ...whole }));
+  figure.querySelectorAll<HTMLButtonElement>("button[data-do]").forEach((button) => button.addEventListener("click", () => ACTIONS[button.dataset.do ?? ""]?.()));
+  place.addEventListener("keydown", pressed);
+  document.addEventListener("pescaia:figure", (event) => {
+    const fresh = (event as CustomEvent<HTMLElement>).detail.dataset.rain;
+    if (fresh !== undefined && fresh !== settings.rain) {
+      settings.rain = fresh;
+      rain = JSON.parse(fresh) as Bar[];
+      plot?.redraw();
+    }
+  });
   document.addEventListener("pescaia:latest", (event) => append((event as CustomEvent<Latest>).detail));
   new ResizeObserver(() => plot && place.clientWidth !== plot.width && plot.setSize({ width: place.clientWidth, height: plot.height })).observe(place);
 }

@@ -3,8 +3,8 @@
 use super::View;
 use crate::Error;
 use model::{
-    Datastream, DatastreamKey, Interval, Level, Observation, State, Station, Threshold, Timestamp, hysteresis, level, rise_per_hour,
-    stale_after,
+    Approach, Datastream, DatastreamKey, Interval, Level, Observation, RainSums, State, Station, Threshold, Timestamp, hysteresis, level,
+    rise_per_hour, stale_after,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,6 +24,10 @@ pub struct Latest {
     pub state: State,
     /// Whole seconds from the observation's phenomenon time to now.
     pub age_s: Option<i64>,
+    /// What fell over the last hours, for rain gauges: their newest value alone says nothing of the rain.
+    pub rain: Option<RainSums>,
+    /// When this was looked at.
+    pub now: Timestamp,
 }
 
 /// A station with its neighbours along the river and the last of each datastream.
@@ -42,7 +46,24 @@ const UNKNOWN: State = State { level: Level::Unknown, stale: true, rise_per_hour
 impl Latest {
     fn of(datastream: &Arc<Datastream>, station: &Arc<Station>, observation: Option<Observation>, state: State, now: Timestamp) -> Self {
         let age_s = observation.map(|last| now.seconds() - last.phenomenon_time.seconds());
-        Self { datastream: datastream.clone(), station: station.clone(), observation, state, age_s }
+        Self { datastream: datastream.clone(), station: station.clone(), observation, state, age_s, rain: None, now }
+    }
+
+    /// The first second at which this is stale if nothing newer comes; `None` where nothing was measured.
+    #[must_use]
+    pub fn stale_at(&self) -> Option<Timestamp> {
+        let last = self.observation.as_ref()?;
+        if self.state.stale {
+            return Some(self.now.min(last.phenomenon_time.plus_seconds(stale_after(self.datastream.period_s) + 1)));
+        }
+        Some(Timestamp::from_seconds(last.phenomenon_time.seconds() + stale_after(self.datastream.period_s) + 1))
+    }
+
+    /// The next threshold that a level is near, as [`model::approach`] judges; `None` for everything else.
+    #[must_use]
+    pub fn approach(&self) -> Option<Approach> {
+        let last = self.observation.as_ref().filter(|last| self.datastream.property.is_level() && last.quality.is_usable())?;
+        model::approach(last.result, &self.state, &self.datastream.thresholds_at(self.now))
     }
 
     /// The last of `day`, judged by it: the observations of the 24 hours that end with it, ascending.
@@ -127,7 +148,8 @@ impl View {
             let state = judge(datastream, observation.as_ref(), self.silent_since(datastream.id), now, |last, seconds| {
                 Ok(Cow::Owned(self.recent(datastream, last, seconds)?))
             })?;
-            found.push(Latest::of(datastream, station, observation, state, now));
+            let rain = observation.map(|last| self.rain_sums(datastream, last.phenomenon_time)).transpose()?.flatten();
+            found.push(Latest { rain, ..Latest::of(datastream, station, observation, state, now) });
         }
         Ok(found)
     }

@@ -3,7 +3,7 @@
 use super::latest::LONG_S;
 use super::{Latest, View};
 use crate::Error;
-use model::{Datastream, Observation, ObservedProperty, stale_after};
+use model::{Datastream, Observation, stale_after};
 use std::sync::Arc;
 
 /// Hours over which a change is told.
@@ -41,11 +41,10 @@ impl View {
         Ok(rows)
     }
 
-    /// The rain gauge that says most about a place: the nearest with increments within `most_km`, and its distance in kilometres.
+    /// The rain gauge that says most about a place: the nearest within `most_km`, and its distance in kilometres.
     #[must_use]
     pub fn rain_near(&self, place: model::Place, most_km: f64) -> Option<(Arc<Datastream>, f64)> {
-        let increments = |datastream: &Arc<Datastream>| datastream.property == ObservedProperty::RainIncrement;
-        let gauges = self.datastreams(None).into_iter().filter(increments);
+        let gauges = self.datastreams(None).into_iter().filter(|datastream| datastream.property.is_rain());
         let near = gauges.filter_map(|gauge| Some((place.kilometres_to(self.station(gauge.station.as_str())?.place), gauge)));
         near.filter(|(km, _)| *km <= most_km).min_by(|one, other| one.0.total_cmp(&other.0)).map(|(km, gauge)| (gauge, km))
     }

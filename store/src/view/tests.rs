@@ -324,3 +324,76 @@ fn a_value_of_a_clock_that_jumped_ten_years_is_nobodys_last_value() {
     clock.0.store(at("2036-11-23T06:00:00Z").seconds(), Ordering::Relaxed);
     assert_eq!(store.health().ahead, 0);
 }
+
+const GAUGES: &str = r#"
+[[datastream]]
+id = "tips"
+station = "s"
+property = "rain_increment"
+period_s = 900
+visibility = "public"
+[[datastream]]
+id = "index"
+station = "s"
+property = "rain_counter"
+period_s = 900
+visibility = "public"
+"#;
+
+fn gauges() -> (Store, Arc<Put>) {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    store.apply(&load_embedded("n", &(NETWORK.to_owned() + GAUGES), &[]).expect("a network")).expect("applied");
+    (store, clock)
+}
+
+#[test]
+fn rain_is_summed_by_the_end_of_its_intervals_whatever_the_last_value_is() {
+    let (store, _) = gauges();
+    // Quarters that end at 03:15 … 06:00; the last one is dry.
+    measure(&store, "tips", "2026-11-23T03:15:00Z", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.2, 0.4, 0.8, 0.0]);
+    let view = store.seen_by(&Viewer::Public);
+    let latest = view.latest().expect("latest").into_iter().find(|one| one.datastream.key.as_str() == "tips").expect("there");
+    let rain = latest.rain.expect("sums");
+    let over = |hours| rain.over(hours).map(|sum| ((sum.millimetres * 10.0).round() / 10.0, sum.is_whole));
+    assert_eq!((over(1), over(3), over(24)), (Some((1.4, true)), Some((37.4, true)), Some((37.4, false))));
+    assert!(view.latest().expect("latest").iter().filter(|one| one.datastream.property.is_level()).all(|one| one.rain.is_none()));
+}
+
+#[test]
+fn a_bar_of_rain_holds_what_ends_in_it() {
+    let (store, _) = gauges();
+    measure(&store, "tips", "2026-11-23T03:15:00Z", &[1.0, 2.0, 3.0, 4.0, 5.0]);
+    measure(&store, "index", "2026-11-23T03:00:00Z", &[100.0, 101.0, 103.0, 106.0, 110.0, 115.0]);
+    let view = store.seen_by(&Viewer::Public);
+    let hours = |key: &str| {
+        let gauge = view.datastream(key).expect("seen");
+        let bars = view.rain_bars(&gauge, Interval::new(at("2026-11-23T03:00:00Z"), at("2026-11-23T06:00:00Z")), 3600).expect("bars");
+        bars.iter().map(|bar| (bar.start.to_string(), bar.sum)).collect::<Vec<_>>()
+    };
+    let expected = vec![("2026-11-23T03:00:00Z".to_owned(), 10.0), ("2026-11-23T04:00:00Z".to_owned(), 5.0)];
+    assert_eq!(hours("tips"), expected);
+    assert_eq!(hours("index"), expected, "of a counter its increments, never its index");
+}
+
+#[test]
+fn a_current_value_says_from_when_on_it_is_stale() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    measure(&store, "open", "2026-11-23T05:30:00Z", &[1.0, 1.0, 1.0]);
+    let one = || store.seen_by(&Viewer::Public).latest().expect("latest").remove(0);
+    let stale_at = one().stale_at().expect("measured");
+    for (second, expected) in [(-1, false), (0, true)] {
+        clock.0.store(stale_at.seconds() + second, Ordering::Relaxed);
+        assert_eq!(one().state.stale, expected, "{second}");
+    }
+    assert_eq!(one().stale_at(), Some(stale_at));
+}
+
+#[test]
+fn a_level_near_its_threshold_says_so_and_an_old_one_does_not() {
+    let (store, clock) = world("2026-11-23T06:00:00Z");
+    measure(&store, "open", "2026-11-23T05:15:00Z", &[1.71, 1.72, 1.73, 1.74]);
+    let near = || store.seen_by(&Viewer::Public).latest().expect("latest").remove(0).approach().map(|near| near.threshold);
+    assert_eq!(near(), Some(1));
+    clock.0.store(at("2026-11-23T07:00:00Z").seconds(), Ordering::Relaxed);
+    assert_eq!(near(), None);
+}

@@ -47,7 +47,7 @@ fn a_night_is_shown_later_as_it_was() {
         assert_eq!(seen(world, &format!("&as_of={night}")), ("over_1".into(), 1.5));
         let (status, then) = page(world, &format!("?as_of={night}"));
         assert_eq!(status, 200);
-        assert!(then.contains("Come appariva il") && then.contains("Torna ad adesso") && !then.contains("<script"), "{then}");
+        assert!(then.contains("Come appariva il") && then.contains("Torna alla situazione attuale") && !then.contains("<script"), "{then}");
         assert!(then.contains("1,50") && !then.contains("0,50"), "{then}");
         let (_, now) = page(world, "");
         assert!(now.contains("0,50") && !now.contains("Come appariva il"), "{now}");

@@ -24,6 +24,30 @@ fn an_open_page_refreshes_itself_and_never_shows_an_old_value_as_current() {
 }
 
 #[test]
+fn pages_go_grey_by_themselves_when_the_link_or_the_data_are_old() {
+    let dir = Dir::new("grey");
+    let world = World::demo(&dir, &[]);
+    let script = root().join("tests/browser");
+    let done = Command::new("node").arg("grey.mjs").arg(world.url("")).arg(world.id().to_string()).current_dir(&script).output();
+    // Whatever became of it, nothing may stay stopped.
+    world.signal("CONT");
+    let done = done.expect("node; tests/run installs it");
+    eprintln!("{}", String::from_utf8_lossy(&done.stdout));
+    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn the_opened_chart_fits_its_window_and_keeps_rain_bands_and_keys() {
+    let dir = Dir::new("opened");
+    let world = World::demo(&dir, &[]);
+    let script = root().join("tests/browser");
+    let done = Command::new("node").arg("opened.mjs").arg(world.url("")).current_dir(&script).output();
+    let done = done.expect("node; tests/run installs it");
+    eprintln!("{}", String::from_utf8_lossy(&done.stdout));
+    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn what_is_committed_is_on_the_screen_at_once() {
     let dir = Dir::new("feed");
     let world = World::run(&dir, &one_gauge());

@@ -106,11 +106,11 @@ fn a_discharge_is_derived_by_the_rating_of_its_time_and_shown_later_as_it_was_kn
         (1.8, Some(31.4), 1, None),
     ];
     assert_eq!(flows(&world, ""), first);
-    let told = "Portata stimata dalla scala di deflusso: 31,4 m³/s.";
+    let told = "Portata stimata con la scala di deflusso: 31,4 m³/s.";
     let page = |world: &World, address: &str| world.get_as(address, None).1;
     assert!(page(&world, "/stazioni/prova").contains(told), "{}", page(&world, "/stazioni/prova"));
     assert!(page(&world, "/stazioni/prova").contains("<dd>0,20–3,50 m · 12 misure, 2023</dd>"));
-    assert!(page(&world, "/stazioni/prova?lang=en").contains("Discharge estimated by the rating curve: 31.4 m³/s."));
+    assert!(page(&world, "/stazioni/prova?lang=en").contains("Discharge estimated from the rating curve: 31.4 m³/s."));
     let silent = page(&world, "/stazioni/muta");
     assert!(
         silent.contains("ultimo livello noto è 1,80 m") && !silent.contains("Portata stimata"),
@@ -163,10 +163,10 @@ fn a_discharge_is_derived_by_the_rating_of_its_time_and_shown_later_as_it_was_kn
     // A page is kept for a moment.
     let shows = |what: &str, holds: &dyn Fn(&str) -> bool| eventually(what, 10, || holds(&page(&world, "/stazioni/prova")));
     push("prova", now_s(), 4.0);
-    let told = "119,2 m³/s (estrapolata fuori dalle altezze misurate, solo indicativa).";
+    let told = "119,2 m³/s (estrapolata oltre il campo di validità, solo indicativa).";
     shows("extrapolated, and told so", &|page| page.contains(told));
     push("prova", now_s() + 1, 5.0);
-    shows("outside the rating", &|page| page.contains("Portata non stimabile: il livello è fuori dalle altezze misurate"));
+    shows("outside the rating", &|page| page.contains("Portata non stimabile: il livello è fuori dal campo di validità"));
     push("prova", now_s() + 2, 16.0);
     shows("a wrong level says no discharge", &|page| page.contains("Misura errata") && !page.contains("Portata stimata"));
 
