@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Batch, Health, Store};
+use store::{Batch, Error, Health, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn alive(State(api): State<Api>) -> Response {
     // An empty batch passes the writer without touching the disk.
     match tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await {
-        Ok(Ok(_)) => "ok\n".into_response(),
+        // A full disk is an answer: a restart would mend nothing, and room does.
+        Ok(Ok(_) | Err(Error::Full)) => "ok\n".into_response(),
         _ => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The writer does not answer",
@@ -68,7 +69,7 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
         let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
     let health = api.store.health();
-    let parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    let parts = parts(&health, matches!(writer, Ok(Ok(_) | Err(Error::Full))));
     if let Some(failing) = parts.iter().find(|part| part.state == "failing") {
         let detail = format!("{}: {}", failing.part, failing.detail);
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response();
@@ -84,8 +85,10 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
     let part = |part, state, detail: String| Part { part, state, detail };
     let store = match &health.poisoned {
         Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
-        None if health.damaged() > 0 => part("store", "degraded", damage(health)),
-        None => part("store", "ok", "no damage was found".into()),
+        None => match said_of_store(health).as_slice() {
+            [] => part("store", "ok", "no damage was found".into()),
+            said => part("store", "degraded", said.join("; ")),
+        },
     };
     let writer = match writer_answers {
         true => part("writer", "ok", format!("the last commit took {:.1} ms", health.last_commit_s * 1e3)),
@@ -119,6 +122,17 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
         }
     };
     [writer, store, disk, clock].into_iter().chain(influx).collect()
+}
+
+/// What is not as it should be, each with its cure.
+fn said_of_store(health: &Health) -> Vec<String> {
+    let removed = health.log_removed_after.map(|commit| {
+        format!(
+            "when it was opened, its write-ahead log (store.db-wal) had been removed: what was acknowledged after commit {commit} is not there; \
+             take it in from a backup with pescaia restore FILE, or let its senders send again; this is said until the next start"
+        )
+    });
+    removed.into_iter().chain((health.damaged() > 0).then(|| damage(health))).collect()
 }
 
 /// Of what kinds, not of whom: everybody may ask.
@@ -156,7 +170,7 @@ pub(crate) struct StatusOut {
 #[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusOut, content_type = "application/problem+json")))]
 pub(crate) async fn status(State(api): State<Api>) -> Response {
     let health = api.store.health();
-    let well = health.poisoned.is_none() && !health.full && health.damaged() == 0;
+    let well = health.poisoned.is_none() && !health.full && said_of_store(&health).is_empty();
     let out = StatusOut {
         r#type: "about:blank".into(),
         title: if well { "OK" } else { "Degraded" }.into(),
