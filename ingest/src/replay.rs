@@ -112,7 +112,7 @@ fn retime(reading: &mut Reading, frame: &Frame, times: Times) {
 fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Timestamp) -> Vec<store::Tally> {
     let times = i32::try_from(entry.count).unwrap_or(i32::MAX);
     let line = |refused: &Refused| store::Tally { received: -times, quarantined: -times, ..tally(owner, &refused.line, received_at) };
-    // What an older pescaia kept was in no ledger.
+    // What is of no line of the ledger was not counted.
     entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()).map(line).collect()
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn decode(commit: u64, bytes: &[u8]) -> Result<Record, Error> {
     let damaged = |what: &str| Error::Damaged { what: format!("a log record: {what}") };
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| damaged("too short"))?;
     if checksum(Place::of_commit(commit), body) != u32::from_le_bytes(*sum) {
-        return Err(damaged(&format!("that of commit {commit} does not match its checksum")));
+        return Err(damaged(&format!("its checksum does not match, as that of commit {commit}")));
     }
     let mut reader = Reader::new(body);
     match reader.byte()? {
