@@ -153,7 +153,7 @@ fn lines(store: &Store, now: bool, check: bool, line: &mut dyn FnMut(Line)) -> R
 /// Takes a month's file into the store.
 pub(crate) fn bring_back(store: &Store, file: &Path, days: u32, line: &mut dyn FnMut(Line)) -> Answer {
     with_archive(store, |archive| {
-        let BroughtBack { rows, compared, accepted, there_already, revised, deleted, newer_here, datastreams, months } =
+        let BroughtBack { rows, accepted, there_already, revised, deleted, newer_here, datastreams, months } =
             archive.bring_back(file, days, &mut |rows, of| line(Line::Progress { rows, bytes: of }))?;
         let months: Vec<String> = months.iter().map(ToString::to_string).collect();
         Ok(vec![
@@ -161,12 +161,7 @@ pub(crate) fn bring_back(store: &Store, file: &Path, days: u32, line: &mut dyn F
                 "{rows} rows of {datastreams} datastreams, {}: {accepted} taken in, {there_already} there already, {revised} revised, {newer_here} with a later value here that stays, {deleted} deleted since and left so",
                 months.join(", ")
             ),
-            match compared {
-                true => "every row was compared with the checksum that the file carries".into(),
-                false => {
-                    "the file carries no checksum, for an older pescaia wrote it: what a fault of its disk changed in it went unseen".into()
-                }
-            },
+            "every row was compared with the checksum that the file carries".into(),
             format!("they stay for {days} days, whatever keep_months says"),
         ])
     })

@@ -130,7 +130,7 @@ fn struck_off(entry: &QuarantineEntry, owner: &OwnerId, received_at: model::Time
         let readings = times.saturating_mul(i32::try_from(refused.count).unwrap_or(i32::MAX));
         store::Tally { received: -readings, quarantined: -readings, ..tally(owner, &refused.line, received_at) }
     };
-    // What an older pescaia kept was in no ledger.
+    // What is of no line of the ledger was not counted.
     entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()).map(line).collect()
 }
 

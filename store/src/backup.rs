@@ -108,6 +108,8 @@ pub fn restore_into(dir: &Path, backup: &Path, progress: &mut dyn FnMut(Progress
     if (copied.digest.as_str(), copied.commit, copied.is_sound()) != (checked.digest.as_str(), checked.commit, true) {
         return Err(Error::Damaged { what: format!("what was written into {} is not what the backup holds", part.display()) });
     }
+    // What a store that stood here before said of its log says nothing of this one.
+    let _ = std::fs::remove_file(dir.join("store.db-mark"));
     crate::disk::put_in_place(&part, &target).map_err(failed("naming the database"))?;
     Ok(checked)
 }

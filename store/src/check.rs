@@ -1,11 +1,11 @@
 //! Looking at a whole store, or at a backup, without changing it: every byte that has a checksum is read, every list is walked.
 
-use crate::chunk::{Chunks, Tail, Versions, decode_points};
+use crate::chunk::{Chunks, Versions, decode_points};
 use crate::digest::hex;
 use crate::engine::{Depth, Engine, Order, Row, Span, Sqlite, Table};
 use crate::registry::Registry;
 use crate::store::registry_of;
-use crate::{Error, audit, explain, handmade, ledger, outbox, published};
+use crate::{Error, audit, explain, ledger, outbox, published, wal_check};
 use model::{DatastreamId, Interval, Timestamp};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
@@ -59,7 +59,6 @@ impl Checked {
 /// # Errors
 /// [`Error::Foreign`], [`Error::Newer`], or [`Error::Io`] when it can't be opened at all; what is damaged in it is in the answer.
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked, Error> {
-    let lacks_log = handmade::lacks_log(path);
     let (engine, faults) = Sqlite::snapshot(path).map_err(|cause| explain::of_file(path, cause))?;
     let engine: Arc<dyn Engine> = Arc::new(engine);
     let mut checked = Checked {
@@ -76,11 +75,11 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Checked,
     for fault in faults {
         checked.found(format!("the database file: {fault}"));
     }
-    if lacks_log && handmade::was_open(engine.as_ref()).unwrap_or(false) {
-        checked.found(handmade::WORDS.into());
-    }
     if let Err(cause) = contents(&engine, &mut checked, progress) {
         checked.found(cause.to_string());
+    }
+    if engine.lacks_log() {
+        checked.found(wal_check::words(checked.commit));
     }
     Ok(checked)
 }
@@ -104,7 +103,6 @@ fn contents(engine: &Arc<dyn Engine>, checked: &mut Checked, progress: &mut dyn 
     }
     observations(&recovered.chunks, &registry, checked, progress);
     chunks(engine.as_ref(), &registry, checked)?;
-    tails(engine.as_ref(), &registry, checked)?;
     replaced(engine.as_ref(), &registry, checked)?;
     checked.replaced += recovered.chunks.replaced_waiting();
     for looked in [audit::entries(engine.as_ref()).map(drop), audit::of_others(engine.as_ref()).map(drop)] {
@@ -162,7 +160,7 @@ fn name(registry: &Registry, part: i64) -> String {
 fn chunks(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
     for part in parts(engine, Table::Chunk)? {
         let mut end = None;
-        each_row(engine, Table::Chunk, part, |row| match decode_points(&row.body) {
+        each_row(engine, Table::Chunk, part, |row| match decode_points(Table::Chunk, row) {
             Err(cause) => checked.found(format!("{}, chunk from {}: {cause}", name(registry, part), model::Timestamp::from_micros(row.at))),
             Ok(points) => {
                 let served = points.iter().filter(|point| !point.is_withdrawn()).count();
@@ -179,19 +177,9 @@ fn chunks(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Re
     Ok(())
 }
 
-/// Whether what stands beside the key of each chunk is as it was written, with the key.
-fn tails(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
-    for key in engine.keys(Table::Chunk)?.iter().filter(|key| !key.summary.is_empty() && Tail::of(key).is_none()) {
-        let at = model::Timestamp::from_micros(key.at);
-        checked
-            .found(format!("{}, chunk from {at}: its key, or what stands beside it, is not as it was written", name(registry, key.part)));
-    }
-    Ok(())
-}
-
 fn replaced(engine: &dyn Engine, registry: &Registry, checked: &mut Checked) -> Result<(), Error> {
     for part in parts(engine, Table::Superseded)? {
-        each_row(engine, Table::Superseded, part, |row| match decode_points(&row.body) {
+        each_row(engine, Table::Superseded, part, |row| match decode_points(Table::Superseded, row) {
             Ok(points) => checked.replaced += points.len() as u64,
             Err(cause) => checked.found(format!("{}, what commit {} replaced: {cause}", name(registry, part), row.at)),
         })?;

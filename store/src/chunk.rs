@@ -22,17 +22,23 @@ mod versions;
 
 pub(crate) use codec::decode as decode_points;
 pub(crate) use column::{Reader, put_varint, zigzag};
+pub(crate) use cut::Records;
 pub(crate) use layer::{ChunkWriter, Chunks, Piece};
 pub(crate) use point::Point;
 pub(crate) use recover::Recovered;
 pub(crate) use stage::{Group, Staged};
-pub(crate) use tail::Tail;
 pub(crate) use versions::Versions;
 
 /// The log record of these observations, as a commit would write it.
 pub(crate) fn pack(observations: &[model::Observation]) -> Vec<u8> {
     let points: Vec<(u32, Point)> = observations.iter().map(|one| (one.datastream.0, Point::of(one))).collect();
-    log::encode(&points, &[], &[])
+    log::encode(log::Link::default(), &points, &[], &[])
+}
+
+/// The observations of a log record.
+pub(crate) fn unpack_record(row: &crate::engine::Row) -> Result<Vec<model::Observation>, crate::Error> {
+    let points = log::decode(row.at.cast_unsigned(), &row.body)?.points;
+    Ok(points.into_iter().map(|(id, point)| point.observation(model::DatastreamId(id))).collect())
 }
 
 /// As [`unpack`], of bytes that came over a wire; `None` when they say that they hold more than `most`.
@@ -42,6 +48,6 @@ pub(crate) fn unpack_at_most(bytes: &[u8], most: usize) -> Result<Option<Vec<mod
 
 /// Back from [`pack`].
 pub(crate) fn unpack(bytes: &[u8]) -> Result<Vec<model::Observation>, crate::Error> {
-    let points = log::decode(bytes)?.points;
+    let points = log::decode(0, bytes)?.points;
     Ok(points.into_iter().map(|(id, point)| point.observation(model::DatastreamId(id))).collect())
 }

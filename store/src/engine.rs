@@ -6,15 +6,18 @@
 mod damage;
 mod documents;
 mod memory;
+mod schema;
 mod sqlite;
 mod sums;
+mod tally;
 #[cfg(test)]
 mod tests;
-mod upgrade;
+mod wal_mark;
 
 pub use damage::Damaged;
 pub use memory::Memory;
 pub(crate) use sqlite::Sqlite;
+pub(crate) use sums::{Place, of_row as checksum};
 
 use crate::Error;
 use crate::disk::Room;
@@ -194,9 +197,25 @@ pub trait Engine: Send + Sync + 'static {
     fn damaged(&self) -> Vec<Damaged> {
         Vec::new()
     }
-    /// Writes copies that are damaged anew from those that are sound. How many.
+    /// Writes anew what is damaged and can be made from what is sound: second copies, an index. How many.
     fn mend(&self) -> Result<u64, Error> {
         Ok(0)
+    }
+    /// Takes what is there for all there is: what was missing has been taken in from elsewhere, or is given up.
+    fn recount(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Whether what was committed to a write-ahead log is not there, for it was removed, or the file was copied without it.
+    fn lacks_log(&self) -> bool {
+        false
+    }
+    /// The greatest number that a record of the log must have; 0 where that is not known.
+    fn last_record(&self) -> i64 {
+        0
+    }
+    /// As [`Engine::settle`], when nothing will be committed any more.
+    fn close(&self) -> Result<(), Error> {
+        self.settle()
     }
     /// Bytes that it takes on disk, write-ahead log included.
     fn disk_bytes(&self) -> u64;

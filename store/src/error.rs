@@ -15,6 +15,12 @@ pub enum Error {
     /// A newer pescaia wrote this store; nothing was touched.
     #[error("the store is of format {found}, this pescaia knows up to {known}; use the newer pescaia")]
     Newer { found: i64, known: i64 },
+    /// It was written before there was a release, in a format that is read no more; nothing was touched.
+    #[error(
+        "{} was written by a development version of pescaia before 0.1, in a format of its own; export what it holds with that version (pescaia export) and import it here, or begin a new data directory with --data DIR",
+        path.display()
+    )]
+    Development { path: PathBuf },
     /// Not a store of ours; nothing was touched.
     #[error(
         "{} is not a pescaia store, or its first bytes are damaged; take the file of a backup, or restore one into another directory with: pescaia restore FILE --data DIR",

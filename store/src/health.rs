@@ -14,6 +14,8 @@ pub struct Health {
     pub waiting: u64,
     /// Seconds that the last commit took, with its sync.
     pub last_commit_s: f64,
+    /// When the store was opened, the write-ahead log that it had was gone: what was acknowledged after this commit is not there.
+    pub log_removed_after: Option<u64>,
     pub damaged_chunks: u64,
     /// Other rows and documents that are not as they were written, also those that the start mended from their second copies.
     pub damaged_rows: u64,

@@ -77,13 +77,16 @@ fn around(known: &mut Option<Interval>, at: Timestamp) -> Interval {
     }
 }
 
-/// Marks of a commit, ascending, as runs: mostly all that is measured is late together. How many runs; of each the day as it differs from
+/// How the marks of a commit are coded.
+const VERSION: u8 = 1;
+
+/// Marks of a commit, ascending, as runs: mostly all that is measured is late together. The version, how many runs; of each the day as it differs from
 /// the one before, in seconds, how many numbers of datastreams lie between it and the run before of that day, and how long it is.
 fn encode(days: &[(u32, i64)]) -> Vec<u8> {
     let mut by_day: Vec<(i64, u32)> = days.iter().map(|(id, start)| (start.div_euclid(SECOND), *id)).collect();
     by_day.sort_unstable();
     let runs: Vec<&[(i64, u32)]> = by_day.chunk_by(|(day, id), (next_day, next)| day == next_day && *next == *id + 1).collect();
-    let mut out = Vec::new();
+    let mut out = vec![VERSION];
     put_varint(&mut out, runs.len() as u64);
     let (mut last_day, mut last) = (0, 0);
     for run in runs {
@@ -93,30 +96,23 @@ fn encode(days: &[(u32, i64)]) -> Vec<u8> {
         put_varint(&mut out, run.len() as u64);
         (last_day, last) = (*day, i64::from(*id));
     }
-    // Twelve bytes a mark is how it was written before.
-    if out.len().is_multiple_of(WIDE) {
-        out.push(0);
-    }
     out
 }
 
 const SECOND: i64 = 1_000_000;
-/// Bytes of a mark until format 4.
-const WIDE: usize = 12;
 
 /// Datastreams and first instants of days in µs.
 fn decode(body: &[u8]) -> Result<Vec<(u32, i64)>, Error> {
     let mut days = Vec::new();
-    if body.len().is_multiple_of(WIDE) {
-        for mark in body.chunks_exact(WIDE) {
-            let Some((id, start)) = mark.split_first_chunk::<4>() else { continue };
-            let Some((start, _)) = start.split_first_chunk::<8>() else { continue };
-            days.push((u32::from_le_bytes(*id), i64::from_le_bytes(*start)));
-        }
-        return Ok(days);
-    }
     let damaged = || Error::Damaged { what: "marks of late days".into() };
     let mut reader = Reader::new(body);
+    match reader.byte()? {
+        VERSION => {}
+        other => {
+            let what = format!("marks of late days of version {other}, which this pescaia does not know; use a newer one");
+            return Err(Error::Damaged { what });
+        }
+    }
     let (mut day, mut first) = (0_i64, 0_i64);
     for _ in 0..reader.length()? {
         day = day.wrapping_add(reader.zigzag()?);
@@ -159,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_come_back_and_those_of_older_formats_are_read() {
+    fn marks_come_back_and_those_of_another_version_are_refused_by_name() {
         let day = 1_795_000_000 * SECOND;
         let all: Vec<(u32, i64)> = (0..2000).map(|id| (id, day)).collect();
         assert!(encode(&all).len() < 16, "a run takes no more for two thousand than for one");
@@ -171,7 +167,8 @@ mod tests {
             found.sort_unstable();
             assert_eq!(found, expected);
         }
-        let wide: Vec<u8> = some.iter().flat_map(|(id, start)| id.to_le_bytes().into_iter().chain(start.to_le_bytes())).collect();
-        assert_eq!(decode(&wide).unwrap(), some);
+        let mut newer = encode(&some);
+        newer[0] = 2;
+        assert!(decode(&newer).unwrap_err().to_string().contains("version 2"));
     }
 }

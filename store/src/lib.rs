@@ -19,7 +19,6 @@ pub mod engine;
 mod error;
 mod explain;
 mod gaps;
-mod handmade;
 mod health;
 mod history;
 mod influx;
@@ -40,6 +39,7 @@ mod scratch;
 mod silence;
 mod store;
 mod view;
+mod wal_check;
 mod writer;
 
 pub use access::{Holder, NewToken, TOKEN_REFUSED, TokenLine};
@@ -81,6 +81,14 @@ pub use view::{
 #[must_use]
 pub fn pack(observations: &[model::Observation]) -> Vec<u8> {
     chunk::pack(observations)
+}
+
+/// The observations of a log record, in the order of receipt: for harnesses that look at what an engine was given.
+///
+/// # Errors
+/// [`Error::Damaged`] when a bit of it or of its number is not as it was written.
+pub fn unpack_record(row: &engine::Row) -> Result<Vec<model::Observation>, Error> {
+    chunk::unpack_record(row)
 }
 
 /// What [`pack`] made.

@@ -124,6 +124,9 @@ impl Store {
         }
         merged.payloads = self.take_over_payloads(engine.as_ref())?;
         self.take_over_accounts(engine.as_ref(), entries, &mut merged)?;
+        // What was gone is what came in now, or nobody has it.
+        self.shared().engine.recount()?;
+        self.shared().chunks.fences.forget_missing();
         self.commit_blocking(Batch { audit: vec![self.entry(&merged, backup, who)], ..Batch::default() })?;
         Ok(merged)
     }

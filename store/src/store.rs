@@ -13,7 +13,7 @@ use crate::quarantine;
 use crate::registry::Registry;
 use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
-use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, handmade, private};
+use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, private, wal_check};
 use model::{Clock, DatastreamId, Interval, Observation, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -87,8 +87,6 @@ impl Store {
         }
         private::narrow(dir);
         let path = dir.join("store.db");
-        // The lock is ours: nobody else has it open.
-        let lacks_log = handmade::expects_log(&path).unwrap_or(false) && handmade::has_no_log(&path);
         let engine = match Sqlite::open(&path) {
             // On a full disk not even the index of the write-ahead log has room.
             Err(Error::Io { .. }) if crate::disk::drop_ballast(dir) => Sqlite::open(&path),
@@ -96,12 +94,9 @@ impl Store {
         };
         let engine = engine.map_err(|cause| explain::of_file(&path, cause))?;
         let engine = Arc::new(engine);
-        if lacks_log && handmade::was_open(engine.as_ref())? {
-            tracing::error!(event = "copied_by_hand", path = %path.display(), "{}", handmade::WORDS);
-        }
-        handmade::mark(engine.as_ref())?;
         crate::disk::keep_ballast(dir);
-        let store = Self::on(engine, settings, clock, Some(Place { dir: dir.to_owned(), _lock: lock }), abort)?;
+        let place = Some(Place { dir: dir.to_owned(), _lock: lock });
+        let store = Self::on(engine, settings, clock, place, abort).map_err(|cause| explain::of_file(&path, cause))?;
         // What a kill left half deleted.
         store.delete_again(&[])?;
         store.inner.shared.health.lock().unwrap_or_else(PoisonError::into_inner).sync_s = crate::disk::time_of_sync(dir).ok();
@@ -156,10 +151,16 @@ impl Store {
                 "what was damaged in one of two copies is written anew; look whether this disk can be trusted"
             );
         }
-        let copies: Vec<&Damaged> = found.iter().filter(|damaged| matches!(damaged, Damaged::Copy { .. })).collect();
+        let last_commit = writer_chunks.next_commit - 1;
+        let log_removed_after = engine.lacks_log().then_some(last_commit);
+        if let Some(commit) = log_removed_after {
+            tracing::error!(event = "log_removed", commit, "{}", wal_check::words(commit));
+        }
+        let copies: Vec<&Damaged> = found.iter().filter(|damaged| damaged.is_mended_by_a_start()).collect();
         let health = Health {
             damaged_chunks: damage.len() as u64,
             damaged_rows: copies.len() as u64,
+            log_removed_after,
             damaged_kinds: copies.iter().map(|damaged| damaged.kind().to_owned()).collect(),
             ..Health::default()
         };
@@ -179,7 +180,7 @@ impl Store {
             waiting: 0.into(),
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
-            last_commit: watch::channel(writer_chunks.next_commit - 1).0,
+            last_commit: watch::channel(last_commit).0,
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
@@ -360,7 +361,7 @@ impl Store {
             registry.datastreams().filter(|datastream| !datastream.retired).map(|datastream| datastream.id).collect();
         let ahead = self.clock().now().plus_seconds(AHEAD_S);
         let damaged = shared.engine.damaged();
-        let unmended = damaged.iter().filter(|damaged| !matches!(damaged, Damaged::Copy { .. }));
+        let unmended = damaged.iter().filter(|damaged| !damaged.is_mended_by_a_start());
         let mut damaged_kinds = kept.damaged_kinds.clone();
         damaged_kinds.extend(unmended.clone().map(|damaged| damaged.kind().to_owned()));
         damaged_kinds.sort_unstable();
@@ -411,15 +412,12 @@ impl Store {
     /// As [`Store::close`], for threads that may block.
     pub fn close_blocking(&self) {
         let _ = self.write_token_uses(Duration::ZERO);
-        if self.inner.place.is_some() {
-            let _ = self.ask(|answer| Work::Documents(vec![handmade::unmark()], answer));
-        }
         let _ = self.ask(Work::Stop);
         if let Some(writer) = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = writer.join();
             // Then all of it is in one file, for those who copy that one.
             if self.inner.place.is_some() {
-                let _ = self.inner.shared.engine.settle();
+                let _ = self.inner.shared.engine.close();
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::archive::{self, Trimmed};
 use crate::audit::Chain;
 use crate::batch::{Batch, Outcome, Receipt};
-use crate::chunk::{ChunkWriter, Chunks, Group, Staged};
+use crate::chunk::{ChunkWriter, Chunks, Group, Records, Staged};
 use crate::cursor::{self, Edges};
 use crate::engine::{Change, Document, Engine, Order, Span, Table};
 use crate::gaps::OpenGaps;
@@ -358,7 +358,9 @@ impl Writer {
     fn cut_one(&mut self, of: &Cut, datastream: DatastreamId, drops_log: &mut bool) -> Result<u64, Error> {
         let Cut { interval, came_by, purpose, .. } = of;
         let mut removed = 0;
-        while let Some(mut cut) = self.shared.chunks.stage_cut(&self.chunks, datastream, *interval, *came_by)? {
+        loop {
+            let records = if *drops_log { Records::Go } else { Records::Stay };
+            let Some(mut cut) = self.shared.chunks.stage_cut(&self.chunks, datastream, *interval, *came_by, records)? else { break };
             let mut is_late = false;
             if *purpose == Purpose::Erase {
                 is_late = self.late.mark(cut.commit, datastream, &cut.days, &mut cut.changes);
@@ -456,7 +458,7 @@ impl Writer {
                 if !self.said_full {
                     tracing::error!(
                         event = "disk_full",
-                        "there is no room, on the disk or for what waits for the centre; nothing is acknowledged until there is"
+                        "there is no room, on the disk or for what waits for the centre; nothing is acknowledged until there is; free some space, and it goes on by itself"
                     );
                 }
                 self.said_full = true;

@@ -1,4 +1,5 @@
-//! Every format that was ever written opens and says what it held; a newer one is refused by name and left alone. F20.
+//! Every format that was ever released opens and says what it held; a newer one, and those of the development, are refused by name and
+//! left alone. F20.
 
 use crate::support::{Dir, World, configure, pescaia, root, said};
 use std::path::PathBuf;
@@ -52,22 +53,34 @@ fn every_format_opens_and_serves_what_it_held() {
 
 #[test]
 fn a_newer_format_is_refused_by_name_and_left_alone() {
+    refused("format-newer", &[("user_version", 99)], &["format 99", "use the newer pescaia"]);
+}
+
+/// "Pesc", and the last of the formats that were written under it.
+#[test]
+fn a_store_of_the_development_is_refused_by_name_and_left_alone() {
+    let words = ["a development version of pescaia before 0.1", "pescaia export", "begin a new data directory"];
+    refused("format-development", &[("application_id", 0x5065_7363), ("user_version", 5)], &words);
+}
+
+/// With these numbers in its header a store is refused by every command, with these words.
+fn refused(name: &str, header: &[(&str, i64)], words: &[&str]) {
     let (_, gz, _) = kept().pop().unwrap();
-    let dir = Dir::new("format-newer");
+    let dir = Dir::new(name);
     let path = unpacked(&dir, &gz);
     let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.pragma_update(None, "user_version", 99).unwrap();
+    header.iter().for_each(|(pragma, value)| raw.pragma_update(None, pragma, value).unwrap());
     drop(raw);
     let before = std::fs::read(&path).unwrap();
     let config = configure(&dir, "");
-    for words in [
+    for command in [
         vec!["run", "--config", config.to_str().unwrap()],
         vec!["verify", path.to_str().unwrap()],
         vec!["restore", path.to_str().unwrap(), "--data", "nowhere"],
     ] {
-        let done = pescaia().args(&words).output().unwrap();
+        let done = pescaia().args(&command).output().unwrap();
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(!done.status.success() && told.contains("format 99") && told.contains("use the newer pescaia"), "{words:?}: {told}");
+        assert!(!done.status.success() && words.iter().all(|words| told.contains(words)), "{command:?}: {told}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before, "not a byte of it changed");
 }

@@ -17,8 +17,6 @@ const AT_ONCE: usize = 5000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BroughtBack {
     pub rows: u64,
-    /// With the checksum that the file carries; an older pescaia wrote none.
-    pub compared: bool,
     pub accepted: u64,
     pub there_already: u64,
     /// Where the store now holds what the file says, in the place of another value.
@@ -40,12 +38,12 @@ impl Archive {
     /// before the file was read to its end and compared with the checksum that it carries.
     pub fn bring_back(&self, path: &Path, days: u32, telling: &mut dyn FnMut(u64, u64)) -> Result<BroughtBack, Error> {
         let wrong = |what: String| Error::File { path: path.display().to_string(), what };
-        let compared = compare(path, Kind::Observations)?;
+        compare(path, Kind::Observations)?;
         let mut reader = Reader::open(path, Kind::Observations)?;
         let registry = self.store.registry();
         let is_deleted = self.store.is_deleted()?;
         let mut replaced = replaced_beside(path)?;
-        let mut back = BroughtBack { compared, ..BroughtBack::default() };
+        let mut back = BroughtBack::default();
         let mut datastreams: BTreeMap<String, DatastreamId> = BTreeMap::new();
         let of = reader.len() as u64;
         loop {

@@ -172,12 +172,11 @@ pub(super) fn digest_of(path: &Path, kind: Kind) -> Result<(u64, RowsDigest), Er
     }
 }
 
-/// Reads a file whole, before anything of it is taken, and compares it with what it says of itself. Whether it says anything: an older
-/// pescaia wrote nothing.
+/// Reads a file whole, before anything of it is taken, and compares it with what it says of itself.
 ///
 /// # Errors
-/// [`Error::File`] when it is not as it was written.
-pub(super) fn compare(path: &Path, kind: Kind) -> Result<bool, Error> {
+/// [`Error::File`] when it is not as it was written, or says nothing of itself.
+pub(super) fn compare(path: &Path, kind: Kind) -> Result<(), Error> {
     let mut reader = ParquetReader::new(open(path)?);
     let metadata = guarded(|| reader.get_metadata().cloned());
     let unreadable = |cause| wrong(path)(format!("it is no whole Parquet file ({cause}); take it from a backup"));
@@ -185,8 +184,11 @@ pub(super) fn compare(path: &Path, kind: Kind) -> Result<bool, Error> {
     let said = SAYS.map(|key| kept.iter().find(|one| one.key == key).and_then(|one| one.value.clone()));
     let (rows, digest) = digest_of(path, kind)?;
     match said {
-        [None, None] => Ok(false),
-        [Some(said_rows), Some(said_digest)] if said_rows == rows.to_string() && said_digest == digest.text() => Ok(true),
+        [None, None] => {
+            let what = "it carries no checksum, as every file of a month does: pescaia did not write it, or something wrote it anew; take it from a backup";
+            Err(wrong(path)(what.into()))
+        }
+        [Some(said_rows), Some(said_digest)] if said_rows == rows.to_string() && said_digest == digest.text() => Ok(()),
         _ => Err(wrong(path)("its rows are not those that were written: it is damaged, or was changed; take it from a backup".into())),
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn frame(rows: &[Row], kind: Kind) -> PolarsResult<DataFrame> {
         time("phenomenon_time", |one| one.phenomenon_time)?,
         Column::new("result".into(), rows.iter().map(|row| row.observation.result).collect::<Vec<_>>()),
         number("quality", |row| u32::from(row.observation.quality.flag() as u8)),
-        number("tests", |row| u32::from(row.observation.quality.to_bits())),
+        number("tests", |row| row.observation.quality.to_bits()),
         time("received_at", |one| one.received_at)?,
     ];
     if kind == Kind::Replaced {
@@ -92,8 +92,7 @@ pub(super) fn rows(frame: &DataFrame, kind: Kind, last: &mut Option<Arc<About>>)
             }
         };
         let bits = tests.get(place).ok_or_else(|| empty("tests", place))?;
-        let quality =
-            u16::try_from(bits).ok().and_then(Quality::from_bits).ok_or_else(|| format!("no quality is {bits}, in row {}", place + 1))?;
+        let quality = Quality::from_bits(bits).ok_or_else(|| format!("no quality is {bits}, in row {}", place + 1))?;
         let result = result.get(place).ok_or_else(|| empty("result", place))?;
         if !result.is_finite() {
             return Err(format!("the result of row {} is no number", place + 1));

@@ -15,7 +15,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Batch, Fault, Health, Store};
+use store::{Batch, Error, Fault, Health, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn alive(State(api): State<Api>) -> Response {
     // An empty batch passes the writer without touching the disk.
     match tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await {
-        Ok(Ok(_)) => "ok\n".into_response(),
+        // A full disk is an answer: a restart would mend nothing, and room does.
+        Ok(Ok(_) | Err(Error::Full)) => "ok\n".into_response(),
         _ => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The writer does not answer",
@@ -71,7 +72,7 @@ pub(crate) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
     let health = api.store.health();
-    let mut parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    let mut parts = parts(&health, matches!(writer, Ok(Ok(_) | Err(Error::Full))));
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let viewer = token.and_then(|token| api.store.viewer_of(token.trim())).unwrap_or(Viewer::Public);
     parts.push(network(&api.store.network_faults(), &viewer));
@@ -90,8 +91,10 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
     let part = |part, state, detail: String| Part { part, state, detail };
     let store = match &health.poisoned {
         Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
-        None if health.damaged() > 0 => part("store", "degraded", damage(health)),
-        None => part("store", "ok", "no damage was found".into()),
+        None => match said_of_store(health).as_slice() {
+            [] => part("store", "ok", "no damage was found".into()),
+            said => part("store", "degraded", said.join("; ")),
+        },
     };
     let writer = match writer_answers {
         true => part("writer", "ok", format!("the last commit took {:.1} ms", health.last_commit_s * 1e3)),
@@ -153,6 +156,17 @@ fn network(faults: &[Fault], viewer: &Viewer) -> Part {
     Part { part: "network", state: "degraded", detail }
 }
 
+/// What is not as it should be, each with its cure.
+fn said_of_store(health: &Health) -> Vec<String> {
+    let removed = health.log_removed_after.map(|commit| {
+        format!(
+            "when it was opened, its write-ahead log (store.db-wal) had been removed: what was acknowledged after commit {commit} is not there; \
+             take it in from a backup with pescaia restore FILE, or let its senders send again; this is said until the next start"
+        )
+    });
+    removed.into_iter().chain((health.damaged() > 0).then(|| damage(health))).collect()
+}
+
 /// Of what kinds, not of whom: everybody may ask.
 fn damage(health: &Health) -> String {
     let kinds = match health.damaged_kinds.as_slice() {
@@ -191,7 +205,7 @@ pub(crate) async fn status(State(api): State<Api>, seen: Seen) -> Response {
     let health = api.store.health();
     let visible = seen.view.datastreams(None);
     let counts = visible.iter().filter_map(|datastream| seen.view.extent(datastream).ok().flatten());
-    let well = health.poisoned.is_none() && !health.full && health.damaged() == 0;
+    let well = health.poisoned.is_none() && !health.full && said_of_store(&health).is_empty();
     let out = StatusOut {
         r#type: "about:blank".into(),
         title: if well { "OK" } else { "Degraded" }.into(),

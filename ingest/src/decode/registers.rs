@@ -96,7 +96,7 @@ impl Decoder for Registers {
                 phenomenon_time: Some(Timestamp::from_micros(poll.time_us)),
                 value,
                 unit: Some(register.unit),
-                flag: poll.flag.and_then(Quality::from_bits).map(Quality::flag),
+                flag: poll.flag.map(u32::from).and_then(Quality::from_bits).map(Quality::flag),
             };
             decoded.readings.push(Placed { index, what: reading });
         }

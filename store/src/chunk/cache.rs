@@ -23,7 +23,7 @@ impl Cache {
         let span = Span { part: i64::from(id), from: start, to: start };
         let rows = engine.range(Table::Chunk, span, Order::Ascending, 1)?;
         let missing = || Error::Damaged { what: format!("the chunk of datastream {id} from {start} µs is missing") };
-        let points: Arc<[Point]> = codec::decode(&rows.first().ok_or_else(missing)?.body)?.into();
+        let points: Arc<[Point]> = codec::decode(Table::Chunk, rows.first().ok_or_else(missing)?)?.into();
         if self.points + points.len() > CACHE_POINTS {
             self.chunks.clear();
             self.points = 0;

@@ -1,6 +1,6 @@
 //! A chunk: the points of one datastream, ascending in time, as columns.
 //!
-//! Layout: version, count, first time, then time, value, quality and arrival lag, then CRC-32 of all before it.
+//! Layout: version, count, first time, then time, value, quality and arrival lag, then a CRC-32 over the place of the row and all before it.
 //! Values that are decimals (nearly all sensors) become whole numbers, whose differences pco codes in a few bits;
 //! others are coded by pco as they are. Everything comes back bit by bit.
 
@@ -8,6 +8,7 @@ use super::Point;
 use super::column::{Decimals, put_runs, put_varint, zigzag};
 use super::columns::Columns;
 use crate::Error;
+use crate::engine::{Place, Row, Table, checksum};
 use pco::ChunkConfig;
 use pco::standalone::simple_compress;
 use pco::{DeltaSpec, ModeSpec};
@@ -32,8 +33,8 @@ fn config(order: usize) -> ChunkConfig {
     ChunkConfig::default().with_compression_level(if order == 0 { 4 } else { 6 }).with_mode_spec(ModeSpec::Classic).with_delta_spec(delta)
 }
 
-/// Encodes points that ascend strictly in time.
-pub(crate) fn encode(points: &[Point]) -> Result<Vec<u8>, Error> {
+/// Encodes points that ascend strictly in time, as the body of the row that will stand at `place`.
+pub(crate) fn encode(points: &[Point], place: Place) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(points.len() * 2 + 64);
     out.push(VERSION);
     put_varint(&mut out, points.len() as u64);
@@ -44,7 +45,7 @@ pub(crate) fn encode(points: &[Point]) -> Result<Vec<u8>, Error> {
         put_runs(&mut out, points.iter().map(|point| u64::from(point.quality)));
         put_lags(&mut out, points)?;
     }
-    let sum = crc32fast::hash(&out);
+    let sum = checksum(place, &out);
     out.extend_from_slice(&sum.to_le_bytes());
     Ok(out)
 }
@@ -123,13 +124,13 @@ fn put_lags(out: &mut Vec<u8>, points: &[Point]) -> Result<(), Error> {
     compress(out, &lags, 0)
 }
 
-/// Decodes what [`encode`] wrote.
+/// Decodes what [`encode`] wrote into a row of `table`.
 ///
 /// # Errors
-/// [`Error::Damaged`] when a bit of it is not as it was written.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Point>, Error> {
+/// [`Error::Damaged`] when a bit of it or of its key is not as it was written, or it was written for another key.
+pub(crate) fn decode(table: Table, row: &Row) -> Result<Vec<Point>, Error> {
     let mut columns = Columns::default();
-    columns.read(bytes)?;
+    columns.read(&row.body, Place::of(table, row))?;
     Ok(columns.points())
 }
 
@@ -153,21 +154,32 @@ mod tests {
             .map(|(n, off)| {
                 let at = at(n, off);
                 let received_s = u32::try_from(at.div_euclid(1_000_000) + 3 + off % 2).expect("after 1970");
-                Point { at, value: value(n, off), received_s, quality: if off > 900 { 0x0104 } else { 1 }, ..Point::EMPTY }
+                Point { at, value: value(n, off), received_s, quality: if off > 900 { 0x80_0104 } else { 1 }, ..Point::EMPTY }
             })
             .collect()
     }
 
     fn check(name: &str, points: &[Point]) {
-        let bytes = encode(points).expect(name);
-        assert_eq!(decode(&bytes).expect(name), points, "{name}");
-        for flip in 0..bytes.len() * 8 {
-            let mut wrong = bytes.clone();
-            if let Some(byte) = wrong.get_mut(flip / 8) {
+        let mut row = Row { part: 7, at: -5, weight: 300, summary: Vec::new(), body: Vec::new() };
+        row.body = encode(points, Place::of(Table::Chunk, &row)).expect(name);
+        assert_eq!(decode(Table::Chunk, &row).expect(name), points, "{name}");
+        for flip in 0..row.body.len() * 8 {
+            let mut wrong = row.clone();
+            if let Some(byte) = wrong.body.get_mut(flip / 8) {
                 *byte ^= 1 << (flip % 8);
             }
-            assert!(decode(&wrong).is_err(), "{name}: bit {flip} flipped and nobody saw it");
+            assert!(decode(Table::Chunk, &wrong).is_err(), "{name}: bit {flip} flipped and nobody saw it");
         }
+        for bit in 0..64 {
+            for wrong in [
+                Row { part: row.part ^ 1 << bit, ..row.clone() },
+                Row { at: row.at ^ 1 << bit, ..row.clone() },
+                Row { weight: row.weight ^ 1 << bit, ..row.clone() },
+            ] {
+                assert!(decode(Table::Chunk, &wrong).is_err(), "{name}: bit {bit} of its key flipped and nobody saw it");
+            }
+        }
+        assert!(decode(Table::Superseded, &row).is_err(), "{name}: a row of another table");
     }
 
     #[test]

@@ -73,10 +73,6 @@ impl<'a> Reader<'a> {
     pub(crate) fn length(&mut self) -> Result<usize, Error> {
         usize::try_from(self.varint()?).ok().filter(|length| *length <= 1 << 28).ok_or_else(short)
     }
-    /// All that is left.
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.left)
-    }
     pub(crate) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }

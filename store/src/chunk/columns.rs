@@ -4,6 +4,7 @@ use super::codec::{LAG_CONSTANT, TIME_GRID, TIME_REGULAR, VALUE_EXCEPTIONS, VALU
 use super::column::{Reader, fill_from_decimals, read_exceptions, read_runs};
 use super::point::Point;
 use crate::Error;
+use crate::engine::{Place, checksum};
 use pco::standalone::simple_decompress_into;
 use std::ops::{ControlFlow, Range};
 
@@ -14,7 +15,7 @@ pub(crate) struct Columns {
     pub(crate) times: Vec<i64>,
     pub(crate) values: Vec<f64>,
     /// Quality, and the place after the last that has it.
-    qualities: Vec<(u16, usize)>,
+    qualities: Vec<(u32, usize)>,
     /// Whole seconds from phenomenon to arrival; one for all where they are the same.
     lags: Vec<i64>,
     /// Room for a column of whole numbers.
@@ -25,15 +26,16 @@ impl Columns {
     /// Reads what [`super::codec::encode`] wrote.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a bit of it is not as it was written; the columns are not to be used then.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// [`Error::Damaged`] when a bit of it or of its key is not as it was written, or it was written for another key; the columns are not to be
+    /// used then.
+    pub(crate) fn read(&mut self, bytes: &[u8], place: Place) -> Result<(), Error> {
         let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| damaged("too short"))?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        if checksum(place, body) != u32::from_le_bytes(*sum) {
             return Err(damaged("its checksum does not match"));
         }
         let mut reader = Reader::new(body);
         if reader.byte()? != VERSION {
-            return Err(damaged("written by a newer pescaia"));
+            return Err(damaged("of a version that this pescaia does not know; use a newer one"));
         }
         let count = reader.length()?;
         self.times.clear();
@@ -47,7 +49,7 @@ impl Columns {
         self.read_times(&mut reader, first, count)?;
         self.read_values(&mut reader, count)?;
         let qualities = &mut self.qualities;
-        read_runs(&mut reader, count, |quality, end| qualities.push((u16::try_from(quality).unwrap_or(0), end)))?;
+        read_runs(&mut reader, count, |quality, end| qualities.push((u32::try_from(quality).unwrap_or(0), end)))?;
         if reader.byte()? == LAG_CONSTANT {
             self.lags.push(reader.zigzag()?);
         } else {
@@ -133,7 +135,7 @@ impl Columns {
     }
 
     /// Runs of the same quality among these places.
-    pub(crate) fn runs(&self, places: Range<usize>) -> impl Iterator<Item = (u16, Range<usize>)> {
+    pub(crate) fn runs(&self, places: Range<usize>) -> impl Iterator<Item = (u32, Range<usize>)> {
         let begins = std::iter::once(0).chain(self.qualities.iter().map(|(_, end)| *end));
         let runs =
             begins.zip(&self.qualities).map(move |(begin, (quality, end))| (*quality, begin.max(places.start)..(*end).min(places.end)));

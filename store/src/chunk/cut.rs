@@ -1,7 +1,7 @@
 //! Taking observations out for good: chunk by chunk, a few to a commit, so that it takes as little memory for ten years as for a day.
 
 use super::layer::{ChunkWriter, Chunks};
-use super::tail::{chunk_row, put_chunk};
+use super::tail::{chunk_row, put_chunk, superseded_row};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::engine::{Change, Order, Row, Span, Table, damaged_rows};
@@ -25,6 +25,14 @@ pub(crate) struct Cut {
     log_bytes: usize,
 }
 
+/// What becomes of the records of the log that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Records {
+    Stay,
+    /// The caller drops them by the same commit.
+    Go,
+}
+
 impl Chunks {
     /// Prepares the next step of taking what had come by `came_by`, to the second, of `interval` out of a datastream whose buffers are
     /// sealed; `None` when nothing of it is left.
@@ -34,6 +42,7 @@ impl Chunks {
         datastream: DatastreamId,
         interval: Interval,
         came_by: Timestamp,
+        records: Records,
     ) -> Result<Option<Cut>, Error> {
         let (from, to) = (interval.from.micros(), interval.to.micros());
         let part = i64::from(datastream.0);
@@ -52,7 +61,7 @@ impl Chunks {
         for (start, next) in self.starts(datastream, from, to) {
             let row = self.engine().range(Table::Chunk, Span { part, from: start, to: start }, Order::Ascending, 1)?.pop();
             let Some(row) = row else { continue };
-            let points = match codec::decode(&row.body) {
+            let points = match codec::decode(Table::Chunk, &row) {
                 Ok(points) => points,
                 // What can't be read goes when all of it lies inside.
                 Err(_) if start >= from && next.is_none_or(|next| next <= to) => {
@@ -92,7 +101,8 @@ impl Chunks {
             return Ok(None);
         }
         // A record of its own, so that the number of this commit is never given again.
-        let body = log::encode(&[], &[(datastream.0, i64::MAX)], &[]);
+        let freed = (records == Records::Go).then(|| cut.commit.saturating_sub(1));
+        let body = log::encode(writer.link(cut.commit, freed), &[], &[(datastream.0, i64::MAX)], &[]);
         cut.log_bytes = body.len();
         cut.changes.push(Change::Put {
             table: Table::Log,
@@ -104,20 +114,14 @@ impl Chunks {
     /// What was replaced goes with what replaced it.
     fn cut_replaced(&self, part: i64, stays: &dyn Fn(&Point) -> bool, changes: &mut Vec<Change>) -> Result<(), Error> {
         for row in self.engine().range(Table::Superseded, Span { part, from: i64::MIN, to: i64::MAX }, Order::Ascending, usize::MAX)? {
-            let Ok(points) = codec::decode(&row.body) else { continue };
+            let Ok(points) = codec::decode(Table::Superseded, &row) else { continue };
             let kept: Vec<Point> = points.iter().filter(|point| stays(point)).copied().collect();
             if kept.len() == points.len() {
                 continue;
             }
             changes.push(match kept.is_empty() {
                 true => Change::Delete { table: Table::Superseded, part, at: row.at },
-                false => {
-                    let weight = i64::try_from(kept.len()).unwrap_or(i64::MAX);
-                    Change::Put {
-                        table: Table::Superseded,
-                        row: Row { part, at: row.at, weight, summary: Vec::new(), body: codec::encode(&kept)? },
-                    }
-                }
+                false => Change::Put { table: Table::Superseded, row: superseded_row(part, row.at, &kept)? },
             });
         }
         Ok(())

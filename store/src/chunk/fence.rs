@@ -3,7 +3,7 @@
 use super::Point;
 use super::columns::Columns;
 use crate::Error;
-use crate::engine::Row;
+use crate::engine::{Place, Row, Table};
 use model::{DatastreamId, Gap, GapReason, Interval, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,6 +18,8 @@ struct Fence {
     to: i64,
     /// Observations that its key counts.
     count: u64,
+    /// Whether they count among those that are held.
+    counted: bool,
 }
 
 impl Fences {
@@ -29,7 +31,7 @@ impl Fences {
 
     /// Whether the chunk could be read; a fence is around it otherwise.
     pub(crate) fn read(&self, columns: &mut Columns, datastream: u32, row: &Row, to: impl FnOnce() -> i64) -> bool {
-        match columns.read(&row.body) {
+        match columns.read(&row.body, Place::of(Table::Chunk, row)) {
             Ok(()) => true,
             Err(cause) => {
                 self.put(datastream, row, to(), &cause);
@@ -39,12 +41,30 @@ impl Fences {
     }
 
     fn put(&self, datastream: u32, row: &Row, to: i64, cause: &Error) {
-        let fence = Fence { to, count: row.weight.cast_unsigned() };
+        let fence = Fence { to, count: row.weight.cast_unsigned(), counted: true };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.insert((datastream, row.at), fence).is_none() {
             let from = Timestamp::from_micros(row.at);
             tracing::error!(event = "damaged", datastream, %from, observations = row.weight, %cause, "a chunk is damaged and fenced off; it is not served, the rest is; take in a backup with: pescaia restore FILE");
         }
+    }
+
+    /// Puts one where a chunk was that is gone with its key.
+    pub(crate) fn put_missing(&self, datastream: u32, start: i64, to: i64, count: u64) {
+        let fence = Fence { to, count, counted: false };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert((datastream, start), fence);
+    }
+
+    /// What was gone was taken in from elsewhere, or is given up.
+    pub(crate) fn forget_missing(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, fence| fence.counted);
+    }
+
+    /// Observations of a datastream that are counted among those that are held, and are not served; of all without one.
+    pub(crate) fn counted(&self, datastream: Option<u32>) -> u64 {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = known.iter().filter(|((id, _), fence)| fence.counted && datastream.is_none_or(|datastream| datastream == *id));
+        of_it.map(|(_, fence)| fence.count).sum()
     }
 
     /// It was replaced by what is sound.

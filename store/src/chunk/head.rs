@@ -10,6 +10,16 @@ const STAY_POINTS: usize = 512;
 const LATE_POINTS: usize = 128;
 const REPLACED_POINTS: usize = 256;
 
+/// So many points that were appended one after another have one number of a commit: a number beside each would make a point a third larger.
+const SHARED: usize = 32;
+
+/// Neighbouring points of a buffer, from this place to where the next ones begin: none came before `commit`.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    place: usize,
+    commit: u64,
+}
+
 /// What is held in memory of one datastream: what is not yet in chunks, and where its chunks begin. What every point touches comes first.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
@@ -34,6 +44,10 @@ pub(crate) struct Head {
     pub(crate) starts: Vec<i64>,
     /// What was replaced since the last seal, in that order, with the commit that did.
     pub(crate) replaced: Vec<(u64, Point)>,
+    /// When the points of `fresh` came, ascending by place and commit.
+    fresh_since: Vec<Since>,
+    /// The same of all of `late`; the maximum when it is empty.
+    late_since: u64,
 }
 
 impl Head {
@@ -44,6 +58,8 @@ impl Head {
             late: Vec::new(),
             starts: Vec::new(),
             replaced: Vec::new(),
+            fresh_since: Vec::new(),
+            late_since: u64::MAX,
             sealed_end: i64::MIN,
             last_chunk_points: 0,
             count: 0,
@@ -74,10 +90,24 @@ impl Head {
             (false, false) => 0,
         }
     }
-    /// No point that stays is of an earlier commit, seen from commit `now`, when so many fresh points and all others go.
-    pub(crate) fn oldest_without(&self, sealed: usize, now: u64) -> u64 {
-        let left = self.fresh.get(sealed..).unwrap_or_default();
-        left.iter().map(|point| point.stamp.earliest(now)).min().map_or(u64::MAX, |earliest| earliest.max(self.oldest))
+    /// No point that stays is of an earlier commit, when so many fresh points and all others go.
+    pub(crate) fn oldest_without(&self, sealed: usize) -> u64 {
+        if sealed >= self.fresh.len() {
+            return u64::MAX;
+        }
+        let after = self.fresh_since.partition_point(|since| since.place <= sealed);
+        let first = after.checked_sub(1).and_then(|place| self.fresh_since.get(place));
+        first.map_or(self.oldest, |since| since.commit.max(self.oldest))
+    }
+    /// Takes the first fresh points out.
+    fn drop_fresh(&mut self, count: usize) {
+        self.fresh.drain(..count);
+        let after = self.fresh_since.partition_point(|since| since.place <= count);
+        self.fresh_since.drain(..after.saturating_sub(1));
+        self.fresh_since.iter_mut().for_each(|since| since.place = since.place.saturating_sub(count));
+        if self.fresh.is_empty() {
+            self.fresh_since.clear();
+        }
     }
     /// The buffered point of this time.
     pub(crate) fn buffered(&self, at: i64) -> Option<&Point> {
@@ -93,18 +123,38 @@ impl Head {
         self.starts.get(after.checked_sub(1)?).copied()
     }
     #[inline]
-    pub(super) fn insert(&mut self, point: Point) -> Inserted {
+    /// `since` is its commit or an earlier one, and none before what was given last.
+    pub(super) fn insert(&mut self, point: Point, since: u64) -> Inserted {
         self.first_at = self.first_at.min(point.at);
         if point.at > self.sealed_end {
             if self.fresh.len() == self.fresh.capacity() {
                 self.fresh.reserve_exact(self.room());
             }
-            let is_another = put(&mut self.fresh, point);
+            let is_another = match put(&mut self.fresh, point) {
+                Some(place) => {
+                    self.share(place, since);
+                    true
+                }
+                None => false,
+            };
             Inserted { is_another, is_full: self.fresh.len() == self.seal_at() + STAY_POINTS }
         } else {
-            let is_another = put(&mut self.late, point);
+            let is_another = put(&mut self.late, point).is_some();
+            self.late_since = self.late_since.min(since);
             Inserted { is_another, is_full: self.late.len() == LATE_POINTS }
         }
+    }
+    /// Notes the commit of a fresh point that was put at `place`.
+    #[inline]
+    fn share(&mut self, place: usize, commit: u64) {
+        if place + 1 == self.fresh.len() {
+            if self.fresh_since.last().is_none_or(|last| place - last.place >= SHARED) {
+                self.fresh_since.push(Since { place, commit });
+            }
+            return;
+        }
+        // It counts with those around it, which came before.
+        self.fresh_since.iter_mut().rev().take_while(|since| since.place > place).for_each(|since| since.place += 1);
     }
     /// How much longer the buffer becomes: four times as long as it is, and once it is long, as long as it will ever be. Memory that nobody wrote to costs
     /// nothing, and moving a long buffer does.
@@ -123,11 +173,13 @@ impl Head {
     pub(crate) fn sealed(&mut self, seal: &Seal) {
         if seal.fresh < self.fresh.len() {
             // It fills up again: the room is kept.
-            self.fresh.drain(..seal.fresh);
+            self.drop_fresh(seal.fresh);
         } else {
             self.fresh = Vec::new();
+            self.fresh_since = Vec::new();
         }
         self.late = Vec::new();
+        self.late_since = u64::MAX;
         self.replaced = Vec::new();
         self.oldest = seal.oldest_left;
         self.starts.retain(|start| !seal.gone.contains(start));
@@ -145,15 +197,16 @@ impl Head {
         }
     }
     /// As [`Head::sealed`], where only the time is known up to which a commit sealed.
-    pub(crate) fn sealed_through(&mut self, through: i64, now: u64) {
+    pub(crate) fn sealed_through(&mut self, through: i64) {
         let gone = self.fresh.partition_point(|point| point.at <= through);
-        self.oldest = self.oldest_without(gone, now);
-        self.fresh.drain(..gone);
+        self.oldest = self.oldest_without(gone);
+        self.drop_fresh(gone);
         self.late.retain(|point| point.at > through);
         self.replaced.clear();
-        if let Some(first) = self.late.iter().map(|point| point.stamp.earliest(now)).min() {
-            self.oldest = self.oldest.min(first);
+        if self.late.is_empty() {
+            self.late_since = u64::MAX;
         }
+        self.oldest = self.oldest.min(self.late_since);
     }
 }
 
@@ -189,25 +242,24 @@ fn find(points: &[Point], at: i64) -> Result<usize, usize> {
     if points.get(place).is_some_and(|point| point.at == at) { Ok(place) } else { Err(place) }
 }
 
-/// Into an ascending buffer, in the place of one of the same time.
-/// Whether the buffer grew.
+/// Into an ascending buffer, in the place of one of the same time: the one that it stands for was committed before, and what holds either in
+/// the log is still needed. Where the buffer grew, if it did.
 #[inline]
-fn put(buffer: &mut Vec<Point>, point: Point) -> bool {
+fn put(buffer: &mut Vec<Point>, point: Point) -> Option<usize> {
     if buffer.last().is_none_or(|last| last.at < point.at) {
         buffer.push(point);
-        return true;
+        return Some(buffer.len() - 1);
     }
     match find(buffer, point.at) {
         Ok(place) => {
             if let Some(kept) = buffer.get_mut(place) {
-                // The one that it stands for was committed before: what holds either in the log is still needed.
-                *kept = Point { stamp: kept.stamp, ..point };
+                *kept = point;
             }
-            false
+            None
         }
         Err(place) => {
             buffer.insert(place, point);
-            true
+            Some(place)
         }
     }
 }
@@ -270,6 +322,37 @@ pub(crate) fn merge(older: &[Point], newer: &[Point]) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Beside a list that knows the commit of each point.
+    #[test]
+    fn no_buffered_point_is_of_an_earlier_commit_than_is_said_and_little_is_said_too_early() {
+        let mut dice = 9_u64;
+        let mut roll = |faces: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % faces
+        };
+        let (mut head, mut exact) = (Head::new(0), std::collections::BTreeMap::new());
+        for commit in 1..4000_u64 {
+            let at = if roll(20) == 0 { roll(commit * 10) } else { commit * 10 }.cast_signed();
+            exact.entry(at).or_insert(commit);
+            head.insert(Point { at, ..Point::EMPTY }, commit);
+            head.oldest = head.oldest.min(commit);
+            if roll(200) == 0 {
+                let count = usize::try_from(roll(head.fresh.len() as u64 + 1)).unwrap();
+                head.oldest = head.oldest_without(count);
+                let gone: Vec<i64> = head.fresh.iter().take(count).map(|point| point.at).collect();
+                exact.retain(|at, _| !gone.contains(at));
+                head.drop_fresh(count);
+            }
+            for sealed in [0, head.fresh.len() / 2, head.fresh.len().saturating_sub(1)] {
+                let left: Vec<u64> = head.fresh.iter().skip(sealed).map(|point| exact[&point.at]).collect();
+                let (said, first) = (head.oldest_without(sealed), left.iter().min().copied().unwrap_or(u64::MAX));
+                assert!(said <= first, "{sealed} of {}: {said}, and one is of {first}", left.len());
+                assert!(left.is_empty() || first - said < 5 * SHARED as u64, "{said} is said, and the first is of {first}");
+            }
+        }
+        assert_eq!(exact.len(), head.fresh.len());
+    }
 
     #[test]
     fn every_time_is_found_where_it_is_or_would_be() {

@@ -3,7 +3,6 @@
 
 use super::Point;
 use super::head::Head;
-use super::point::Stamp;
 use crate::Outcome;
 
 /// So many points are held together before they go into their buffers, 32 bytes each.
@@ -150,9 +149,8 @@ impl Heads {
         if self.young.points.is_empty() {
             self.young.oldest = commit;
         }
-        let stamp = Stamp::of(commit);
         for (id, point) in points {
-            let point = Point { stamp, ..*point };
+            let point = *point;
             if self.heads.len() <= *id as usize {
                 self.reach(*id);
             }
@@ -188,7 +186,8 @@ impl Heads {
             head.oldest = head.oldest.min(young.oldest);
             head.count += mine.len() as u64;
             for point in mine.iter().rev() {
-                let inserted = head.insert(*point);
+                // Some came later; that the log is kept for so many points longer costs nothing.
+                let inserted = head.insert(*point, young.oldest);
                 self.buffered += u64::from(inserted.is_another);
                 if inserted.is_full {
                     self.full.push(id);
@@ -205,10 +204,9 @@ impl Heads {
     }
     /// Puts one point into its buffer, in the place of one of the same time: for replaying the log.
     pub(crate) fn insert(&mut self, id: u32, point: Point, commit: u64) {
-        let point = Point { stamp: Stamp::of(commit), ..point };
         let head = self.reach(id);
         head.oldest = head.oldest.min(commit);
-        head.insert(point);
+        head.insert(point, commit);
         self.see(id, point);
     }
     /// A point that may be the last of its datastream, which is there.

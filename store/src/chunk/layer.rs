@@ -6,8 +6,8 @@ use super::columns::Columns;
 use super::fence::Fences;
 use super::head::{Head, merge};
 use super::heads::Heads;
+use super::log::Link;
 use super::pages::in_pages;
-use super::point::Stamp;
 use super::stage::{Group, Portion, Staged, Stager, put_log, seal};
 use super::tail::put_chunk;
 use super::versions::Versions;
@@ -24,9 +24,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 const LOG_LIMIT: usize = 48 << 20;
 /// The log grows by such a part of its limit before anybody looks what of it can go: looking and dropping cost as much for little as for much.
 const LOG_STEPS: usize = 64;
-/// The same for points in buffers, 24 bytes each, and for records of the log, that every stamp may reach back to its commit.
+/// The same for points in buffers, 24 bytes each, and for records of the log.
 const BUFFERED_LIMIT: u64 = 8 << 20;
-const RECORDS_LIMIT: usize = (Stamp::REACH / 2) as usize;
+const RECORDS_LIMIT: usize = 1 << 20;
 /// So many datastreams are sealed by one commit, that their chunks fill pages together; fewer when one can't wait.
 const SEALED_TOGETHER: usize = 12;
 /// The same beyond a limit, so that no commit takes long.
@@ -54,6 +54,8 @@ pub(crate) struct ChunkWriter {
     pub(super) cache: Cache,
     /// Records that are still in the log, oldest first, with their bytes.
     log: VecDeque<(u64, usize)>,
+    /// The last that was put into it, also when it has gone; 0 without one.
+    last_record: u64,
     log_bytes: usize,
     log_limit: usize,
     buffered_limit: u64,
@@ -159,7 +161,7 @@ impl Chunks {
         let mut rows = Vec::new();
         for (id, portion) in wanted {
             if let Some(head) = heads.get(id as usize) {
-                match seal((id, head), portion, commit, engine, &mut writer.cache, changes, &mut rows) {
+                match seal((id, head), portion, engine, &mut writer.cache, changes, &mut rows) {
                     Ok(seal) => staged.seals.push(seal),
                     // The log keeps the points; the damage is named, and others go on.
                     Err(cause @ Error::Damaged { .. }) => {
@@ -173,6 +175,7 @@ impl Chunks {
         }
         changes.extend(in_pages(rows).into_iter().map(put_chunk));
         staged.freed = writer.free_log_through(&heads, &staged);
+        staged.link = writer.link(commit, staged.freed);
         Ok(staged)
     }
 
@@ -190,6 +193,7 @@ impl Chunks {
         if staged.log_bytes == 0 {
             return;
         }
+        writer.last_record = staged.commit;
         writer.log.push_back((staged.commit, staged.log_bytes));
         writer.log_bytes += staged.log_bytes;
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
@@ -284,11 +288,13 @@ impl Chunks {
         let head = heads.get(datastream.index())?;
         let (count, first_at, last) = (head.count, head.first_at, heads.last(datastream.index())?);
         drop(heads);
+        let count = count.saturating_sub(self.fences.counted(Some(datastream.0)));
         Some((count, first_at, self.served(datastream, last)?.phenomenon_time.micros()))
     }
 
     pub(crate) fn observations(&self) -> u64 {
-        self.settled().iter().map(|(_, head)| head.count).sum()
+        let counted: u64 = self.settled().iter().map(|(_, head)| head.count).sum();
+        counted.saturating_sub(self.fences.counted(None))
     }
 
     /// Gives every point of `interval`, as it was served at `as_of` or is now, to `each`, ascending, each time once, until it breaks.
@@ -415,7 +421,7 @@ impl Chunks {
         }
         for row in rows {
             in_rows = row.at.cast_unsigned();
-            found.extend(codec::decode(&row.body)?);
+            found.extend(codec::decode(Table::Superseded, &row)?);
         }
         let waiting = waiting.into_iter().filter(|(commit, _)| (from..=to).contains(commit) && *commit > in_rows);
         found.extend(waiting.map(|(_, point)| point));
@@ -453,7 +459,7 @@ impl Chunks {
     }
 
     /// Where the chunk after the one from `start` begins; what is sealed ends there after the last.
-    fn end_of_chunk(&self, datastream: DatastreamId, start: i64) -> i64 {
+    pub(super) fn end_of_chunk(&self, datastream: DatastreamId, start: i64) -> i64 {
         let heads = self.heads();
         let Some(head) = heads.get(datastream.index()) else { return start };
         let after = head.starts.partition_point(|other| *other <= start);
@@ -480,6 +486,7 @@ impl ChunkWriter {
             stager: Stager::default(),
             cache,
             log: VecDeque::new(),
+            last_record: 0,
             log_bytes: 0,
             log_limit: LOG_LIMIT,
             buffered_limit: BUFFERED_LIMIT,
@@ -494,14 +501,28 @@ impl ChunkWriter {
     /// A commit that put a record of `bytes` into the log by itself.
     pub(super) fn take_record(&mut self, commit: u64, bytes: usize) {
         self.next_commit = commit + 1;
+        self.last_record = commit;
         self.log.push_back((commit, bytes));
         self.log_bytes += bytes;
+    }
+    /// The number of a commit whose record is gone is not given again.
+    pub(super) fn pass(&mut self, commit: u64) {
+        self.next_commit = self.next_commit.max(commit + 1);
+    }
+    pub(super) fn last_record(&self) -> u64 {
+        self.last_record
     }
     /// These are worth sealing.
     pub(super) fn take_full(&mut self, full: impl IntoIterator<Item = u32>) {
         self.full.extend(full);
         self.full.sort_unstable();
         self.full.dedup();
+    }
+    /// Where the record of `commit` will stand, when those up to `freed`, included, go along with it.
+    pub(super) fn link(&self, commit: u64, freed: Option<u64>) -> Link {
+        let mut kept = self.log.iter().map(|(commit, _)| *commit);
+        let first = kept.find(|kept| freed.is_none_or(|freed| *kept > freed)).unwrap_or(commit);
+        Link { commit, before: self.last_record, first }
     }
     /// The log was dropped whole.
     pub(crate) fn forget_all_records(&mut self) {

@@ -2,15 +2,14 @@
 //!
 //! The points lie in blocks, each a column after the other: datastream, time, value, arrival, quality ([`super::bits`]).
 
-mod former;
-
 use super::Point;
 use super::bits::{self, BLOCK};
 use super::column::{Decimals, Reader, from_decimal, put_varint, read_exceptions, zigzag};
 use crate::Error;
+use crate::engine::{Place, checksum};
 use crate::ledger::{self, Entry};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 1;
 
 // How the values of a block are coded: 0 to 6 are decimals; or as they are, in half the bits where that loses nothing.
 const SINGLE: u8 = 7;
@@ -22,9 +21,21 @@ const SECOND: i64 = 1_000_000;
 const MILLISECOND: i64 = 1_000;
 const MICROSECOND: i64 = 1;
 
+/// Where a record stands in the log: with it a record that is gone is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Link {
+    /// Its own commit; 0 of what is no record of a log.
+    pub(crate) commit: u64,
+    /// The commit of the record before it; 0 of the first.
+    pub(crate) before: u64,
+    /// That of the first record that is kept along with it.
+    pub(crate) first: u64,
+}
+
 /// What one commit said.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Record {
+    pub(crate) link: Link,
     /// Datastream and point, in the order of receipt.
     pub(crate) points: Vec<(u32, Point)>,
     /// Everything of these datastreams from earlier commits, up to this time in µs, included, is in chunks.
@@ -44,9 +55,11 @@ struct Before {
     decimals: Decimals,
 }
 
-pub(crate) fn encode(points: &[(u32, Point)], sealed: &[(u32, i64)], entries: &[Entry]) -> Vec<u8> {
+pub(crate) fn encode(link: Link, points: &[(u32, Point)], sealed: &[(u32, i64)], entries: &[Entry]) -> Vec<u8> {
     let mut out = Vec::with_capacity(points.len() * 5 + 64);
     out.push(VERSION);
+    put_varint(&mut out, link.commit.saturating_sub(link.before));
+    put_varint(&mut out, link.commit.saturating_sub(link.first));
     put_varint(&mut out, points.len() as u64);
     let mut before = Before::default();
     for block in points.chunks(BLOCK) {
@@ -60,7 +73,7 @@ pub(crate) fn encode(points: &[(u32, Point)], sealed: &[(u32, i64)], entries: &[
     if !entries.is_empty() {
         ledger::encode(entries, &mut out);
     }
-    let sum = crc32fast::hash(&out);
+    let sum = checksum(Place::of_commit(link.commit), &out);
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
@@ -119,24 +132,24 @@ fn put_values(out: &mut Vec<u8>, block: &[(u32, Point)], before: &mut Before) {
     }
 }
 
+/// The record of this commit.
+///
 /// # Errors
-/// [`Error::Damaged`] when a bit of it is not as it was written.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Record, Error> {
+/// [`Error::Damaged`] when a bit of it or of its number is not as it was written, or it is another commit's.
+pub(crate) fn decode(commit: u64, bytes: &[u8]) -> Result<Record, Error> {
     let damaged = |what: &str| Error::Damaged { what: format!("a log record: {what}") };
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(|| damaged("too short"))?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
-        return Err(damaged("its checksum does not match"));
+    if checksum(Place::of_commit(commit), body) != u32::from_le_bytes(*sum) {
+        return Err(damaged(&format!("its checksum does not match, as that of commit {commit}")));
     }
     let mut reader = Reader::new(body);
     match reader.byte()? {
-        VERSION => read(&mut reader),
-        former::VERSION => former::read(&mut reader),
-        _ => Err(damaged("written by a newer pescaia")),
+        VERSION => read(commit, &mut reader),
+        other => Err(damaged(&format!("of version {other}, which this pescaia does not know; use a newer one"))),
     }
 }
 
-/// How many points a record says that it holds, before any room is made for them. Only of the version that is written today: older
-/// ones are read from the disk that they were written on, and come by no other way.
+/// How many points a record says that it holds, before any room is made for them.
 ///
 /// # Errors
 /// [`Error::Damaged`] when it is no such record.
@@ -145,17 +158,26 @@ pub(crate) fn announced(bytes: &[u8]) -> Result<usize, Error> {
     if reader.byte()? != VERSION {
         return Err(Error::Damaged { what: "a log record: of another version".into() });
     }
+    // The commits that it follows.
+    (reader.varint()?, reader.varint()?);
     reader.length()
 }
 
-fn read(reader: &mut Reader<'_>) -> Result<Record, Error> {
+fn read(commit: u64, reader: &mut Reader<'_>) -> Result<Record, Error> {
+    let link = Link { commit, before: commit.saturating_sub(reader.varint()?), first: commit.saturating_sub(reader.varint()?) };
     let count = reader.length()?;
     let mut points = vec![(0_u32, Point::EMPTY); count];
     let mut before = Before::default();
     for block in points.chunks_mut(BLOCK) {
         read_block(reader, block, &mut before)?;
     }
-    end(reader, points, |reader| reader.zigzag())
+    let mut sealed = Vec::new();
+    for _ in 0..reader.length()? {
+        let datastream = u32::try_from(reader.varint()?).map_err(|_| Error::Damaged { what: "a log record: no such datastream".into() })?;
+        sealed.push((datastream, reader.zigzag()?));
+    }
+    let entries = if reader.is_empty() { Vec::new() } else { ledger::decode(reader)? };
+    Ok(Record { link, points, sealed, entries })
 }
 
 fn read_block(reader: &mut Reader<'_>, block: &mut [(u32, Point)], before: &mut Before) -> Result<(), Error> {
@@ -201,7 +223,7 @@ fn read_block(reader: &mut Reader<'_>, block: &mut [(u32, Point)], before: &mut 
         }
     }
     read_column(reader, block, &mut before.received, |(_, point), number| point.received_s = u32::try_from(number).unwrap_or(0))?;
-    read_column(reader, block, &mut before.quality, |(_, point), number| point.quality = u16::try_from(number).unwrap_or(0))
+    read_column(reader, block, &mut before.quality, |(_, point), number| point.quality = u32::try_from(number).unwrap_or(0))
 }
 
 #[inline]
@@ -219,29 +241,17 @@ fn read_column(
     })
 }
 
-/// What stands after the points; up to which time a datastream was sealed is read by `through`.
-fn end(
-    reader: &mut Reader<'_>,
-    points: Vec<(u32, Point)>,
-    through: impl Fn(&mut Reader<'_>) -> Result<i64, Error>,
-) -> Result<Record, Error> {
-    let mut sealed = Vec::new();
-    for _ in 0..reader.length()? {
-        let datastream = u32::try_from(reader.varint()?).map_err(|_| Error::Damaged { what: "a log record: no such datastream".into() })?;
-        sealed.push((datastream, through(reader)?));
-    }
-    let entries = if reader.is_empty() { Vec::new() } else { ledger::decode(reader)? };
-    Ok(Record { points, sealed, entries })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LINK: Link = Link { commit: 900, before: 898, first: 3 };
+
     fn check(points: &[(u32, Point)]) -> Vec<u8> {
         let entries = vec![Entry { day: 20_780, device: 3, received: 5, accepted: 4, duplicates: 3, revised: 2, quarantined: -4 }];
-        let bytes = encode(points, &[(3, 77), (4, i64::MAX)], &entries);
-        assert_eq!(decode(&bytes).expect("whole"), Record { points: points.to_vec(), sealed: vec![(3, 77), (4, i64::MAX)], entries });
+        let bytes = encode(LINK, points, &[(3, 77), (4, i64::MAX)], &entries);
+        let sealed = vec![(3, 77), (4, i64::MAX)];
+        assert_eq!(decode(LINK.commit, &bytes).expect("whole"), Record { link: LINK, points: points.to_vec(), sealed, entries });
         bytes
     }
 
@@ -252,7 +262,7 @@ mod tests {
                 at: at(i64::from(n)),
                 value: value(n),
                 received_s: n / 7,
-                quality: u16::from(n.is_multiple_of(50)),
+                quality: if n.is_multiple_of(50) { 0x80_0003 } else { 1 },
                 ..Point::EMPTY
             };
             (0..300).map(|n| (n * 7 % 11, point(n))).collect()
@@ -286,15 +296,6 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_the_former_version_is_read() {
-        let point =
-            |value: f64, quality: u16| Point { at: 1_767_225_600_000_000, value, received_s: 1_767_225_600, quality, ..Point::EMPTY };
-        let record = decode(former::tests::RECORD).expect("whole");
-        assert_eq!(record.points, [(5, point(1.42, 1)), (6, point(1e-9, 3))]);
-        assert_eq!((record.sealed, record.entries.len()), (vec![(9, i64::MAX)], 0));
-    }
-
-    #[test]
     fn a_record_comes_back_and_every_flipped_bit_is_seen() {
         let values = [1.42, 2.608, -0.0, 1e-9, 0.1 + 0.2, 1e300, -17.0];
         let points: Vec<(u32, Point)> = (0_u32..)
@@ -310,7 +311,10 @@ mod tests {
             if let Some(byte) = wrong.get_mut(flip / 8) {
                 *byte ^= 1 << (flip % 8);
             }
-            assert!(decode(&wrong).is_err(), "bit {flip} flipped and nobody saw it");
+            assert!(decode(LINK.commit, &wrong).is_err(), "bit {flip} flipped and nobody saw it");
+        }
+        for bit in 0..64 {
+            assert!(decode(LINK.commit ^ 1 << bit, &bytes).is_err(), "bit {bit} of its number flipped and nobody saw it");
         }
     }
 }

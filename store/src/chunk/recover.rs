@@ -8,9 +8,10 @@ use super::log;
 use super::stage::{existing, undamaged};
 use super::tail::Tail;
 use crate::Error;
-use crate::engine::{Engine, Order, Span, Table};
+use crate::engine::{Damaged, Engine, Key, Order, Span, Table};
 use crate::ledger::Entry;
-use std::collections::HashMap;
+use model::{DatastreamId, Timestamp};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What was found when a store was opened.
@@ -28,72 +29,151 @@ impl Chunks {
     pub(crate) fn recover(engine: Arc<dyn Engine>) -> Result<Recovered, Error> {
         let (mut damage, mut entries) = (Vec::new(), Vec::new());
         let mut heads = Heads::default();
-        let mut cache = Cache::default();
         let keys = engine.keys(Table::Chunk)?;
-        for (place, key) in keys.iter().enumerate() {
+        engine.keys(Table::Superseded)?;
+        // Before anything is looked for by an index that does not say what was written.
+        if engine.damaged().iter().any(|damaged| matches!(damaged, Damaged::Index { .. })) {
+            engine.mend()?;
+        }
+        for key in &keys {
             let Ok(id) = u32::try_from(key.part) else { continue };
+            let Some(tail) = Tail::of(key) else {
+                // Nobody knows whose it is, and how many are in it.
+                damage.push(unreadable_key(key));
+                continue;
+            };
             let head = heads.reach(id);
-            head.starts.push(key.at);
+            match head.starts.last() {
+                Some(last) if *last >= key.at => match head.starts.binary_search(&key.at) {
+                    Ok(_) => continue,
+                    Err(place) => head.starts.insert(place, key.at),
+                },
+                _ => head.starts.push(key.at),
+            }
             head.count += key.weight.cast_unsigned();
             head.first_at = head.first_at.min(key.at);
-            head.last_chunk_points = u32::try_from(key.weight).unwrap_or(0);
-            if keys.get(place + 1).is_some_and(|next| next.part == key.part) {
-                continue;
-            }
-            match Tail::of(key) {
-                Some(tail) => {
-                    (head.sealed_end, head.last_chunk_points) = (tail.last.at, tail.points);
-                    heads.set_last(id, Some(tail.last));
-                }
-                None => damage.extend(read_last(id, &mut heads, engine.as_ref(), &mut cache)),
+            if tail.last.at >= head.sealed_end {
+                (head.sealed_end, head.last_chunk_points) = (tail.last.at, tail.points);
+                heads.set_last(id, Some(tail.last));
             }
         }
-        let mut writer = ChunkWriter::new(cache);
+        let mut writer = ChunkWriter::new(Cache::default());
         let mut rows_of_replaced = RowsOfReplaced::default();
+        let mut order = RecordOrder::default();
         let mut from = i64::MIN;
         loop {
             let rows = engine.range(Table::Log, Span { part: 0, from, to: i64::MAX }, Order::Ascending, FETCH)?;
             let Some(last) = rows.last() else { break };
-            from = last.at + 1;
+            let beyond = last.at.saturating_add(1);
+            let mut last_sound = None;
             for row in rows {
                 let commit = row.at.cast_unsigned();
-                writer.take_record(commit, row.body.len());
-                match log::decode(&row.body) {
+                match log::decode(commit, &row.body) {
+                    // Where numbers are damaged, a search may come upon one twice.
+                    Ok(_) if order.is_known(commit) => last_sound = Some(row.at),
                     Ok(mut record) => {
+                        last_sound = Some(row.at);
+                        order.sound(&record.link, row.body.len(), &mut writer, &mut damage);
                         entries.push((commit, std::mem::take(&mut record.entries)));
                         replay(record, commit, &mut heads, engine.as_ref(), &mut writer.cache, &mut rows_of_replaced)?;
                     }
-                    Err(cause) => damage.push(cause),
+                    Err(cause) => order.damaged(row.at, row.body.len(), cause, &mut damage),
                 }
             }
+            // A number that is not as it was written says nothing of where the next stands.
+            let next = last_sound.map_or(beyond, |last: i64| last.saturating_add(1));
+            if from == i64::MAX {
+                break;
+            }
+            from = next.max(from + 1);
         }
+        order.end(engine.last_record(), &mut writer, &mut damage);
         heads.count_buffers();
         writer.take_full(heads.iter().filter(|(_, head)| head.wants_sealing()).map(|(id, _)| id));
-        Ok(Recovered { chunks: Self::of(engine, heads), writer, damage, entries })
+        let gone = engine.damaged().into_iter().filter_map(|damaged| match damaged {
+            Damaged::Missing { table: Table::Chunk, weight, key: Some((part, at)), .. } => Some((u32::try_from(part).ok()?, at, weight)),
+            _ => None,
+        });
+        let gone: Vec<_> = gone.collect();
+        let chunks = Self::of(engine, heads);
+        for (id, at, count) in gone {
+            chunks.fences.put_missing(id, at, chunks.end_of_chunk(DatastreamId(id), at), count.cast_unsigned());
+        }
+        Ok(Recovered { chunks, writer, damage, entries })
     }
 }
 
-/// Where the last chunk has no summary: the last chunk that can be read has the last point; where a damaged one ended nobody knows. What
-/// is damaged.
-fn read_last(id: u32, heads: &mut Heads, engine: &dyn Engine, cache: &mut Cache) -> Vec<Error> {
-    let mut damage = Vec::new();
-    let (mut last, mut sealed_end) = (None, i64::MIN);
-    for start in heads.reach(id).starts.iter().rev() {
-        match cache.chunk(engine, id, *start) {
-            Ok(points) => {
-                last = points.last().copied();
-                sealed_end = sealed_end.max(last.map_or(*start, |last| last.at));
-                break;
-            }
-            Err(cause) => {
-                sealed_end = sealed_end.max(*start);
-                damage.push(cause);
+/// Whether the records of the log are all there: each says which stood before it, and the last which is the first.
+#[derive(Default)]
+struct RecordOrder {
+    /// The first that is there, damaged or not; `None` before any.
+    begins: Option<i64>,
+    /// The last sound one, and damaged ones since, whose numbers may be wrong, with their bytes.
+    last: u64,
+    unread: BTreeMap<i64, usize>,
+    /// Where the last sound one says that the log begins.
+    said_first: u64,
+}
+
+impl RecordOrder {
+    /// A number farther from the last sound one is no number of a record.
+    const FAR: i64 = 1 << 20;
+
+    fn is_known(&self, commit: u64) -> bool {
+        commit <= self.last
+    }
+
+    fn damaged(&mut self, at: i64, bytes: usize, cause: Error, damage: &mut Vec<Error>) {
+        self.begins.get_or_insert(at);
+        if self.unread.insert(at, bytes).is_none() {
+            damage.push(cause);
+        }
+    }
+
+    fn sound(&mut self, link: &log::Link, bytes: usize, writer: &mut ChunkWriter, damage: &mut Vec<Error>) {
+        let at = link.commit.cast_signed();
+        let is_first = self.begins.is_none_or(|_| self.last == 0 && self.unread.is_empty());
+        self.begins.get_or_insert(at);
+        self.take_unread(at, writer);
+        if !is_first && link.before != writer.last_record() {
+            damage.push(missing(writer.last_record(), link.commit));
+        }
+        writer.take_record(link.commit, bytes);
+        (self.last, self.said_first) = (link.commit, link.first);
+    }
+
+    /// Those whose numbers can be right keep them: none is given again.
+    fn take_unread(&mut self, before: i64, writer: &mut ChunkWriter) {
+        for (at, bytes) in std::mem::take(&mut self.unread) {
+            if at > self.last.cast_signed() && at < before {
+                writer.take_record(at.cast_unsigned(), bytes);
             }
         }
     }
-    heads.reach(id).sealed_end = sealed_end;
-    heads.set_last(id, last);
-    damage
+
+    fn end(mut self, must_reach: i64, writer: &mut ChunkWriter, damage: &mut Vec<Error>) {
+        let far = self.last.cast_signed().saturating_add(Self::FAR);
+        self.take_unread(far, writer);
+        if let Some(begins) = self.begins.filter(|begins| self.said_first != 0 && begins.cast_unsigned() > self.said_first) {
+            damage.push(missing(self.said_first.saturating_sub(1), begins.cast_unsigned()));
+        }
+        // What went with a write-ahead log is named as that.
+        if must_reach.cast_unsigned() > writer.last_record() {
+            damage.push(missing(writer.last_record(), must_reach.cast_unsigned().saturating_add(1)));
+            writer.pass(must_reach.cast_unsigned());
+        }
+    }
+}
+
+fn unreadable_key(key: &Key) -> Error {
+    let at = Timestamp::from_micros(key.at);
+    Error::Damaged {
+        what: format!("the chunk of datastream number {} from {at}: its key, or what stands beside it, is not as it was written", key.part),
+    }
+}
+
+fn missing(after: u64, before: u64) -> Error {
+    Error::Damaged { what: format!("the log: what was committed after commit {after} and before {before} is not all there") }
 }
 
 /// The last commit of each datastream whose replaced values have become rows, looked up when it is first asked for.
@@ -125,7 +205,7 @@ fn replay(
     rows: &mut RowsOfReplaced,
 ) -> Result<(), Error> {
     for (id, through) in record.sealed {
-        heads.reach(id).sealed_through(through, commit);
+        heads.reach(id).sealed_through(through);
     }
     for (id, point) in record.points {
         let may_be_known = point.at <= heads.last_at(id as usize);

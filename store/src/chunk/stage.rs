@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::head::{Head, NewChunk, SHORT_CHUNK, Seal, merge};
 use super::heads::Heads;
 use super::pages::fitting;
-use super::tail::chunk_row;
+use super::tail::{chunk_row, superseded_row};
 use super::{Point, codec, log};
 use crate::Error;
 use crate::batch::Outcome;
@@ -39,6 +39,8 @@ pub(crate) struct Staged {
     /// Datastreams whose replaced values have become rows by now.
     pub(crate) replaced_put: Vec<u32>,
     pub(crate) seals: Vec<Seal>,
+    /// Where its log record stands.
+    pub(crate) link: log::Link,
     /// How large its log record is.
     pub(crate) log_bytes: usize,
     /// The last log record that is dropped with it.
@@ -197,6 +199,7 @@ impl Stager {
             replaced,
             replaced_put: Vec::new(),
             seals: Vec::new(),
+            link: log::Link { commit, ..log::Link::default() },
             log_bytes: 0,
             freed: None,
         };
@@ -248,7 +251,7 @@ impl Replaced {
                 let span = Span { part: i64::from(id), from: i64::MIN, to: i64::MAX };
                 let mut values = HashSet::new();
                 for row in engine.range(Table::Superseded, span, Order::Ascending, usize::MAX)? {
-                    match codec::decode(&row.body) {
+                    match codec::decode(Table::Superseded, &row) {
                         Ok(points) => values.extend(points.iter().map(|point| (point.at, point.value.to_bits()))),
                         Err(cause) => {
                             tracing::error!(event = "damaged", datastream = id, commit = row.at, %cause, "what a commit replaced can't be read");
@@ -295,8 +298,7 @@ fn put_superseded(id: u32, replaced: &[(u64, Point)]) -> Result<Option<Change>, 
     let Some((commit, _)) = replaced.last() else { return Ok(None) };
     let mut points: Vec<Point> = replaced.iter().map(|(_, point)| *point).collect();
     points.sort_by_key(|point| point.at);
-    let weight = i64::try_from(points.len()).unwrap_or(i64::MAX);
-    let row = Row { part: i64::from(id), at: commit.cast_signed(), weight, summary: Vec::new(), body: codec::encode(&points)? };
+    let row = superseded_row(i64::from(id), commit.cast_signed(), &points)?;
     Ok(Some(Change::Put { table: Table::Superseded, row }))
 }
 
@@ -306,7 +308,7 @@ pub(crate) fn put_log(staged: &mut Staged, entries: &[ledger::Entry], changes: &
         return;
     }
     let sealed: Vec<(u32, i64)> = staged.seals.iter().map(|seal| (seal.datastream, seal.through)).collect();
-    let body = log::encode(&staged.points, &sealed, entries);
+    let body = log::encode(staged.link, &staged.points, &sealed, entries);
     staged.log_bytes = body.len();
     changes.push(Change::Put {
         table: Table::Log,
@@ -327,7 +329,6 @@ pub(crate) enum Portion {
 pub(crate) fn seal(
     (id, head): (u32, &Head),
     portion: Portion,
-    commit: u64,
     engine: &dyn Engine,
     cache: &mut Cache,
     changes: &mut Vec<Change>,
@@ -336,7 +337,7 @@ pub(crate) fn seal(
     let count = head.to_seal(portion == Portion::All);
     let fresh = head.fresh.get(..count).unwrap_or_default();
     let through = fresh.last().map_or(head.sealed_end, |last| last.at);
-    let oldest_left = head.oldest_without(count, commit);
+    let oldest_left = head.oldest_without(count);
     let mut seal =
         Seal { datastream: id, fresh: count, through, oldest_left, gone: Vec::new(), chunks: Vec::new(), end: i64::MIN, lost: 0 };
     changes.extend(put_superseded(id, &head.replaced)?);
@@ -393,7 +394,7 @@ pub(crate) fn seal(
             piece.truncate(fits);
             seal.fresh = count - left;
             seal.through = piece.last().map_or(through, |last| last.at);
-            seal.oldest_left = head.oldest_without(seal.fresh, commit);
+            seal.oldest_left = head.oldest_without(seal.fresh);
         }
     }
     let last = pieces.len().saturating_sub(1);

@@ -3,7 +3,7 @@
 use super::column::{Reader, put_varint, zigzag};
 use super::{Point, codec};
 use crate::Error;
-use crate::engine::{Change, Key, Row, Table};
+use crate::engine::{Change, Key, Place, Row, Table, checksum};
 
 /// Of one chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +20,15 @@ pub(crate) fn chunk_row(id: u32, points: &[Point]) -> Result<Option<Row>, Error>
     let weight = i64::try_from(served).unwrap_or(i64::MAX);
     let tail = Tail { points: u32::try_from(points.len()).unwrap_or(u32::MAX), last: *last };
     let (part, at) = (i64::from(id), first.at);
-    Ok(Some(Row { part, at, weight, summary: tail.encode(part, at, weight), body: codec::encode(points)? }))
+    let place = Place { table: Table::Chunk, part, at, weight };
+    Ok(Some(Row { part, at, weight, summary: tail.encode(place), body: codec::encode(points, place)? }))
+}
+
+/// The row of replaced values, under the commit that replaced the last of them.
+pub(crate) fn superseded_row(part: i64, at: i64, points: &[Point]) -> Result<Row, Error> {
+    let weight = i64::try_from(points.len()).unwrap_or(i64::MAX);
+    let place = Place { table: Table::Superseded, part, at, weight };
+    Ok(Row { part, at, weight, summary: Vec::new(), body: codec::encode(points, place)? })
 }
 
 pub(crate) fn put_chunk(row: Row) -> Change {
@@ -28,22 +36,22 @@ pub(crate) fn put_chunk(row: Row) -> Change {
 }
 
 impl Tail {
-    fn encode(&self, part: i64, start: i64, weight: i64) -> Vec<u8> {
+    fn encode(&self, place: Place) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
         put_varint(&mut out, u64::from(self.points));
-        put_varint(&mut out, zigzag(self.last.at.wrapping_sub(start)));
+        put_varint(&mut out, zigzag(self.last.at.wrapping_sub(place.at)));
         out.extend_from_slice(&self.last.value.to_le_bytes());
         put_varint(&mut out, zigzag(self.last.lag_s()));
         put_varint(&mut out, u64::from(self.last.quality));
-        let sum = sum(part, start, weight, &out);
+        let sum = checksum(place, &out);
         out.extend_from_slice(&sum.to_le_bytes());
         out
     }
 
-    /// What stands beside a key; `None` where nothing does (before format 4), or a bit of it or of the key is not as it was written.
+    /// What stands beside a key; `None` where a bit of it or of the key is not as it was written.
     pub(crate) fn of(key: &Key) -> Option<Self> {
         let (body, kept) = key.summary.split_last_chunk::<4>()?;
-        if sum(key.part, key.at, key.weight, body) != u32::from_le_bytes(*kept) {
+        if checksum(Place { table: Table::Chunk, part: key.part, at: key.at, weight: key.weight }, body) != u32::from_le_bytes(*kept) {
             return None;
         }
         let mut reader = Reader::new(body);
@@ -52,20 +60,11 @@ impl Tail {
             let at = key.at.wrapping_add(reader.zigzag()?);
             let value = f64::from_le_bytes(reader.take(8)?.first_chunk::<8>().copied().unwrap_or_default());
             let received_s = u32::try_from(at.div_euclid(1_000_000).wrapping_add(reader.zigzag()?)).unwrap_or(0);
-            let quality = u16::try_from(reader.varint()?).unwrap_or(0);
+            let quality = u32::try_from(reader.varint()?).unwrap_or(0);
             Ok(Self { points, last: Point { at, value, received_s, quality, ..Point::EMPTY } })
         };
         read().ok()
     }
-}
-
-fn sum(part: i64, start: i64, weight: i64, body: &[u8]) -> u32 {
-    let mut sum = crc32fast::Hasher::new();
-    for word in [part, start, weight] {
-        sum.update(&word.to_le_bytes());
-    }
-    sum.update(body);
-    sum.finalize()
 }
 
 #[cfg(test)]

@@ -14,6 +14,12 @@ pub enum Damaged {
     Document { kind: String, id: String },
     /// One of two copies; the other is sound, and given.
     Copy { kind: String, id: String },
+    /// The index of a table; it is made anew from the rows, which are sound.
+    Index { table: Table },
+    /// So many rows of a table, with what stood beside their keys, are gone with their entries in the index; which one, when it is one.
+    Missing { table: Table, rows: i64, weight: i64, key: Option<(i64, i64)> },
+    /// Pages of the database file that a table needs: not all of its rows can be reached.
+    Pages { table: Table },
 }
 
 impl Damaged {
@@ -21,9 +27,17 @@ impl Damaged {
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
-            Self::Row { table, .. } => table.name(),
+            Self::Row { table, .. } | Self::Index { table } | Self::Missing { table, .. } | Self::Pages { table } => table.name(),
             Self::Document { kind, .. } | Self::Copy { kind, .. } => kind,
         }
+    }
+}
+
+impl Damaged {
+    /// The next start makes it anew from what is sound.
+    #[must_use]
+    pub fn is_mended_by_a_start(&self) -> bool {
+        matches!(self, Self::Copy { .. } | Self::Index { .. })
     }
 }
 
@@ -33,6 +47,23 @@ impl fmt::Display for Damaged {
             Self::Row { table, part: 0, at } => write!(f, "{} {at} is not as it was written; it is not served", table.name()),
             Self::Row { table, part, at } => write!(f, "{} {part}/{at} is not as it was written; it is not served", table.name()),
             Self::Document { kind, id } => write!(f, "{kind} {id} is not as it was written; it is not served"),
+            Self::Index { table } => {
+                write!(
+                    f,
+                    "the index of {} is not as it was written; all that it should say is known from the rows, and the next start makes it anew",
+                    table.name()
+                )
+            }
+            Self::Missing { table, rows: 0, .. } => {
+                write!(f, "{}: not every row stands under the key that it was written for; what does not is not served", table.name())
+            }
+            Self::Missing { table, rows, weight, key } => {
+                write!(f, "{}: {rows} rows with {weight} values are gone without a trace", table.name())?;
+                key.map_or(Ok(()), |(part, at)| write!(f, ", {part}/{at}"))
+            }
+            Self::Pages { table } => {
+                write!(f, "{}: pages of the database file are not as they were written; what can't be reached is not served", table.name())
+            }
             Self::Copy { kind, id } => {
                 write!(f, "{kind} {id}: one of its two copies is not as it was written; the other is served, and the next start mends it")
             }
@@ -58,6 +89,11 @@ impl Noted {
             );
             found.insert(damaged);
         }
+    }
+
+    /// It is damaged no more.
+    pub(super) fn forget(&self, is_gone: impl Fn(&Damaged) -> bool) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).retain(|damaged| !is_gone(damaged));
     }
 
     pub(super) fn all(&self) -> Vec<Damaged> {

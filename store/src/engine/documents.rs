@@ -51,6 +51,11 @@ fn copy(row: &Row<'_>, kind: &[u8], at: usize) -> rusqlite::Result<(Vec<u8>, Cop
     Ok((id.to_vec(), text.map(ToOwned::to_owned)))
 }
 
+/// The text of a row whose columns are id, body and checksum; `None` when it is not as it was written.
+pub(super) fn sound_text(row: &Row<'_>, kind: &str) -> rusqlite::Result<Option<String>> {
+    Ok(copy(row, kind.as_bytes(), 0)?.1)
+}
+
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -80,13 +85,6 @@ pub(super) fn read(connection: &Connection, kind: &str, noted: &Noted) -> rusqli
         found.extend(sound.map(|body| Document { kind, id, body }));
     }
     Ok(found)
-}
-
-/// Those of a file that was written before there were checksums.
-pub(super) fn read_unsummed(connection: &Connection, kind: &str) -> rusqlite::Result<Vec<Document>> {
-    let mut statement = connection.prepare_cached("SELECT id, body FROM document WHERE kind = ?1 ORDER BY id")?;
-    let rows = statement.query_map([kind], |row| Ok(Document { kind: kind.to_owned(), id: row.get(0)?, body: row.get(1)? }))?;
-    rows.collect()
 }
 
 /// Every kind that stands in either table, whether anybody knows it or not.

@@ -1,21 +1,24 @@
 use super::damage::Noted;
-use super::upgrade::{SUMMARIES, SUMS, begin, upgrade};
-use super::{Change, Damaged, Depth, Document, Engine, Key, Order, Row, Span, Table, documents, sums};
+use super::schema::begin;
+use super::tally::{self, Source, Tallies, Tally};
+use super::wal_mark::{Beside, Mark, State, has_log};
+use super::{Change, Damaged, Depth, Document, Engine, Key, Order, Place, Row, Span, Table, documents, sums};
 use crate::Error;
 use crate::disk::Room;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// "Pesc", so that `file store.db` can tell whose it is.
-pub(super) const APPLICATION_ID: i64 = 0x5065_7363;
-/// The format of the tables. Grows when an older pescaia could not read them.
-/// 2: tables `late` and `file`. 3: `ledger`, `payload`, `audit`, `outbox`; log records may end with lines of the ledger. 4: log records of
-/// version 2; a summary beside the key of a chunk. 5: a checksum beside rows and documents; `spare`, second copies of documents.
-pub(super) const FORMAT: i64 = 5;
+/// "PSCA", so that `file store.db` can tell whose it is.
+pub(super) const APPLICATION_ID: i64 = 0x5053_4341;
+/// That of the stores which were written before there was a release: in formats that are read no more.
+const DEVELOPMENT_ID: i64 = 0x5065_7363;
+/// The format of all that lies in the file. Grows with a release, when an older pescaia could not read what this one writes.
+pub(super) const FORMAT: i64 = 1;
 /// Pages in the write-ahead log after which the writer moves them into the database, between two commits: many, for a page of the log
 /// table that was written and freed in between is then written once.
 const CHECKPOINT_PAGES: u32 = 8192;
@@ -25,8 +28,11 @@ const LOOK_COMMITS: u64 = 16;
 /// Rows in one SQLite file: write-ahead log, `synchronous=FULL`, so that a commit is one synced append.
 pub(crate) struct Sqlite {
     path: PathBuf,
-    /// What the file is of; a snapshot is not brought up to ours.
-    format: i64,
+    /// As it was found, before this opening; nothing in a new store.
+    found: Option<Mark>,
+    lacks_log: bool,
+    /// A snapshot: nothing is written to it.
+    is_only_read: bool,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
     noted: Noted,
@@ -38,6 +44,15 @@ struct Writer {
     connection: Connection,
     commits: u64,
     poisoned: Option<String>,
+    tallies: Tallies,
+    /// Of the log that is written; nothing where there was no room to say so.
+    mark: Option<Mark>,
+}
+
+impl Writer {
+    fn of(connection: Connection) -> Self {
+        Self { connection, commits: 0, poisoned: None, tallies: [None; 2], mark: None }
+    }
 }
 
 impl Sqlite {
@@ -56,8 +71,9 @@ impl Sqlite {
             Ok(_) => {}
             Err(_) => begin(path)?,
         }
-        let mut connection = Connection::open(path).map_err(failed)?;
-        let found = recognise(&connection, path)?;
+        let (beside, had_log) = (Beside::read(path), has_log(path));
+        let connection = Connection::open(path).map_err(failed)?;
+        recognise(&connection, path)?;
         connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
@@ -65,15 +81,23 @@ impl Sqlite {
         connection.query_row("PRAGMA secure_delete=FAST", [], |_| Ok(())).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        upgrade(&mut connection, found).map_err(|cause| match cause.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) if found < FORMAT => {
-                let cause = "database or disk is full: every row gets a checksum once, which takes as much room as all that is not observations has; free some space and start again, nothing was changed".into();
-                Error::Io { action: format!("taking over the store of format {found} in"), cause }
+        let mut writer = Writer::of(connection);
+        let mut load = || {
+            for (kept, table) in writer.tallies.iter_mut().zip(tally::TABLES) {
+                *kept = tally::kept(&writer.connection, table)?;
             }
-            _ => failed(cause),
-        })?;
-        checkpoint(&connection, "TRUNCATE").map_err(failed)?;
-        Ok(Self::of(path, FORMAT, Writer { connection, commits: 0, poisoned: None }, Vec::new()))
+            Mark::of(&writer.connection)
+        };
+        let found = load().map_err(failed)?;
+        let lacks_log = found.is_some_and(|found| found.lacks_log(beside, had_log));
+        // What was left behind with its log there is whole, also when the next kill comes after the log has gone into the file.
+        writer.mark = found.filter(|found| found.state == State::Behind).map(|found| Mark { state: State::Whole, ..found });
+        let whole = writer.mark.map(Mark::put);
+        let opened = whole.map_or(Ok(()), |whole| writer.write(&[whole]));
+        opened.or_else(unless_full).and_then(|()| checkpoint(&writer.connection, "TRUNCATE")).map_err(failed)?;
+        writer.mark = Some(Mark::next(found, beside));
+        writer.renew_mark(path).or_else(unless_full).map_err(failed)?;
+        Ok(Self::of(path, found, lacks_log, writer, Vec::new()))
     }
 
     /// Opens a file to look at it, as it is at this moment: a backup, or the store of an instance that goes on beside. Nothing can
@@ -94,10 +118,14 @@ impl Sqlite {
         };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = || Connection::open_with_flags(path, flags).map_err(failed);
+        let (beside, had_log) = (Beside::read(path), has_log(path));
         let reader = open()?;
         reader.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         reader.execute_batch("BEGIN").map_err(failed)?;
-        let format = recognise(&reader, path)?;
+        recognise(&reader, path)?;
+        // Beside a pescaia that goes on nothing is said of its log.
+        let found = Mark::of(&reader).map_err(failed)?;
+        let lacks_log = found.is_some_and(|found| found.lacks_log(beside, had_log)) && !is_held(path);
         let mut faults = Vec::new();
         let checked = (|| {
             let mut statement = reader.prepare("PRAGMA integrity_check(20)")?;
@@ -111,70 +139,99 @@ impl Sqlite {
             Ok(()) => faults.retain(|fault| fault != "ok"),
             Err::<(), rusqlite::Error>(cause) => faults.push(cause.to_string()),
         }
-        let writer = Writer { connection: open()?, commits: 0, poisoned: Some("it is open to be read only".into()) };
-        Ok((Self::of(path, format, writer, vec![reader]), faults))
+        let writer = Writer { poisoned: Some("it is open to be read only".into()), ..Writer::of(open()?) };
+        Ok((Self::of(path, found, lacks_log, writer, vec![reader]), faults))
     }
 
-    fn of(path: &Path, format: i64, writer: Writer, readers: Vec<Connection>) -> Self {
+    fn of(path: &Path, found: Option<Mark>, lacks_log: bool, writer: Writer, readers: Vec<Connection>) -> Self {
         let (noted, asked) = (Noted::default(), Mutex::default());
-        Self { path: path.to_owned(), format, writer: Mutex::new(writer), readers: Mutex::new(readers), noted, asked }
+        let is_only_read = writer.poisoned.is_some();
+        Self {
+            path: path.to_owned(),
+            found,
+            lacks_log,
+            is_only_read,
+            writer: Mutex::new(writer),
+            readers: Mutex::new(readers),
+            noted,
+            asked,
+        }
     }
 
     fn reading<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.try_reading(read).map_err(|cause| io("reading", &cause))
+    }
+
+    fn try_reading<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let spare = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match spare {
             Some(connection) => connection,
             None => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&self.path, flags).map_err(|cause| io("reading", &cause))?;
-                connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(|cause| io("reading", &cause))?;
+                let connection = Connection::open_with_flags(&self.path, flags)?;
+                connection.busy_timeout(std::time::Duration::from_secs(5))?;
                 connection
             }
         };
-        let answer = read(&connection).map_err(|cause| io("reading", &cause));
+        let answer = read(&connection);
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         answer
     }
 }
 
 impl Sqlite {
-    fn has_sums(&self, table: Table) -> bool {
-        self.format >= SUMS && !table.has_own_sum()
-    }
-
     /// The sound rows of a statement that gives the place, the weight, the body and the checksum; the damaged are noted.
     fn rows(&self, table: Table, (from, end): (&str, &str), span: Span, limit: usize) -> Result<Vec<Row>, Error> {
         let (name, _, weight) = words(table);
-        let sum = if self.has_sums(table) { "sum" } else { "NULL" };
+        let sum = if table.has_own_sum() { "NULL" } else { "sum" };
         let sql = format!("SELECT at, {weight}, body, {sum} FROM {name} WHERE {from} ORDER BY {end}");
-        self.reading(|connection| {
+        let read = self.try_reading(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut found = statement.query(params![span.part, span.from, span.to])?;
             let mut rows = Vec::new();
             while rows.len() < limit
                 && let Some(row) = found.next()?
             {
-                match self.sound(table, span.part, row)? {
+                match sound(table, span.part, row)? {
                     Ok(row) => rows.push(row),
                     Err(at) => self.noted.note(Damaged::Row { table, part: span.part, at }),
                 }
             }
             Ok(rows)
-        })
+        });
+        match read {
+            Err(cause) if !table.is_single_part() && is_corrupt(&cause) => {
+                self.noted.note(Damaged::Pages { table });
+                self.each_by_itself(table, (from, end), span, limit)
+            }
+            read => read.map_err(|cause| io("reading", &cause)),
+        }
     }
 
-    /// A row as it was written, or where it stands.
-    fn sound(&self, table: Table, part: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Row, i64>> {
-        let integer = |column| row.get_ref(column).map(|value| value.as_i64().ok());
-        let (at, weight) = (integer(0)?, integer(1)?);
-        let body = row.get_ref(2)?.as_bytes().ok();
-        let (Some(at), Some(weight), Some(body)) = (at, weight, body) else { return Ok(Err(at.unwrap_or(0))) };
-        let is_sound =
-            || matches!(row.get_ref(3), Ok(ValueRef::Integer(sum)) if sum == i64::from(sums::of_row(table, [part, at, weight], body)));
-        if self.has_sums(table) && !is_sound() {
-            return Ok(Err(at));
+    /// As [`Sqlite::rows`], where one of them can't be reached: the others are still given. In the place of a chunk that can't be read one
+    /// without bytes is, for there may be a fence around it.
+    fn each_by_itself(&self, table: Table, (from, end): (&str, &str), span: Span, limit: usize) -> Result<Vec<Row>, Error> {
+        let (name, sum) = (table.name(), if table.has_own_sum() { "NULL" } else { "sum" });
+        let keys = self.reading(|connection| {
+            let mut statement = connection.prepare_cached(&format!("SELECT at, weight FROM {name} WHERE {from} ORDER BY {end}"))?;
+            let keys = statement.query_map(params![span.part, span.from, span.to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            keys.take(limit).collect::<rusqlite::Result<Vec<(i64, i64)>>>()
+        })?;
+        let sql = format!("SELECT at, weight, body, {sum} FROM {name} WHERE part = ?1 AND at = ?2");
+        let one = |at: i64| {
+            self.try_reading(|connection| {
+                connection.prepare_cached(&sql)?.query_row(params![span.part, at], |row| sound(table, span.part, row))
+            })
+        };
+        let mut rows = Vec::with_capacity(keys.len());
+        for (at, weight) in keys {
+            match one(at) {
+                Ok(Ok(row)) => rows.push(row),
+                _ if table.has_own_sum() => rows.push(Row { part: span.part, at, weight, summary: Vec::new(), body: Vec::new() }),
+                _ => self.noted.note(Damaged::Row { table, part: span.part, at }),
+            }
         }
-        Ok(Ok(Row { part, at, weight, summary: Vec::new(), body: body.to_vec() }))
+        Ok(rows)
     }
 
     /// Notes what is damaged in a whole table.
@@ -187,13 +244,36 @@ impl Sqlite {
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let part = row.get_ref(4)?.as_i64().unwrap_or(0);
-                if let Err(at) = self.sound(table, part, row)? {
+                if let Err(at) = sound(table, part, row)? {
                     self.noted.note(Damaged::Row { table, part, at });
                 }
             }
             Ok(())
         })
     }
+}
+
+/// A row as it was written, or where it stands. One that has a checksum of its own is given as it is.
+fn sound(table: Table, part: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Row, i64>> {
+    let integer = |column| row.get_ref(column).map(|value| value.as_i64().ok());
+    let (at, weight) = (integer(0)?, integer(1)?);
+    let body = row.get_ref(2)?.as_bytes().ok();
+    let (Some(at), Some(weight)) = (at, weight) else { return Ok(Err(at.unwrap_or(0))) };
+    if table.has_own_sum() {
+        return Ok(Ok(Row { part, at, weight, summary: Vec::new(), body: body.unwrap_or_default().to_vec() }));
+    }
+    let Some(body) = body else { return Ok(Err(at)) };
+    let sum = sums::of_row(Place { table, part, at, weight }, body);
+    if !matches!(row.get_ref(3), Ok(ValueRef::Integer(kept)) if kept == i64::from(sum)) {
+        return Ok(Err(at));
+    }
+    Ok(Ok(Row { part, at, weight, summary: Vec::new(), body: body.to_vec() }))
+}
+
+/// Whether a pescaia runs on the store that lies at `path`.
+fn is_held(path: &Path) -> bool {
+    let lock = File::open(path.with_file_name("store.lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Name of the table, its condition on the part in `?1`, and its weight.
@@ -213,18 +293,24 @@ impl Engine for Sqlite {
         if adds && self.room().is_some_and(|room| room.is_short()) {
             return Err(Error::Full);
         }
-        let outcome = write(&mut writer.connection, changes).and_then(|()| {
+        let outcome = writer.write(changes).and_then(|()| {
+            self.noted.committed(changes);
             let is_looked_at = commit % LOOK_COMMITS == LOOK_COMMITS - 1;
             let is_long = is_looked_at && wal_pages(&self.path) > CHECKPOINT_PAGES;
-            if is_long { checkpoint(&writer.connection, "PASSIVE") } else { Ok(()) }
+            // What was committed is, whether there is room for the rest of the work or not.
+            if is_long { writer.checkpoint(&self.path).or_else(unless_later) } else { Ok(()) }
         });
         match outcome {
             Ok(()) => {
                 writer.commits += 1;
-                self.noted.committed(changes);
                 Ok(())
             }
             Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => Err(Error::Full),
+            // Nothing was written, and nothing went wrong: somebody else writes into the file.
+            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                let cause = "another program holds a write lock on it (e.g. sqlite3, or a browser for databases, with a change that is not committed); end it, and what was sent is taken when it is sent again";
+                Err(Error::Io { action: format!("writing {}", self.path.display()), cause: cause.into() })
+            }
             Err(cause) => {
                 writer.poisoned = Some(cause.to_string());
                 Err(Error::Poisoned { commit, cause: cause.to_string() })
@@ -245,22 +331,28 @@ impl Engine for Sqlite {
     }
 
     fn keys(&self, table: Table) -> Result<Vec<Key>, Error> {
-        let summary = if table.has_summaries() && self.format >= SUMMARIES { "summary" } else { "NULL" };
-        let sql = format!("SELECT part, at, weight, {summary} FROM {} ORDER BY part, at", table.name());
-        self.reading(|connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let keys = statement.query_map([], |row| {
-                let summary = row.get::<_, Option<Vec<u8>>>(3)?.unwrap_or_default();
-                Ok(Key { part: row.get(0)?, at: row.get(1)?, weight: row.get(2)?, summary })
-            })?;
-            keys.collect()
-        })
+        let is_tallied = tally::TABLES.contains(&table);
+        let (keys, found) = self.reading(|connection| {
+            if !is_tallied {
+                return Ok((tally::entries(connection, table, Source::Index)?.0, None));
+            }
+            // Both of one moment; within a snapshot as well.
+            connection.execute_batch("SAVEPOINT one_moment")?;
+            // An index that can't be walked says nothing.
+            let of_index = tally::entries(connection, table, Source::Index).or_else(|cause| match is_corrupt(&cause) {
+                true => Ok((Vec::new(), Tally::default())),
+                false => Err(cause),
+            });
+            let read = of_index.and_then(|of_index| Ok((of_index, tally::kept(connection, table)?)));
+            connection.execute_batch("RELEASE one_moment")?;
+            let ((keys, found), kept) = read?;
+            Ok((keys, kept.filter(|kept| *kept != found).map(|kept| (kept, found))))
+        })?;
+        let Some((kept, found)) = found else { return Ok(keys) };
+        self.keys_of_rows(table, keys, kept, found)
     }
 
     fn documents(&self, kind: &str) -> Result<Vec<Document>, Error> {
-        if self.format < SUMS {
-            return self.reading(|connection| documents::read_unsummed(connection, kind));
-        }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !asked.contains(kind) {
             asked.insert(kind.to_owned());
@@ -270,9 +362,6 @@ impl Engine for Sqlite {
     }
 
     fn look_over(&self, depth: Depth) -> Result<(), Error> {
-        if self.format < SUMS {
-            return Ok(());
-        }
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let kinds = self.reading(documents::kinds)?;
         for kind in kinds.difference(&asked) {
@@ -282,9 +371,10 @@ impl Engine for Sqlite {
             self.reading(|connection| documents::note_nameless(connection, &self.noted))?;
         }
         if depth == Depth::All {
-            for table in Table::ALL.into_iter().filter(|table| self.has_sums(*table)) {
+            for table in Table::ALL.into_iter().filter(|table| !table.has_own_sum()) {
                 self.look_over_table(table)?;
             }
+            tally::TABLES.into_iter().try_for_each(|table| self.keys(table).map(drop))?;
         }
         Ok(())
     }
@@ -294,16 +384,53 @@ impl Engine for Sqlite {
     }
 
     fn mend(&self) -> Result<u64, Error> {
-        if !self.noted.all().iter().any(|damaged| matches!(damaged, Damaged::Copy { .. })) {
+        let noted = self.noted.all();
+        if self.is_only_read {
             return Ok(0);
         }
+        let indices: Vec<Table> =
+            noted.iter().filter_map(|damaged| if let Damaged::Index { table } = damaged { Some(*table) } else { None }).collect();
+        let mut mended = 0;
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mended = (|| {
-            let transaction = writer.connection.transaction()?;
-            let mended = documents::mend(&transaction)?;
-            transaction.commit().map(|()| mended)
-        })();
-        mended.map_err(|cause| io("mending what is damaged", &cause))
+        let mend = || {
+            if noted.iter().any(|damaged| matches!(damaged, Damaged::Copy { .. })) {
+                let transaction = writer.connection.transaction()?;
+                mended += documents::mend(&transaction)?;
+                transaction.commit()?;
+            }
+            for table in indices {
+                writer.connection.execute_batch(&format!("REINDEX {}_keys", table.name()))?;
+                mended += 1;
+            }
+            if writer.tallies.contains(&None) {
+                writer.recount()?;
+                self.noted.forget(|damaged| matches!(damaged, Damaged::Document { kind, .. } if kind == tally::KIND));
+            }
+            Ok(())
+        };
+        match mend() {
+            // What is damaged is served from what is sound until there is room.
+            Err(cause) if is_full(&cause) || is_corrupt(&cause) => {
+                tracing::error!(event = "not_mended", %cause, "what is damaged could not be made anew; restore a backup with: pescaia restore FILE");
+                Ok(mended)
+            }
+            done => done.map(|()| mended).map_err(|cause| io("mending what is damaged", &cause)),
+        }
+    }
+
+    fn recount(&self) -> Result<(), Error> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.recount().map_err(|cause| io("counting rows", &cause))?;
+        self.noted.forget(|damaged| matches!(damaged, Damaged::Missing { .. }));
+        Ok(())
+    }
+
+    fn lacks_log(&self) -> bool {
+        self.lacks_log
+    }
+
+    fn last_record(&self) -> i64 {
+        self.found.map_or(0, |found| found.record)
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -320,15 +447,18 @@ impl Engine for Sqlite {
     }
 
     fn settle(&self) -> Result<(), Error> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = (|| {
-            let mut vacuum = writer.connection.prepare("PRAGMA incremental_vacuum")?;
-            let mut rows = vacuum.query([])?;
-            while rows.next()?.is_some() {}
-            drop(rows);
-            checkpoint(&writer.connection, "TRUNCATE")
-        })();
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = writer.settle().and_then(|()| writer.renew_mark(&self.path).or_else(unless_full));
         settled.map_err(|cause| io("settling the database", &cause))
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.poisoned.is_some() {
+            return Ok(());
+        }
+        let closed = writer.put_mark(State::Closed).or_else(unless_full).and_then(|()| writer.settle());
+        closed.map_err(|cause| io("closing the database", &cause))
     }
 
     fn copy_to(&self, path: &Path) -> Result<(), Error> {
@@ -340,21 +470,133 @@ impl Engine for Sqlite {
     }
 }
 
-/// The format of the file, if it is ours and this pescaia knows it.
-fn recognise(connection: &Connection, path: &Path) -> Result<i64, Error> {
+impl Sqlite {
+    /// The keys of a table whose index, from which `keys` are, does not say what was written: those of its rows, when they do.
+    fn keys_of_rows(&self, table: Table, keys: Vec<Key>, kept: Tally, found: Tally) -> Result<Vec<Key>, Error> {
+        if kept == Tally::default() {
+            // What counts them is gone, not they.
+            self.noted.note(Damaged::Document { kind: tally::KIND.into(), id: table.name().into() });
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).tallies = [None; 2];
+            return Ok(keys);
+        }
+        match self.reading(|connection| tally::entries(connection, table, Source::Rows)) {
+            Ok((of_rows, held)) if held == kept => {
+                self.noted.note(Damaged::Index { table });
+                Ok(of_rows)
+            }
+            _ => {
+                let (rows, weight) = (kept.rows.wrapping_sub(found.rows), kept.weight.wrapping_sub(found.weight));
+                self.noted.note(Damaged::Missing { table, rows, weight, key: kept.lacks(&found) });
+                Ok(keys)
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// All changes or none; what is counted is counted with them.
+    fn write(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
+        let mut tallies = self.tallies;
+        let transaction = self.connection.transaction()?;
+        write(&transaction, changes, &mut tallies)?;
+        for (table, (now, before)) in tally::TABLES.into_iter().zip(tallies.iter().zip(&self.tallies)) {
+            if let Some(now) = now.filter(|now| Some(*now) != *before) {
+                tally::put(&transaction, table, &now)?;
+            }
+        }
+        transaction.commit()?;
+        self.tallies = tallies;
+        Ok(())
+    }
+
+    fn recount(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        let mut tallies = [None; 2];
+        for (kept, table) in tallies.iter_mut().zip(tally::TABLES) {
+            let found = tally::entries(&transaction, table, Source::Index)?.1;
+            tally::put(&transaction, table, &found)?;
+            *kept = Some(found);
+        }
+        transaction.commit()?;
+        self.tallies = tallies;
+        Ok(())
+    }
+
+    fn settle(&self) -> rusqlite::Result<()> {
+        let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum")?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+        drop(rows);
+        checkpoint(&self.connection, "TRUNCATE")
+    }
+
+    /// Moves what is in the log into the file, and goes on.
+    fn checkpoint(&mut self, path: &Path) -> rusqlite::Result<()> {
+        checkpoint(&self.connection, "PASSIVE")?;
+        // Once more, for little: between the two marks a copy that another program makes by SQLite's own means would count as behind.
+        self.renew_mark(path)
+    }
+
+    /// Begins another generation of the log: the file alone says that it is behind, with the log it is whole.
+    fn renew_mark(&mut self, path: &Path) -> rusqlite::Result<()> {
+        self.put_mark(State::Behind)?;
+        checkpoint(&self.connection, "PASSIVE")?;
+        let Some(mark) = self.mark else { return Ok(()) };
+        let mark = Mark { state: State::Whole, ..mark };
+        self.write(&[mark.put()])?;
+        // Without it a log that was removed is still missed, unless somebody read the whole time while it went into the file.
+        if let Err(cause) = Beside::write(path, mark) {
+            tracing::warn!(event = "no_mark", %cause, "the file that says which write-ahead log belongs to the store could not be written");
+        }
+        self.mark = Some(Mark { generation: mark.generation.saturating_add(1), ..mark });
+        Ok(())
+    }
+
+    fn put_mark(&mut self, state: State) -> rusqlite::Result<()> {
+        let Some(mark) = self.mark else { return Ok(()) };
+        let record = self.connection.query_row("SELECT coalesce(max(at), 0) FROM log", [], |row| row.get(0))?;
+        let mark = Mark { state, record, ..mark };
+        self.write(&[mark.put()])?;
+        self.mark = Some(mark);
+        Ok(())
+    }
+}
+
+fn is_corrupt(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+fn is_full(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+/// Nor does another program that writes into the file.
+fn unless_later(cause: rusqlite::Error) -> rusqlite::Result<()> {
+    if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) { Ok(()) } else { unless_full(cause) }
+}
+
+/// A full disk stops nothing that can be done later.
+fn unless_full(cause: rusqlite::Error) -> rusqlite::Result<()> {
+    if is_full(&cause) { Ok(()) } else { Err(cause) }
+}
+
+/// Whether the file is ours, and of the format that this pescaia knows.
+fn recognise(connection: &Connection, path: &Path) -> Result<(), Error> {
     let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
         _ => io("opening the database", &cause),
     };
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
-    if pragma("application_id")? != APPLICATION_ID {
-        return Err(Error::Foreign { path: path.to_owned() });
+    match pragma("application_id")? {
+        APPLICATION_ID => {}
+        DEVELOPMENT_ID => return Err(Error::Development { path: path.to_owned() }),
+        _ => return Err(Error::Foreign { path: path.to_owned() }),
     }
-    let found = pragma("user_version")?;
-    if found > FORMAT {
-        return Err(Error::Newer { found, known: FORMAT });
+    match pragma("user_version")? {
+        FORMAT => Ok(()),
+        found if found > FORMAT => Err(Error::Newer { found, known: FORMAT }),
+        _ => Err(Error::Foreign { path: path.to_owned() }),
     }
-    Ok(found)
 }
 
 /// Fails with the cause as text: the operating system's words reach the person who mends it.
@@ -376,12 +618,11 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).optional().map(|_| ())
 }
 
-fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+fn write(transaction: &Transaction<'_>, changes: &[Change], tallies: &mut Tallies) -> rusqlite::Result<()> {
     for change in changes {
         match change {
             Change::Put { table, row } => {
-                let sum = || sums::of_row(*table, [row.part, row.at, if table.is_single_part() { 0 } else { row.weight }], &row.body);
+                let sum = || sums::of_row(Place::of(*table, row), &row.body);
                 let name = table.name();
                 if table.is_single_part() && table.has_own_sum() {
                     let sql = format!("INSERT OR REPLACE INTO {name}(at, body) VALUES(?1, ?2)");
@@ -391,28 +632,31 @@ fn write(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()
                     transaction.prepare_cached(&sql)?.execute(params![row.at, row.body, sum()])?;
                 } else {
                     // The weight is part of the index, so that counting reads no body: replace by hand.
-                    delete(&transaction, *table, row.part, row.at, "=")?;
-                    if table.has_summaries() {
-                        let sql = format!("INSERT INTO {name}(part, at, weight, body, summary) VALUES(?1, ?2, ?3, ?4, ?5)");
-                        let values = params![row.part, row.at, row.weight, row.body, row.summary];
-                        transaction.prepare_cached(&sql)?.execute(values)?;
-                    } else {
-                        let sql = format!("INSERT INTO {name}(part, at, weight, body, sum) VALUES(?1, ?2, ?3, ?4, ?5)");
-                        transaction.prepare_cached(&sql)?.execute(params![row.part, row.at, row.weight, row.body, sum()])?;
-                    }
+                    delete(transaction, *table, (row.part, row.at, "="), tallies)?;
+                    let sum = if table.has_own_sum() { 0 } else { sum() };
+                    tally::insert(transaction, *table, row, sum, tally_of(*table, tallies))?;
                 }
             }
-            Change::Delete { table, part, at } => delete(&transaction, *table, *part, *at, "=")?,
-            Change::DropThrough { table, part, at } => delete(&transaction, *table, *part, *at, "<=")?,
-            Change::PutDocument(document) => documents::put(&transaction, document)?,
-            Change::DeleteDocument { kind, id } => documents::delete(&transaction, kind, id)?,
+            Change::Delete { table, part, at } => delete(transaction, *table, (*part, *at, "="), tallies)?,
+            Change::DropThrough { table, part, at } => delete(transaction, *table, (*part, *at, "<="), tallies)?,
+            Change::PutDocument(document) => documents::put(transaction, document)?,
+            Change::DeleteDocument { kind, id } => documents::delete(transaction, kind, id)?,
         }
     }
-    transaction.commit()
+    Ok(())
 }
 
-fn delete(transaction: &rusqlite::Transaction<'_>, table: Table, part: i64, at: i64, compare: &str) -> rusqlite::Result<()> {
-    let (name, of_part, _) = words(table);
-    let sql = format!("DELETE FROM {name} WHERE {of_part} AND at {compare} ?2");
-    transaction.prepare_cached(&sql)?.execute(params![part, at]).map(|_| ())
+fn tally_of(table: Table, tallies: &mut Tallies) -> Option<&mut Tally> {
+    let place = tally::TABLES.iter().position(|of| *of == table)?;
+    tallies.get_mut(place)?.as_mut()
+}
+
+fn delete(
+    transaction: &Transaction<'_>,
+    table: Table,
+    (part, at, compare): (i64, i64, &str),
+    tallies: &mut Tallies,
+) -> rusqlite::Result<()> {
+    let (_, of_part, _) = words(table);
+    tally::delete(transaction, table, (&format!("{of_part} AND at {compare} ?2"), part, at), tally_of(table, tallies))
 }

@@ -58,34 +58,7 @@ fn memory_and_sqlite_do_alike() {
 }
 
 #[test]
-fn a_store_of_format_1_is_taken_over_with_what_it_holds() {
-    let dir = std::env::temp_dir().join(format!("pescaia-format-1-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("a directory");
-    let path = dir.join("store.db");
-    Sqlite::open(&path).expect("open").commit(&[put(Table::Chunk, 1, 7, "old")]).expect("commit");
-    let raw = rusqlite::Connection::open(&path).expect("raw");
-    raw.execute_batch(
-        "DROP TABLE late; DROP TABLE file; DROP TABLE ledger; DROP TABLE payload; DROP TABLE audit; DROP TABLE outbox;
-         DROP INDEX chunk_keys; ALTER TABLE chunk DROP COLUMN summary; CREATE UNIQUE INDEX chunk_key ON chunk(part, at, weight);
-         PRAGMA user_version=1;",
-    )
-    .expect("as format 1 was");
-    drop(raw);
-    let engine = Sqlite::open(&path).expect("taken over");
-    engine.commit(&[put(Table::Late, 0, 1, "mark"), put(Table::File, 0, 1, "bytes")]).expect("commit");
-    let all = |part| Span { part, from: i64::MIN, to: i64::MAX };
-    assert_eq!(keys(&engine, Table::Chunk, all(1), Order::Ascending, 9), [7]);
-    assert_eq!(keys(&engine, Table::Late, all(0), Order::Ascending, 9), [1]);
-    let old = Key { part: 1, at: 7, weight: 3, summary: Vec::new() };
-    assert_eq!(engine.keys(Table::Chunk).expect("keys"), [old]);
-    drop(engine);
-    let raw = rusqlite::Connection::open(&path).expect("raw");
-    assert_eq!(raw.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).expect("pragma"), 5);
-    std::fs::remove_dir_all(&dir).expect("clean up");
-}
-
-#[test]
-fn a_foreign_and_a_newer_database_are_refused_and_left_alone() {
+fn a_foreign_a_newer_and_a_development_database_are_refused_and_left_alone() {
     let dir = std::env::temp_dir().join(format!("pescaia-foreign-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
     let path = dir.join("store.db");
@@ -97,6 +70,16 @@ fn a_foreign_and_a_newer_database_are_refused_and_left_alone() {
     raw.pragma_update(None, "user_version", 99).expect("pragma");
     drop(raw);
     assert!(matches!(Sqlite::open(&path), Err(Error::Newer { found: 99, .. })));
+    let raw = rusqlite::Connection::open(&path).expect("raw");
+    raw.pragma_update(None, "user_version", 5).expect("pragma");
+    raw.pragma_update(None, "application_id", 0x5065_7363).expect("pragma");
+    drop(raw);
+    let before = std::fs::read(&path).expect("bytes");
+    for refused in [Sqlite::open(&path).err(), Sqlite::snapshot(&path).err()] {
+        let told = refused.expect("refused").to_string();
+        assert!(told.contains("a development version of pescaia before 0.1") && told.contains("export"), "{told}");
+    }
+    assert_eq!(std::fs::read(&path).expect("bytes"), before, "not a byte of it changed");
     std::fs::remove_dir_all(&dir).expect("clean up");
 }
 

@@ -18,7 +18,7 @@ pub(super) fn put(text: &mut String, registry: &Registry, observation: &Observat
         let _ = write!(text, ",{name}=");
         escape(text, value, TAG);
     }
-    let [flag, tests] = observation.quality.to_bits().to_le_bytes();
+    let (flag, tests) = (observation.quality.flag() as u8, observation.quality.tests());
     let (received, at) = (observation.received_at.seconds(), observation.phenomenon_time.micros());
     let _ = writeln!(text, " value={},quality={flag}i,tests={tests}i,received={received}i {at}", observation.result);
 }

@@ -40,7 +40,7 @@ fn identity(entry: &QuarantineEntry) -> Identity {
     digest.finalize().into()
 }
 
-/// What an entry counts for in lines of the ledger; nothing where an older pescaia kept it.
+/// What an entry counts for in lines of the ledger; nothing where it is of no line.
 fn counted(entry: &QuarantineEntry) -> BTreeMap<Line, u64> {
     let mut lines = BTreeMap::new();
     for refused in entry.refusals.iter().filter(|refused| !refused.line.as_str().is_empty()) {
@@ -115,7 +115,7 @@ impl Store {
                     continue;
                 }
                 let lines = counted(&entry);
-                // One that was kept before there was a ledger is in no line.
+                // One may be in no line.
                 let is_new = if lines.is_empty() { our_lines.is_empty() } else { lines.keys().all(|line| taken.contains_key(line)) };
                 if is_new {
                     taken_in.messages.push((entry.owner.as_deref().map(OwnerId::from), row));

@@ -6,7 +6,7 @@ use crate::engine::Row;
 use model::{Message, Reject, RejectReason, Said, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-/// The line. What an older pescaia did not write is left out.
+/// The line. What is as it mostly is, is left out.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Label {
     received_at_us: i64,
@@ -15,7 +15,6 @@ pub(super) struct Label {
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub(super) count: u64,
     source: String,
-    #[serde(default)]
     format: String,
     route: String,
     pub(super) owner: Option<String>,

@@ -7,6 +7,7 @@ use model::{DatastreamId, Interval, Observation, OwnerId, Quality, Scope, Timest
 use rusqlite::{Connection, params};
 use std::sync::Arc;
 
+mod bits;
 mod sequences;
 
 const NOW: Still = Still(1_795_400_000);
@@ -247,5 +248,38 @@ fn chunks_that_changed_places_are_named() {
     let raw = Connection::open(dir.file()).expect("raw");
     assert_eq!(raw.execute("UPDATE chunk SET part = 1 - part", []).expect("swapped"), 2);
     let damage = damage(&dir);
-    assert!(damage.len() == 2 && damage[0].contains("its key, or what stands beside it, is not as it was written"), "{damage:?}");
+    assert!(
+        damage.iter().filter(|one| one.contains("its key, or what stands beside it, is not as it was written")).count() == 2,
+        "{damage:?}"
+    );
+    let store = dir.open(NOW);
+    let served = ["a", "b"].map(|key| {
+        let id = store.registry().datastream_by_key(key).expect("there").id;
+        crate::History::scan(&store, id, Interval::ALL, 9).expect("read").len()
+    });
+    assert_eq!((served, store.health().observations), ([0, 0], 0), "the values of another are nobody's");
+    assert!(store.health().damaged_kinds.contains(&"chunk".to_owned()));
+    close(store);
+}
+
+#[test]
+fn bodies_of_chunks_that_changed_places_are_fenced_off() {
+    let dir = Dir::new("swapped-bodies");
+    let store = with_a_network(&dir);
+    store.seal_all().expect("sealed");
+    close(store);
+    let raw = Connection::open(dir.file()).expect("raw");
+    let swap = "UPDATE chunk SET body = (SELECT other.body FROM chunk AS other WHERE other.part = 1 - chunk.part)";
+    raw.execute_batch(&format!("CREATE TEMP TABLE was AS SELECT part, body FROM chunk; {}", swap.replace("FROM chunk AS", "FROM was AS")))
+        .expect("swapped");
+    drop(raw);
+    assert_eq!(damage(&dir).len(), 2);
+    let store = dir.open(NOW);
+    for key in ["a", "b"] {
+        let id = store.registry().datastream_by_key(key).expect("there").id;
+        assert_eq!(crate::History::scan(&store, id, Interval::ALL, 9).expect("read").len(), 0, "{key}");
+        assert_eq!(crate::History::count(&store, id), 0, "{key}");
+    }
+    assert_eq!((store.health().damaged_chunks, store.health().observations), (2, 0));
+    close(store);
 }

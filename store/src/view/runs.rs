@@ -6,7 +6,7 @@ use crate::chunk::Piece;
 use model::{Datastream, DatastreamId, Interval, Quality};
 use std::ops::ControlFlow;
 
-pub(super) fn is_usable(quality: u16) -> bool {
+pub(super) fn is_usable(quality: u32) -> bool {
     Quality::from_bits(quality).is_some_and(Quality::is_usable)
 }
 

@@ -1,4 +1,4 @@
-//! F6b. A bit of what describes the network, flipped while nobody looks; and a store that was emptied.
+//! F6b. A bit of what describes the network, flipped while nobody looks; a store that was emptied; a write-ahead log that was removed.
 
 use crate::support::{Dir, World, configure, pescaia, said};
 use rusqlite::{Connection, params};
@@ -89,4 +89,25 @@ fn a_store_that_was_emptied_is_no_new_store() {
     std::fs::remove_file(data.join("store.db")).unwrap();
     assert!(pescaia().args(restore).output().unwrap().status.success());
     assert_eq!(World::run(&dir, NETWORK).terminate(), Some(0));
+}
+
+#[test]
+fn a_write_ahead_log_that_was_removed_after_a_kill_is_named_until_the_next_start() {
+    let dir = Dir::new("log-removed");
+    let mut world = World::run(&dir, NETWORK);
+    world.kill();
+    drop(world);
+    let data = dir.path().join("data");
+    assert!(said(&dir, &["verify"]).contains("it is sound"), "with its log nothing is missing");
+    std::fs::remove_file(data.join("store.db-wal")).unwrap();
+    let told = refused(&["verify", "--data", data.to_str().unwrap()]);
+    assert!(told.contains("store.db-wal, was removed") && told.contains("after commit"), "{told}");
+    let world = World::run(&dir, NETWORK);
+    let ready = world.get("/readyz").to_string();
+    assert!(ready.contains(r#""degraded":true"#) && ready.contains("write-ahead log (store.db-wal) had been removed"), "{ready}");
+    assert_eq!(world.terminate(), Some(0));
+    assert!(said(&dir, &["verify"]).contains("it is sound"));
+    let world = World::run(&dir, NETWORK);
+    assert!(world.get("/readyz").to_string().contains(r#""degraded":false"#), "it was said once");
+    assert_eq!(world.terminate(), Some(0));
 }

@@ -28,7 +28,7 @@ pub(in crate::influx) enum Which {
 struct Fields {
     value: Option<f64>,
     quality: Option<u8>,
-    tests: Option<u8>,
+    tests: Option<u32>,
     received: Option<i64>,
 }
 
@@ -164,7 +164,7 @@ fn page(text: &str, datastream: &Datastream, which: Which) -> Result<Page, Strin
     let mut observations: Vec<Observation> = Vec::new();
     for ((at, ..), fields) in points.into_iter().filter(|((at, ..), _)| known.contains(*at)) {
         let Some(result) = fields.value.filter(|_| observations.last().is_none_or(|last| last.phenomenon_time < at)) else { continue };
-        let bits = u16::from_le_bytes([fields.quality.unwrap_or_default(), fields.tests.unwrap_or_default()]);
+        let bits = fields.tests.unwrap_or_default() << 8 | u32::from(fields.quality.unwrap_or_default());
         observations.push(Observation {
             datastream: datastream.id,
             phenomenon_time: at,

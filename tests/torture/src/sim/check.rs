@@ -82,7 +82,7 @@ pub(crate) fn flipped(platter: &Platter, plain: &Plain, table: Table, dice: &mut
     // A log record says itself which observations it held.
     let of_record: BTreeSet<(DatastreamId, i64)> = match table {
         Table::Log => {
-            let held = store::unpack(&row.body).map_err(|cause| format!("a sound record: {cause}"))?;
+            let held = store::unpack_record(row).map_err(|cause| format!("a sound record: {cause}"))?;
             held.iter().map(|one| (one.datastream, one.phenomenon_time.micros())).collect()
         }
         _ => BTreeSet::new(),

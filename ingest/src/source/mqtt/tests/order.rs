@@ -47,7 +47,7 @@ impl Engine for Dawdling {
         }
         self.rows.commit(changes)?;
         let records = changes.iter().filter_map(|change| match change {
-            Change::Put { table: Table::Log, row } => Some(store::unpack(&row.body).expect("a record")),
+            Change::Put { table: Table::Log, row } => Some(store::unpack_record(row).expect("a record")),
             _ => None,
         });
         self.durable.lock().expect("a disk").extend(records.flatten().map(|one| one.phenomenon_time));
