@@ -34,7 +34,8 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
             tracing::info!(event = "network", changes = changes.len(), "the network changed; only the first changes are told one by one");
         }
     }
-    let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams, edges: config.edges };
+    let limits =
+        Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams, edges: config.edges };
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings {
         messages_per_s: config.messages_per_s,
@@ -44,7 +45,16 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
         ..DoorSettings::default()
     };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
-    let opening = Opening { dir: &config.data_dir, http: config.http, http_settings: config.http_settings, mqtt, limits, role, brokers: config.brokers, influx: config.influx };
+    let opening = Opening {
+        dir: &config.data_dir,
+        http: config.http,
+        http_settings: config.http_settings,
+        mqtt,
+        limits,
+        role,
+        brokers: config.brokers,
+        influx: config.influx,
+    };
     let doors = Doors::open(store, opening).await?;
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
     say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));

@@ -1,7 +1,7 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
-use analytics::archive::Archive;
 use crate::http::HttpSettings;
+use analytics::archive::Archive;
 use analytics::keeper::Keeper;
 use anyhow::Context;
 use ingest::bind::Limits;

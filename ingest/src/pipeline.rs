@@ -69,7 +69,17 @@ impl Intake {
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::restore(store.births().into_iter())));
         let (decoders, limits) = (crate::decode::all().into(), Arc::new(limits));
-        Self { store, decoders, limits, arrivals: Arc::default(), nodes, echoes: Arc::default(), meters, turns: Turns::default(), body_room: BodyRoom::default() }
+        Self {
+            store,
+            decoders,
+            limits,
+            arrivals: Arc::default(),
+            nodes,
+            echoes: Arc::default(),
+            meters,
+            turns: Turns::default(),
+            body_room: BodyRoom::default(),
+        }
     }
 
     #[must_use]

@@ -10,12 +10,7 @@ use model::{Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectR
 const MOST: usize = 2000;
 
 /// What the bytes of a payload say. `received_at` stands in where nobody says when it was heard.
-pub(crate) fn read(
-    payload: &RawPayload,
-    layout: &Layout,
-    owner: &OwnerId,
-    received_at: Timestamp,
-) -> Decoded {
+pub(crate) fn read(payload: &RawPayload, layout: &Layout, owner: &OwnerId, received_at: Timestamp) -> Decoded {
     let heard = payload.time.unwrap_or(received_at);
     let said = if layout.is_cayenne { cayenne::read(&payload.bytes) } else { fields(payload, layout, heard) };
     let reading = |one: Value| Placed {

@@ -71,7 +71,9 @@ impl From<&str> for Unread {
 }
 
 fn too_large(what: &str, most: usize) -> Unread {
-    Unread::TooLarge(format!("a batch of an edge may hold {most} {what} and says that it holds more; send it in smaller ones; nothing was kept"))
+    Unread::TooLarge(format!(
+        "a batch of an edge may hold {most} {what} and says that it holds more; send it in smaller ones; nothing was kept"
+    ))
 }
 
 /// What an edge sends.

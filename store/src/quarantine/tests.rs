@@ -15,7 +15,14 @@ fn reject(owner: &str, bytes: &str, at_s: i64) -> Reject {
         received_at: Timestamp::from_seconds(at_s),
         bytes: bytes.as_bytes().into(),
     };
-    Reject { reason: RejectReason::Unreadable, detail: "no JSON".into(), said: None, line: "d".into(), count: 1, message: Arc::new(message) }
+    Reject {
+        reason: RejectReason::Unreadable,
+        detail: "no JSON".into(),
+        said: None,
+        line: "d".into(),
+        count: 1,
+        message: Arc::new(message),
+    }
 }
 
 struct World {

@@ -64,7 +64,9 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
             Some(Err(cause)) => {
                 return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip, or ends too early: {cause}"));
             }
-            None => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later"),
+            None => {
+                return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later");
+            }
         }
     } else {
         body.bytes
