@@ -1,8 +1,8 @@
 //! A river in flood on one machine: simulated field devices, as real network devices, against the real doors.
 
-use crate::http::HttpSettings;
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
+use crate::http::HttpSettings;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, Opening, Role};
 use crate::stopping::Stopping;

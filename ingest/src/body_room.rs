@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that the larger bodies of one owner may take at the same time, and those of all owners.
-const ROOM_OF_OWNER: usize = 20 << 20;
+const ROOM_OF_OWNER: usize = 16 << 20;
 const ROOM: usize = 64 << 20;
 /// How long a body waits for room. Meanwhile nothing of it is read, so that its sender waits too.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);

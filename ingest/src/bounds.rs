@@ -7,8 +7,8 @@ pub(crate) const MOST_READINGS: usize = 50_000;
 pub(crate) const MOST_REFUSALS: usize = 1_000;
 /// Observations in one batch of an edge: two of the largest messages that it can have taken in one commit, and what was committed with them.
 pub(crate) const MOST_EDGE_OBSERVATIONS: usize = 120_000;
-/// Gaps in one batch of an edge, and stretches of sequences: an edge stops adding at a tenth of it.
-pub(crate) const MOST_EDGE_GAPS: usize = 20_000;
+/// Keys, gaps and stretches of sequences, of each, in one batch of an edge: an edge stops adding at a tenth as many gaps.
+pub(crate) const MOST_EDGE_ITEMS: usize = 20_000;
 /// Bytes of the line of JSON before the observations of such a batch: 20,000 keys and as many gaps fit twice.
 pub(crate) const MOST_EDGE_HEAD: usize = 4 << 20;
 /// Bytes of a channel's name. Some formats put it together from parts that stand once in a message and count for every reading.

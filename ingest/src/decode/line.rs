@@ -58,8 +58,11 @@ impl Decoder for Line {
             }
         }
         let count = beyond.count;
-        let detail =
-            || format!("more than {MOST_READINGS} numbers in one message; {count} lines or numbers at its end were not taken; send them in smaller messages");
+        let detail = || {
+            format!(
+                "more than {MOST_READINGS} numbers in one message; {count} lines or numbers at its end were not taken; send them in smaller messages"
+            )
+        };
         decoded.left_out.extend(beyond.left_out(RejectReason::TooMany, detail));
         let count = unlisted.count;
         let detail = || format!("{count} lines more can't be read; only the first {MOST_REFUSALS} are listed");

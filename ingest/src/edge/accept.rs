@@ -87,8 +87,11 @@ impl Sender {
         let gaps = if intake.store().has_received(&cursor) { Vec::new() } else { gaps };
         let is_believed = |gap: &Gap| earliest <= gap.from && gap.from <= gap.to && gap.to <= latest;
         let brought = gaps.len();
-        let gaps: Vec<Gap> =
-            gaps.into_iter().filter(is_believed).filter_map(|gap| Some(Gap { datastream: of(gap.datastream.index())?.id, ..gap })).collect();
+        let gaps: Vec<Gap> = gaps
+            .into_iter()
+            .filter(is_believed)
+            .filter_map(|gap| Some(Gap { datastream: of(gap.datastream.index())?.id, ..gap }))
+            .collect();
         if gaps.len() < brought {
             let (left_out, edge) = (brought - gaps.len(), &self.edge);
             tracing::warn!(event = "edge_gaps", %edge, left_out, "an edge told of gaps at times that can't be, or of datastreams that are not here; they are left out");

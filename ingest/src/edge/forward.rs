@@ -1,7 +1,7 @@
 //! The edge's side: live first, the backlog on a second lane, freed only when the centre says that it has it on disk.
 
 use super::wire::Parcel;
-use crate::bounds::{MOST_EDGE_GAPS, MOST_READINGS};
+use crate::bounds::{MOST_EDGE_ITEMS, MOST_READINGS};
 use crate::meters::Meters;
 use crate::source::{Stop, stopped};
 use model::Timestamp;
@@ -258,7 +258,7 @@ fn one_batch(mut owed: Vec<Owed>) -> Vec<Owed> {
     let fits = owed.iter().take_while(|one| {
         observations += one.observations.len();
         gaps += one.gaps.len();
-        observations <= MOST_READINGS && gaps <= MOST_EDGE_GAPS / 10
+        observations <= MOST_READINGS && gaps <= MOST_EDGE_ITEMS / 10
     });
     let fits = fits.count().max(1);
     owed.truncate(fits);

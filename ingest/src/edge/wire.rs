@@ -1,9 +1,12 @@
 //! A batch on its way: one line of JSON that names what follows, then the observations packed as the store's log packs them.
 
-use crate::bounds::{MOST_EDGE_GAPS, MOST_EDGE_HEAD, MOST_EDGE_OBSERVATIONS};
+use crate::bounds::{MOST_EDGE_HEAD, MOST_EDGE_ITEMS, MOST_EDGE_OBSERVATIONS};
 use model::{DatastreamId, DatastreamKey, Gap, GapReason, Observation, Timestamp};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 use store::Owed;
 
 const MAGIC: &[u8] = b"pescaia-edge-1 ";
@@ -14,12 +17,37 @@ struct Head {
     /// Epoch of the edge's store.
     e: u64,
     /// Sequences, both ends included.
+    #[serde(deserialize_with = "first_items")]
     s: Vec<(u64, u64)>,
     /// Keys of datastreams; the packed numbers count through them.
+    #[serde(deserialize_with = "first_items")]
     k: Vec<String>,
     /// Gaps: place of the key, from and to in µs, reason, count.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "first_items")]
     g: Vec<(u32, i64, i64, String, u64)>,
+}
+
+/// The items of a list, as far as a head may have them, and one more to tell that there are too many.
+fn first_items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Reader<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() <= MOST_EDGE_ITEMS {
+                match list.next_element()? {
+                    Some(item) => kept.push(item),
+                    None => return Ok(kept),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+    deserializer.deserialize_seq(Reader(PhantomData))
 }
 
 /// Why a batch can't be read.
@@ -43,7 +71,9 @@ impl From<&str> for Unread {
 }
 
 fn too_large(what: &str, most: usize) -> Unread {
-    Unread::TooLarge(format!("a batch of an edge may hold {most} {what} and says that it holds more; send it in smaller ones; nothing was kept"))
+    Unread::TooLarge(format!(
+        "a batch of an edge may hold {most} {what} and says that it holds more; send it in smaller ones; nothing was kept"
+    ))
 }
 
 /// What an edge sends.
@@ -111,8 +141,8 @@ impl Parcel {
         };
         let (head, packed) = rest.split_at_checked(end).ok_or("the batch ends within its head")?;
         let head: Head = serde_json::from_slice(head).map_err(|cause| format!("the head of the batch can't be read: {cause}"))?;
-        if head.g.len() > MOST_EDGE_GAPS || head.s.len() > MOST_EDGE_GAPS {
-            return Err(too_large("gaps, or stretches of sequences,", MOST_EDGE_GAPS));
+        if [head.g.len(), head.s.len(), head.k.len()].into_iter().any(|count| count > MOST_EDGE_ITEMS) {
+            return Err(too_large("keys, gaps and stretches of sequences each", MOST_EDGE_ITEMS));
         }
         let observations = store::unpack_at_most(packed.get(1..).unwrap_or_default(), MOST_EDGE_OBSERVATIONS);
         let Some(observations) = observations.map_err(|cause| cause.to_string())? else {

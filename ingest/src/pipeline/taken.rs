@@ -70,7 +70,13 @@ impl Taken {
         }
     }
     /// Lists a refusal, or only counts it when there are so many that nobody would read them.
-    pub(super) fn refuse(&mut self, frame: &Frame, device: Option<&DeviceId>, placed: Placed<Refusal>, said: impl FnOnce() -> Option<Said>) {
+    pub(super) fn refuse(
+        &mut self,
+        frame: &Frame,
+        device: Option<&DeviceId>,
+        placed: Placed<Refusal>,
+        said: impl FnOnce() -> Option<Said>,
+    ) {
         let line = device.cloned().unwrap_or_else(|| UNKNOWN.into());
         self.tally(frame, &line, None, |tally| tally.quarantined += 1);
         if self.refused.len() < MOST_REFUSALS {
@@ -166,4 +172,3 @@ impl Taken {
 pub(crate) fn tally(owner: &OwnerId, device: &DeviceId, received_at: Timestamp) -> Tally {
     Tally { owner: owner.clone(), device: device.clone(), received_at, received: 0, observations: 0, repeated: 0, quarantined: 0 }
 }
-

@@ -20,7 +20,11 @@ fn says(intake: &Intake, text: &str) {
         received_at: fixture::Fixed.now(),
         bytes: text.to_owned().into(),
     };
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async { intake.take(frame).await.await }).expect("on disk");
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(async { intake.take(frame).await.await })
+        .expect("on disk");
 }
 
 fn view(intake: &Intake) -> View {

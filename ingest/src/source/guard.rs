@@ -216,7 +216,9 @@ impl WrongSignIns {
     pub fn may_try(&self, address: IpAddr, now: Instant) -> bool {
         let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         self.exempt.contain(address)
-            || of.get(&group_of(address)).is_none_or(|paid_until| paid_until.saturating_duration_since(now) <= EACH.saturating_mul(self.at_once.saturating_sub(1)))
+            || of
+                .get(&group_of(address))
+                .is_none_or(|paid_until| paid_until.saturating_duration_since(now) <= EACH.saturating_mul(self.at_once.saturating_sub(1)))
     }
 
     /// Counts a wrong one.

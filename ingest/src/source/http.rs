@@ -184,7 +184,8 @@ async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(COMMIT_PATIENCE, work).await.ok()
 }
 
-const TOO_LONG: &str = "it is not on disk after half a minute; send it again later: what has come in meanwhile is known, and is not taken twice";
+const TOO_LONG: &str =
+    "it is not on disk after half a minute; send it again later: what has come in meanwhile is known, and is not taken twice";
 
 /// The last answer of its connection: what is left of the request is not waited for.
 fn closing(mut response: Response) -> Response {

@@ -231,7 +231,13 @@ impl Source for Door {
                     match (slots.clone().try_acquire_owned(), self.shared.strangers.admit(peer.ip())) {
                         (Ok(slot), Some(stranger)) => {
                             let places = Places { slot, stranger };
-                            connections.spawn(serve(self.shared.clone(), intake.clone(), Knock { stream, peer, tls }, stop.clone(), places));
+                            connections.spawn(serve(
+                                self.shared.clone(),
+                                intake.clone(),
+                                Knock { stream, peer, tls },
+                                stop.clone(),
+                                places,
+                            ));
                         }
                         (Err(_), _) => self.shared.meters.disconnected("too-many-connections"),
                         (_, None) => self.shared.meters.disconnected("too-many-newcomers"),

@@ -62,9 +62,8 @@ impl World {
         };
         let begun = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let settled = runtime.block_on(async {
-            tokio::time::timeout(Duration::from_secs(20), async { self.intake.take(frame).await.await }).await
-        });
+        let settled =
+            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), async { self.intake.take(frame).await.await }).await });
         let settled = settled.unwrap_or_else(|_| panic!("not on disk after {:?}: {text}", begun.elapsed())).expect("on disk");
         (settled.stored.len(), settled.rejected.len())
     }

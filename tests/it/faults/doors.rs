@@ -37,9 +37,9 @@ fn record(body: &[u8]) -> Vec<u8> {
 
 /// With its CRC-32 behind it.
 fn sealed(whole: Vec<u8>) -> Vec<u8> {
-    let sum = whole.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg()))
-    });
+    let sum = whole
+        .iter()
+        .fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg())));
     [whole, (!sum).to_le_bytes().to_vec()].concat()
 }
 
@@ -79,7 +79,7 @@ fn a_batch_of_an_edge_is_not_believed_how_much_it_holds() {
     let world = World::run(&dir, &one_gauge());
     let token = token(&dir, "demo", &["ingest"]);
     assert_eq!(post(&world, "/api/v1/edges/e", &token, &batch(1, &store::pack(&observations(&[1_700_000_000_000_000])))).0, 204);
-    let (before, _) = world.weight();
+    let before = world.own_memory();
     let claim = record(&varint(200_000_000));
     // A block of 128 points of which nothing changes is 13 bytes: ten million of them fit in one megabyte.
     let blocks = [0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0].repeat(10_000_000_usize.div_ceil(128));
@@ -99,8 +99,8 @@ fn a_batch_of_an_edge_is_not_believed_how_much_it_holds() {
         let (status, answer) = post(&world, "/api/v1/edges/e", &token, &body);
         assert_eq!(status, expected, "{answer}");
     }
-    let (after, _) = world.weight();
-    assert!(after < before + A_LITTLE, "resident {before} before, {after} after");
+    let after = world.own_memory();
+    assert!(after < before + A_LITTLE, "{before} bytes before, {after} after");
     assert_eq!(world.observations("prova-level", "from=2000-01-01T00:00:00Z").len(), 1);
 }
 
@@ -111,7 +111,7 @@ fn refusals_of_one_message_are_listed_so_far_and_all_of_them_counted() {
     let (token, auditor) = (token(&dir, "demo", &["ingest"]), crate::support::token(&dir, "demo", &["audit", "manage"]));
     let write = "/api/v2/write?precision=s";
     assert_eq!(post(&world, write, &token, b"nobody level=1 1700000000").0, 204);
-    let (before, _) = world.weight();
+    let before = world.own_memory();
     let (status, answer) = post(&world, write, &token, &b"m f=1\n".repeat(1_500_000));
     assert_eq!(status, 413, "{answer}");
     assert_eq!(quarantined(&ledger(&world, &auditor)), 1, "nothing of it was kept");
@@ -120,17 +120,24 @@ fn refusals_of_one_message_are_listed_so_far_and_all_of_them_counted() {
     assert_eq!(post(&world, write, &token, unknown.as_bytes()).0, 204);
     assert_eq!(post(&world, write, &token, &b"no fields\n".repeat(40_000)).0, 400);
     assert_eq!(quarantined(&ledger(&world, &auditor)), 80_001);
-    let (after, _) = world.weight();
-    assert!(after < before + A_LITTLE, "resident {before} before, {after} after");
+    let after = world.own_memory();
+    assert!(after < before + A_LITTLE, "{before} bytes before, {after} after");
     let (_, entries) = world.get_as("/api/v1/quarantine", Some(&auditor));
     let entries: Value = serde_json::from_str(&entries).unwrap();
     let listed: Vec<usize> = entries["items"].as_array().unwrap().iter().map(|entry| entry["refusals"].as_array().unwrap().len()).collect();
     assert_eq!(listed, [1001, 1001, 1]);
     // Mended and read again, those that were only counted come in as well, and the ledger still balances.
-    let known = one_gauge().replace("id = \"prova\"\nowner = \"demo\"\nmqtt", "id = \"prova\"\naddress = \"nobody\"\nowner = \"demo\"\nmqtt");
+    let known =
+        one_gauge().replace("id = \"prova\"\nowner = \"demo\"\nmqtt", "id = \"prova\"\naddress = \"nobody\"\nowner = \"demo\"\nmqtt");
     assert!(known.contains("nobody"), "{known}");
     dir.write("network.toml", &known);
-    let done = pescaia().args(["network", "apply"]).arg(dir.path().join("network.toml")).arg("--config").arg(dir.path().join("pescaia.toml")).output().unwrap();
+    let done = pescaia()
+        .args(["network", "apply"])
+        .arg(dir.path().join("network.toml"))
+        .arg("--config")
+        .arg(dir.path().join("pescaia.toml"))
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{done:?}");
     let (status, answer) = world.post("/api/v1/quarantine/replay", &auditor, "application/json", r#"{"reason": "unknown-device"}"#);
     assert_eq!((status, answer["accepted"].as_u64(), answer["left_count"].as_u64()), (200, Some(40_000), Some(0)), "{answer}");
@@ -200,7 +207,9 @@ fn a_body_that_drips_or_never_comes_is_408_and_its_connection_closed() {
         for drips in [false, true] {
             let mut stream = TcpStream::connect(&world.http).unwrap();
             let token = if path.contains("replay") || path.contains("adopt") { &manager } else { &token };
-            let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n");
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n"
+            );
             stream.write_all(head.as_bytes()).unwrap();
             slow.push((path, drips, stream));
         }
@@ -257,21 +266,23 @@ fn packets_that_announce_much_and_bring_nothing_cost_nothing() {
         device
     };
     devices.push(come_in(0));
-    let (before, _) = world.weight();
+    let before = world.own_memory();
     for number in 1..1000 {
         let mut device = come_in(number);
         // A PUBLISH of a quarter of a megabyte, of which three bytes come.
-        device.write_all(&[0x32, 0xFF, 0xFF, 0x0F, 0, 20, b'p']).unwrap();
+        device.write_all(&[0x32, 0xFF, 0xFF, 0x0E, 0, 20, b'p']).unwrap();
         devices.push(device);
     }
     let token = token(&dir, "demo", &["ingest"]);
     for _ in 0..50 {
         let mut stream = TcpStream::connect(&world.http).unwrap();
-        let head = format!("POST /api/v1/observations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\r\n[");
+        let head = format!(
+            "POST /api/v1/observations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\r\n["
+        );
         stream.write_all(head.as_bytes()).unwrap();
         devices.push(stream);
     }
     assert_eq!(world.get_as("/healthz", None).0, 200);
-    let (after, _) = world.weight();
-    assert!(after < before + A_LITTLE, "resident {before} before, {after} after");
+    let after = world.own_memory();
+    assert!(after < before + A_LITTLE, "{before} bytes before, {after} after");
 }

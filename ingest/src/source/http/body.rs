@@ -91,11 +91,10 @@ pub(super) async fn collect(mut body: Body, terms: &Terms<'_>) -> Result<Kept, U
             held = Some(terms.room.take(terms.owner, announced).await.ok_or(Unkept::Busy)?);
             // That it had to wait is no slowness of its own.
             start += asked.elapsed();
-        }
-        if length > whole.capacity() {
-            // Twice as much each time, but never more than was announced, which no longer is a mere claim once half of it has come.
-            let room = (length * 2).min(announced.max(length));
-            whole.reserve(room - whole.len());
+            // In one piece, for which there is room now: growing would leave pieces of all sizes behind.
+            let mut larger = BytesMut::with_capacity(announced.max(length));
+            larger.extend_from_slice(&whole);
+            whole = larger;
         }
         whole.extend_from_slice(&piece);
     }

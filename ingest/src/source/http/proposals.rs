@@ -3,10 +3,10 @@
 use super::{command, holder, problem};
 use crate::pipeline::Intake;
 use crate::propose::{Adopted, Adoption, Proposal, Publicity, Unadopted, proposals};
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use model::{ObservedProperty, Scope, Unit, Viewer};
 use serde::{Deserialize, Serialize};
 

@@ -18,6 +18,9 @@ use serde_json::json;
 use std::io::Read;
 use store::Error;
 
+/// Bytes that are unpacked before it is asked again whether it is too much.
+const UNPACKED_AT_ONCE: usize = 1 << 20;
+
 pub(super) const PATH: &str = "/api/v2/write";
 
 /// InfluxDB's own shape of a no.
@@ -61,7 +64,9 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
             Some(Err(cause)) => {
                 return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip, or ends too early: {cause}"));
             }
-            None => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later"),
+            None => {
+                return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later");
+            }
         }
     } else {
         body.bytes
@@ -150,7 +155,16 @@ fn too_large() -> Response {
 
 /// `None` when it is more than may be kept, found out without keeping it.
 fn unpacked(packed: &Bytes) -> std::io::Result<Option<Bytes>> {
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(packed.as_ref()).take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= MOST_BYTES).then(|| bytes.into()))
+    let (mut bytes, mut source) = (Vec::new(), MultiGzDecoder::new(packed.as_ref()));
+    loop {
+        // As much again each time would be half as much too much at the end.
+        bytes.reserve_exact(UNPACKED_AT_ONCE);
+        let count = source.by_ref().take(UNPACKED_AT_ONCE as u64).read_to_end(&mut bytes)?;
+        if bytes.len() > MOST_BYTES {
+            return Ok(None);
+        }
+        if count < UNPACKED_AT_ONCE {
+            return Ok(Some(bytes.into()));
+        }
+    }
 }

@@ -59,13 +59,7 @@ impl Gate {
     }
 
     /// The device of this user, if the password or token is its own. Every no takes as long as any other.
-    async fn holder(
-        &self,
-        registry: &Registry,
-        user: &str,
-        password: &[u8],
-        may_try: impl Fn() -> bool,
-    ) -> Result<Arc<Device>, Denied> {
+    async fn holder(&self, registry: &Registry, user: &str, password: &[u8], may_try: impl Fn() -> bool) -> Result<Arc<Device>, Denied> {
         let (device, hash) = match registry.device_by_user(user).map(|device| (device, &device.link)) {
             Some((device, Link::Mqtt { credential: Credential::Password(hash), .. })) => (Some(device.clone()), hash.clone()),
             // 256 random bits need no slow hash; compared by their digests, a guess learns nothing of how near it was.

@@ -99,7 +99,13 @@ pub(super) async fn greet(
     }
     let max_packet = u32::try_from(shared.settings.max_packet).unwrap_or(u32::MAX);
     let hears = session_present && connect.hears_of_session;
-    let welcome = Outgoing::Welcome { session_present: hears, assigned, receive_max: shared.settings.max_unacked, max_packet, is_forgetful: asked_to_keep && !connect.keeps_session };
+    let welcome = Outgoing::Welcome {
+        session_present: hears,
+        assigned,
+        receive_max: shared.settings.max_unacked,
+        max_packet,
+        is_forgetful: asked_to_keep && !connect.keeps_session,
+    };
     send(stream, connect.version, &welcome).await.map_err(|_| Ended::Lost)?;
     Ok(Guest { connect, pass, client, session_present, buffer })
 }
