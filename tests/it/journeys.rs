@@ -25,5 +25,6 @@ mod push;
 mod quarantine;
 mod ratings;
 mod replay;
+mod starts;
 mod tls;
 mod zoo;
