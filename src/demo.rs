@@ -11,7 +11,7 @@ use firmware_sim::{Fleet, Settings as FieldSettings};
 use ingest::bind::Limits;
 use ingest::qualify::qualify;
 use model::{Clock, Observation, Quality, Scope, Timestamp};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Batch, Settings, Store, load_embedded};
 
@@ -51,6 +51,7 @@ async fn start(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<(Doo
     for (device, endpoint) in fleet.endpoints() {
         network.set_modbus_endpoint(device, &endpoint.to_string());
     }
+    store.starts_with(&[PathBuf::from("demo/network.toml")]);
     crate::run::take(&store, &network);
     let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
     open(options, store, fleet).await

@@ -73,7 +73,8 @@ impl Store {
     /// doors; twice is once. It goes into the audit as `who`'s.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the backup is not sound: nothing was taken in then. As [`Store::commit`] otherwise; what was taken in
+    /// [`Error::Damaged`] when the backup is not sound, [`Error::Io`] when a name stands for something else in it than here: nothing was
+    /// taken in then. As [`Store::commit`] otherwise; what was taken in
     /// before stays, and doing it again goes on.
     pub fn merge(&self, backup: &Path, who: &str, progress: &mut dyn FnMut(Progress)) -> Result<Merged, Error> {
         let checked = check(backup, &mut |datastreams, of| progress(Progress::Read { datastreams, of }))?;
@@ -83,6 +84,7 @@ impl Store {
         let (engine, _) = Sqlite::snapshot(backup)?;
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let theirs = registry_of(engine.as_ref())?;
+        self.is_of_the_same_things(&theirs)?;
         let mut merged = Merged {
             backup: checked,
             added: self.take_over_registry(engine.as_ref())?,

@@ -16,6 +16,7 @@ mod wire;
 pub(crate) use plan::{OriginMap, Plan, Restored, plan, plan_start, restore, restore_whole, retire_conflicts};
 
 pub use build::Fault;
+pub(crate) use build::file_name;
 pub use layout::parse_layout;
 pub use load::{LIBRARY, hash_password, load_embedded, load_network, load_network_to_start, parse_profile};
 pub use nearest::nearest;
@@ -61,6 +62,13 @@ pub struct NetworkFile {
     passwords: BTreeMap<String, Secret>,
     /// By device, `owner/id`: why a file that it names can't be read.
     unread: BTreeMap<String, Complaint>,
+}
+
+impl NetworkFile {
+    /// As it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// A password as it was read: hashed when the network is applied, never shown.

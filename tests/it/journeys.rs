@@ -26,5 +26,6 @@ mod push;
 mod quarantine;
 mod ratings;
 mod replay;
+mod starts;
 mod tls;
 mod zoo;

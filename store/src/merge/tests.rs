@@ -153,3 +153,51 @@ fn what_the_network_was_before_and_raw_payloads_come_along_once() {
 }
 
 mod accounts;
+
+/// A store and a backup of another, whose networks are [`NETWORK`] with `here` and with `there`.
+fn two(name: &str, here: &str, there: &str) -> (Dir, Store, std::path::PathBuf) {
+    let (dir, other) = (Dir::new(&format!("{name}-here")), Dir::new(&format!("{name}-there")));
+    let backup = dir.0.join("backup.db");
+    let apply = |dir: &Dir, more: &str| {
+        let store = dir.open(Still(NOW));
+        store.apply(&load_embedded("n", &format!("{NETWORK}{more}"), &[]).expect("a network")).expect("applied");
+        store
+    };
+    let theirs = apply(&other, there);
+    theirs.backup(&backup, &mut |_| ()).expect("backed up");
+    theirs.close_blocking();
+    let ours = apply(&dir, here);
+    (dir, ours, backup)
+}
+
+#[test]
+fn a_device_of_the_backup_that_contradicts_this_network_comes_in_out_of_service() {
+    let device = |id: &str| {
+        format!("[[device]]\nid = \"{id}\"\nowner = \"o\"\nhttp = true\nfeeds = [{{ channel = \"level\", datastream = \"d\" }}]\n")
+    };
+    let (dir, store, backup) = two("contradicts", &device("ours"), &device("another"));
+    let merged = store.merge(&backup, "anna", &mut |_| ()).expect("taken in");
+    let said = merged.added.iter().find(|one| one.starts_with("device o/another, out of service: ")).expect("it is said");
+    assert!(said.contains("o/ours feeds the same datastream"), "{said}");
+    store.close_blocking();
+    drop(store);
+    let again = dir.open(Still(NOW));
+    assert!(again.network_faults().is_empty());
+    assert!(again.registry().device("o", "ours").is_some() && again.registry().device("o", "another").is_none());
+    assert_eq!(again.registry().device("o", "ours").expect("there").feeds.len(), 1);
+}
+
+#[test]
+fn a_backup_in_which_a_name_stands_for_something_else_is_refused_whole() {
+    let datastream = |property: &str| format!("[[datastream]]\nid = \"e\"\nstation = \"s\"\nproperty = \"{property}\"\nperiod_s = 60\n");
+    let (_dir, store, backup) = two("otherwise", &datastream("flow"), &datastream("water_level"));
+    let said = store.merge(&backup, "anna", &mut |_| ()).expect_err("refused").to_string();
+    assert!(said.contains("e measures water_level there and flow here") && said.contains("directory of its own"), "{said}");
+    assert!(store.audit().expect("read").is_empty());
+    let owned = |owner: &str| {
+        format!("[[owner]]\nid = \"p\"\nname = \"p\"\n[[station]]\nid = \"t\"\nowner = \"{owner}\"\nname = \"t\"\nwhere = [43.9, 11.1]\n")
+    };
+    let (_dir, store, backup) = two("owners", &owned("o"), &owned("p"));
+    let said = store.merge(&backup, "anna", &mut |_| ()).expect_err("refused").to_string();
+    assert!(said.contains("the station t belongs to p there and to o here"), "{said}");
+}

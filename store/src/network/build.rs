@@ -10,6 +10,7 @@ use model::{DatastreamId, Device, Feed, Link, Owner, OwnerId, Visibility};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// An entry of the network, or one channel of a device, that can't stand beside the others: it is left out of the registry, and all else
@@ -343,8 +344,13 @@ impl<'a> Building<'a> {
     }
 }
 
+/// A file by its name alone: where it lies is the operator's affair, and what is wrong is told to holders of tokens too.
+pub(crate) fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+}
+
 fn fed_twice(other: &str, file: &str, datastream: &str) -> String {
-    let from = if file == ADOPTED { "as was adopted".to_owned() } else { format!("as {file} says") };
+    let from = if file == ADOPTED { "as was adopted".to_owned() } else { format!("as {} says", file_name(file)) };
     format!(
         "{other} feeds the same datastream, {datastream}, {from}; two devices can't measure one: take that feed out, or name another datastream here"
     )

@@ -1,6 +1,6 @@
 //! What applying a network makes of the registry: pure, so that a preview and the real thing can't differ.
 
-use super::build::{Built, Fault, Precedence, build};
+use super::build::{Built, Fault, Precedence, build, file_name};
 use super::layout::LayoutEntry;
 use super::wire::{DatastreamEntry, DeviceEntry, FeedLinkEntry, OwnerEntry, ProfileEntry, StationEntry};
 use super::{ADOPTED, Change, ChangeKind, Document, Key, Network, NetworkFile};
@@ -100,11 +100,11 @@ impl OriginMap {
         for file in &network.files {
             each_entry(file, self, &mut |kind, id, at, _| {
                 let Some(known) = self.entries.get(&(kind, id.to_owned())) else { return };
+                let from = file_name(&known.file);
                 let message = match known.retired {
-                    false => format!("there is a {kind} \"{id}\" already (from {}); choose another id", known.file),
+                    false => format!("there is a {kind} \"{id}\" already (from {from}); choose another id"),
                     true => format!(
-                        "there is a {kind} \"{id}\" that is out of service (from {}); choose another id, or write it into a network file again",
-                        known.file
+                        "there is a {kind} \"{id}\" that is out of service (from {from}); choose another id, or write it into a network file again"
                     ),
                 };
                 complaints.push(file.complain(at, "id", message));

@@ -44,6 +44,8 @@ pub(super) struct Networks {
     unread: Vec<Fault>,
     /// The files that the next start applies.
     start_files: RwLock<Vec<PathBuf>>,
+    /// What files said when they were applied last, by name.
+    applied: RwLock<HashMap<String, String>>,
 }
 
 /// The entries that an engine holds; those that can't be told apart are left out.
@@ -115,6 +117,7 @@ impl Networks {
             left_out: RwLock::default(),
             unread: unread.into_iter().map(fault).collect(),
             start_files: RwLock::default(),
+            applied: RwLock::default(),
         })
     }
     pub(super) fn registry(&self) -> Arc<Registry> {
@@ -125,6 +128,16 @@ impl Networks {
     }
     fn start_files(&self) -> Vec<PathBuf> {
         self.start_files.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Whether a file of a start was edited since it was applied.
+    fn is_edited(&self, path: &Path) -> bool {
+        let applied = self.applied.read().unwrap_or_else(PoisonError::into_inner);
+        let known = path.to_str().and_then(|name| applied.get(name));
+        known.is_none_or(|known| std::fs::read_to_string(path).is_ok_and(|now| now != *known))
+    }
+    fn note_applied(&self, network: &Network) {
+        let texts = network.files.iter().map(|file| (file.name.clone(), file.text().to_owned()));
+        self.applied.write().unwrap_or_else(PoisonError::into_inner).extend(texts);
     }
     /// Whether a file that entries come from can still say anything: it is on the disk, or a start applies it.
     fn is_there(&self, file: &str) -> bool {
@@ -195,6 +208,31 @@ impl Store {
             networks.registry.send_replace(Arc::new(registry));
         }
         Ok(added)
+    }
+
+    /// Refuses a backup in which a name stands for something else than here: its values would come under ours, or under another owner's eyes.
+    pub(crate) fn is_of_the_same_things(&self, theirs: &Registry) -> Result<(), Error> {
+        let ours = self.registry();
+        let refuse = |what: String| {
+            let cause =
+                format!("{what}; restore it into a directory of its own, with pescaia restore FILE --data DIR, and export from there");
+            Err(Error::Io { action: "taking in the backup".into(), cause })
+        };
+        for their in theirs.stations() {
+            if let Some(our) = ours.station(their.id.as_str()).filter(|our| our.owner != their.owner) {
+                return refuse(format!("the station {} belongs to {} there and to {} here", our.id, their.owner, our.owner));
+            }
+        }
+        for their in theirs.datastreams() {
+            let Some(our) = ours.datastream_by_key(their.key.as_str()) else { continue };
+            if our.property != their.property {
+                return refuse(format!("{} measures {} there and {} here", our.key, their.property.word(), our.property.word()));
+            }
+            if our.owner != their.owner {
+                return refuse(format!("{} belongs to {} there and to {} here", our.key, their.owner, our.owner));
+            }
+        }
+        Ok(())
     }
 
     /// Of the entries that can't be read here those that a backup of this very store has, with their numbers. It is of this store where
@@ -271,7 +309,12 @@ impl Store {
             return Ok(plan);
         }
         let is_applied = |path: &PathBuf| network.files.iter().any(|file| path.as_os_str() == file.name.as_str());
-        let others: Vec<PathBuf> = networks.start_files().into_iter().filter(|path| !is_applied(path)).collect();
+        // What was applied as it lies there is among the entries already.
+        let others: Vec<PathBuf> =
+            networks.start_files().into_iter().filter(|path| !is_applied(path) && networks.is_edited(path)).collect();
+        if others.is_empty() {
+            return Ok(plan);
+        }
         // A file that can't be read now says nothing of what it will hold at the start.
         let Ok(others) = network::load_network_to_start(&others) else { return Ok(plan) };
         let faults = |plan: Plan| plan.left_out.into_iter().chain(plan.faults);
@@ -284,7 +327,10 @@ impl Store {
         let complaint = |fault: Fault| Complaint {
             message: format!(
                 "the next start, which applies {}, could not keep {} {} as it is: {}",
-                fault.file, fault.kind, fault.id, fault.message
+                network::file_name(&fault.file),
+                fault.kind,
+                fault.id,
+                fault.message
             ),
             file: fault.file,
             line: 0,
@@ -312,6 +358,7 @@ impl Store {
         let changes = self.carry_out(&mut origins, plan, reason, Vec::new()).map_err(of_store)?;
         let is_applied = |fault: &Fault| network.files.iter().any(|file| file.name == fault.file);
         self.inner.networks.left_out.write().unwrap_or_else(PoisonError::into_inner).retain(|fault| !is_applied(fault));
+        self.inner.networks.note_applied(network);
         Ok(changes)
     }
 
@@ -327,6 +374,7 @@ impl Store {
             Vec::new()
         });
         *networks.left_out.write().unwrap_or_else(PoisonError::into_inner) = left_out;
+        networks.note_applied(network);
         drop(origins);
         Started { changes, faults: self.network_faults() }
     }

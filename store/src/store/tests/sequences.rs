@@ -254,3 +254,27 @@ fn whatever_was_accepted_starts_again_with_the_same_network() {
     eprintln!("{accepted} changes accepted, {refused} refused");
     assert!(accepted > SEQUENCES && refused > SEQUENCES, "{accepted} accepted, {refused} refused: it must try both");
 }
+
+#[test]
+fn what_the_next_start_could_not_keep_is_refused_when_it_is_asked_for() {
+    let world = World::new(0);
+    let gauge = |id: &str| {
+        format!(
+            "[[station]]\nid = \"s0\"\nowner = \"x\"\nname = \"S\"\nwhere = [43.9, 11.1]\n[[datastream]]\nid = \"d0\"\nstation = \"s0\"\nproperty = \"water_level\"\nperiod_s = 60\n\
+             [[device]]\nid = \"{id}\"\nowner = \"x\"\nhttp = true\nfeeds = [{{ channel = \"c\", datastream = \"d0\" }}]\n"
+        )
+    };
+    let device = "[[device]]\nid = \"g1\"\nowner = \"x\"\nhttp = true\nfeeds = [{ channel = \"c\", datastream = \"d0\" }]\n";
+    let plain = gauge("g0").replace("feeds = [{ channel = \"c\", datastream = \"d0\" }]\n", "");
+    std::fs::write(world.path(1), &plain).expect("written");
+    world.store.apply(&load_network(&[world.path(1)]).expect("read")).expect("applied");
+    // Edited, and not applied yet: the start will.
+    std::fs::write(world.path(1), gauge("g0")).expect("written");
+    std::fs::write(world.path(2), device).expect("written");
+    let said = world.store.apply(&load_network(&[world.path(2)]).expect("read")).expect_err("refused");
+    assert!(said[0].message.contains("the next start") && said[0].message.contains("x/g1 feeds the same datastream"), "{said:?}");
+    let feed = "[[feed]]\nowner = \"x\"\ndevice = \"g0\"\nchannel = \"other\"\ndatastream = \"d0\"\n";
+    let said = world.store.adopt(feed, &crate::Reason::default()).expect_err("refused");
+    assert!(said[0].message.contains("the next start"), "{said:?}");
+    assert_eq!(world.store.adopted().expect("read"), "");
+}
