@@ -3,7 +3,8 @@
 use tracing_subscriber::EnvFilter;
 
 pub(crate) fn start(json: bool) {
-    let filter = EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
+    let filter =
+        EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn,tokio_modbus=off,rumqttc=off"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

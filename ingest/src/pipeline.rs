@@ -271,9 +271,10 @@ impl Intake {
             };
             decoded.readings.retain(|reading| reading.what.device != raw.device);
             decoded.unread.retain(|unread| unread.what.device != raw.device);
-            let (readings, refusals) = crate::decode::layout::read(Placed { index, what: &raw }, layout, &frame.owner, frame.received_at);
-            decoded.readings.extend(readings);
-            decoded.rejects.extend(refusals);
+            let read = crate::decode::layout::read(Placed { index, what: &raw }, layout, &frame.owner, frame.received_at);
+            decoded.readings.extend(read.readings);
+            decoded.rejects.extend(read.rejects);
+            decoded.unread.extend(read.unread);
             kept.extend(device.map(|device| payload(frame, device, raw)));
         }
         (decoded, kept)

@@ -19,6 +19,7 @@ mod ear;
 mod line;
 pub mod plan;
 pub mod probe;
+mod rtu;
 mod unit;
 
 #[cfg(test)]

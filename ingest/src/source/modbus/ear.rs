@@ -1,19 +1,49 @@
 //! What comes in on a wire, looked at before the protocol does.
 
+use super::rtu::Answers;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that came in since the last question.
+/// Bytes that are kept of an answer, to say what is wrong with it: the head of a TCP frame.
+const HEAD: usize = 8;
+
+/// What came in since the last question.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<AtomicUsize>);
+pub(super) struct Heard(Arc<Mutex<Sounds>>);
+
+#[derive(Debug, Default)]
+struct Sounds {
+    bytes: usize,
+    head: Vec<u8>,
+    asked: Vec<u8>,
+}
 
 impl Heard {
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.sounds().bytes
+    }
+    /// The first bytes that came in.
+    pub(super) fn head(&self) -> Vec<u8> {
+        self.sounds().head.clone()
+    }
+    /// The question, as it went out.
+    pub(super) fn asked(&self) -> Vec<u8> {
+        self.sounds().asked.clone()
+    }
+    fn sounds(&self) -> MutexGuard<'_, Sounds> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn hear(&self, bytes: &[u8]) {
+        let mut sounds = self.sounds();
+        sounds.bytes += bytes.len();
+        let room = HEAD.saturating_sub(sounds.head.len());
+        sounds.head.extend(bytes.iter().take(room));
+    }
+    fn ask(&self, question: &[u8]) {
+        *self.sounds() = Sounds { asked: question.to_vec(), ..Sounds::default() };
     }
 }
 
@@ -23,20 +53,44 @@ impl Heard {
 pub(super) struct Ear<T> {
     wire: T,
     heard: Heard,
+    /// On a serial line: finds the answer in what comes in.
+    answers: Option<Answers>,
 }
 
 impl<T> Ear<T> {
     pub(super) fn new(wire: T, heard: Heard) -> Self {
-        Self { wire, heard }
+        Self { wire, heard, answers: None }
+    }
+    /// Of a line with frames of RTU.
+    pub(super) fn of_rtu(wire: T, heard: Heard) -> Self {
+        Self { wire, heard, answers: Some(Answers::default()) }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Ear<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let outcome = Pin::new(&mut self.wire).poll_read(context, into);
-        self.heard.0.fetch_add(into.filled().len() - before, Ordering::Relaxed);
-        outcome
+        let this = &mut *self;
+        let Some(answers) = &mut this.answers else {
+            let before = into.filled().len();
+            let outcome = Pin::new(&mut this.wire).poll_read(context, into);
+            this.heard.hear(into.filled().get(before..).unwrap_or_default());
+            return outcome;
+        };
+        loop {
+            if answers.take(into) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut came = [0; 256];
+            let mut came = ReadBuf::new(&mut came);
+            match Pin::new(&mut this.wire).poll_read(context, &mut came) {
+                // The end of the wire, or what went wrong with it.
+                Poll::Ready(Ok(())) if came.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+            this.heard.hear(came.filled());
+            answers.hear(came.filled());
+        }
     }
 }
 
@@ -51,7 +105,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Ear<T> {
                 Poll::Ready(_) | Poll::Pending => break,
             }
         }
-        self.heard.0.store(0, Ordering::Relaxed);
+        self.heard.ask(question);
+        if let Some(answers) = &mut self.answers {
+            answers.ask(question);
+        }
         Pin::new(&mut self.wire).poll_write(context, question)
     }
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -79,5 +136,6 @@ mod tests {
         let mut said = [0; 6];
         ear.read_exact(&mut said).await.expect("an answer");
         assert_eq!((&said, heard.bytes()), (b"answer", 6));
+        assert_eq!((heard.head(), heard.asked()), (b"answer".to_vec(), b"question".to_vec()));
     }
 }
