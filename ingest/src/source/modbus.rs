@@ -20,6 +20,7 @@ mod line;
 pub mod plan;
 pub mod probe;
 mod rtu;
+mod tcp;
 mod unit;
 
 #[cfg(test)]

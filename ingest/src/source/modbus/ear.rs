@@ -1,6 +1,6 @@
 //! What comes in on a wire, looked at before the protocol does.
 
-use super::rtu::Answers;
+use super::{rtu, tcp};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that are kept of an answer, to say what is wrong with it: the head of a TCP frame.
-const HEAD: usize = 8;
+const HEAD: usize = 9;
 
 /// What came in since the last question.
 #[derive(Debug, Clone, Default)]
@@ -53,43 +53,74 @@ impl Heard {
 pub(super) struct Ear<T> {
     wire: T,
     heard: Heard,
-    /// On a serial line: finds the answer in what comes in.
-    answers: Option<Answers>,
+    answers: Answers,
+}
+
+/// Finds the answer in what comes in.
+#[derive(Debug)]
+enum Answers {
+    Tcp(tcp::Answers),
+    Rtu(rtu::Answers),
+}
+
+impl Answers {
+    fn ask(&mut self, question: &[u8]) {
+        match self {
+            Self::Tcp(answers) => answers.ask(question),
+            Self::Rtu(answers) => answers.ask(question),
+        }
+    }
+    fn hear(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Tcp(answers) => answers.hear(bytes),
+            Self::Rtu(answers) => answers.hear(bytes),
+        }
+    }
+    fn end(&mut self) {
+        match self {
+            Self::Tcp(answers) => answers.end(),
+            Self::Rtu(answers) => answers.end(),
+        }
+    }
+    fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
+        match self {
+            Self::Tcp(answers) => answers.take(into),
+            Self::Rtu(answers) => answers.take(into),
+        }
+    }
 }
 
 impl<T> Ear<T> {
-    pub(super) fn new(wire: T, heard: Heard) -> Self {
-        Self { wire, heard, answers: None }
+    /// Of a connection with frames of Modbus TCP.
+    pub(super) fn of_tcp(wire: T, heard: Heard) -> Self {
+        Self { wire, heard, answers: Answers::Tcp(tcp::Answers::default()) }
     }
     /// Of a line with frames of RTU.
     pub(super) fn of_rtu(wire: T, heard: Heard) -> Self {
-        Self { wire, heard, answers: Some(Answers::default()) }
+        Self { wire, heard, answers: Answers::Rtu(rtu::Answers::default()) }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Ear<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let Some(answers) = &mut this.answers else {
-            let before = into.filled().len();
-            let outcome = Pin::new(&mut this.wire).poll_read(context, into);
-            this.heard.hear(into.filled().get(before..).unwrap_or_default());
-            return outcome;
-        };
         loop {
-            if answers.take(into) {
+            if this.answers.take(into) {
                 return Poll::Ready(Ok(()));
             }
             let mut came = [0; 256];
             let mut came = ReadBuf::new(&mut came);
             match Pin::new(&mut this.wire).poll_read(context, &mut came) {
-                // The end of the wire, or what went wrong with it.
-                Poll::Ready(Ok(())) if came.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if came.filled().is_empty() => {
+                    this.answers.end();
+                    this.answers.take(into);
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Ready(Ok(())) => {}
                 other => return other,
             }
             this.heard.hear(came.filled());
-            answers.hear(came.filled());
+            this.answers.hear(came.filled());
         }
     }
 }
@@ -106,9 +137,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Ear<T> {
             }
         }
         self.heard.ask(question);
-        if let Some(answers) = &mut self.answers {
-            answers.ask(question);
-        }
+        self.answers.ask(question);
         Pin::new(&mut self.wire).poll_write(context, question)
     }
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,14 +157,15 @@ mod tests {
     async fn what_waited_before_a_question_is_no_answer_to_it() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let heard = Heard::default();
-        let mut ear = Ear::new(ours, heard.clone());
+        let mut ear = Ear::of_tcp(ours, heard.clone());
         theirs.write_all(b"late").await.expect("sent");
-        ear.write_all(b"question").await.expect("sent");
+        let (question, answer) = ([0, 7, 0, 0, 0, 6, 3, 3, 0, 100, 0, 1], [0, 7, 0, 0, 0, 5, 3, 3, 2, 4, 210]);
+        ear.write_all(&question).await.expect("sent");
         assert_eq!(heard.bytes(), 0);
-        theirs.write_all(b"answer").await.expect("sent");
-        let mut said = [0; 6];
+        theirs.write_all(&answer).await.expect("sent");
+        let mut said = [0; 11];
         ear.read_exact(&mut said).await.expect("an answer");
-        assert_eq!((&said, heard.bytes()), (b"answer", 6));
-        assert_eq!((heard.head(), heard.asked()), (b"answer".to_vec(), b"question".to_vec()));
+        assert_eq!((said, heard.bytes()), (answer, 11));
+        assert_eq!((heard.head(), heard.asked()), (answer[..9].to_vec(), question.to_vec()));
     }
 }

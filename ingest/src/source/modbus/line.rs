@@ -100,6 +100,10 @@ impl Line {
                 self.leave_alone(patience);
                 return Err(match self.heard.bytes() {
                     0 => failure(GapReason::Timeout, format!("no answer within {patience:?}")),
+                    _ if self.is_of_another_question() => failure(
+                        GapReason::BadAnswer,
+                        format!("only answers to other questions within {patience:?}; is timeout_s too short for it?"),
+                    ),
                     bytes => failure(GapReason::BadAnswer, format!("{bytes} bytes within {patience:?}, and no whole answer in them")),
                 });
             }
@@ -126,9 +130,6 @@ impl Line {
         let bad = |cause: String| failure(GapReason::BadAnswer, cause);
         match cause {
             Error::Protocol(_) if matches!(self.wire, ModbusWire::Tcp { .. }) => match (asked.as_slice(), head.as_slice()) {
-                ([a, b, ..], [c, d, ..]) if (a, b) != (c, d) => {
-                    bad("an answer to another question: its transaction is not the one that was asked".into())
-                }
                 ([_, _, _, _, _, _, unit, ..], [_, _, _, _, _, _, other, ..]) if unit != other => {
                     bad(format!("it answers as unit {other} where unit {unit} was asked; write unit = {other}"))
                 }
@@ -141,6 +142,9 @@ impl Line {
                 _ => bad("an answer to another question: its function is not the one that was asked".into()),
             },
             // What the codec says of bytes that it can't read; an error of the connection itself has other kinds.
+            Error::Transport(_) if self.counts_registers() => {
+                bad("it counts registers where the bytes of its answer belong; its firmware is at fault".into())
+            }
             Error::Transport(cause) if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other) => {
                 let shown: Vec<String> = head.iter().map(|byte| format!("{byte:02x}")).collect();
                 bad(format!(
@@ -150,6 +154,17 @@ impl Line {
             }
             Error::Transport(cause) => failure(GapReason::Unreachable, closed(cause.kind()).to_owned()),
         }
+    }
+
+    fn is_of_another_question(&self) -> bool {
+        let (asked, head) = (self.heard.asked(), self.heard.head());
+        matches!(self.wire, ModbusWire::Tcp { .. }) && head.len() > 2 && asked.get(..2) != head.get(..2)
+    }
+
+    fn counts_registers(&self) -> bool {
+        let (asked, head) = (self.heard.asked(), self.heard.head());
+        let asked_for = asked.get(11).copied().filter(|_| matches!(asked.get(7), Some(3 | 4)));
+        matches!(self.wire, ModbusWire::Tcp { .. }) && asked_for.is_some() && head.get(8).copied() == asked_for
     }
 
     /// On a line without numbers of transactions an answer may still come, and would be taken for that of the next question: the
@@ -171,7 +186,7 @@ impl Line {
 async fn connect(wire: &ModbusWire, patience: Duration, heard: &Heard) -> Result<Context, Failure> {
     let heard = heard.clone();
     match wire {
-        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(Ear::new(stream(address, *is_outside, patience).await?, heard))),
+        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(Ear::of_tcp(stream(address, *is_outside, patience).await?, heard))),
         ModbusWire::RtuOverTcp { address, is_outside } => {
             let mut stream = stream(address, *is_outside, patience).await?;
             drain(&mut stream).await;

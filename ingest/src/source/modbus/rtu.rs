@@ -40,6 +40,11 @@ impl Answers {
         self.held.drain(..over);
     }
 
+    /// The wire ended: what is held will not become an answer, and is handed on so that this can be said.
+    pub(super) fn end(&mut self) {
+        self.answer.append(&mut self.held);
+    }
+
     /// Moves what of an answer has room; false when there is none.
     pub(super) fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let count = self.answer.len().min(into.remaining());
@@ -80,7 +85,7 @@ fn whole_frame(bytes: &[u8]) -> Option<usize> {
     (crc(bytes.get(..before_check)?).to_le_bytes() == check).then_some(before_check + 2)
 }
 
-fn crc(bytes: &[u8]) -> u16 {
+pub(super) fn crc(bytes: &[u8]) -> u16 {
     bytes
         .iter()
         .fold(0xFFFF, |crc, byte| (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 }))
