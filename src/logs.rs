@@ -6,7 +6,8 @@ use std::io::Write;
 use tracing_subscriber::EnvFilter;
 
 pub(crate) fn start(json: bool) {
-    let filter = EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
+    let filter =
+        EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn,tokio_modbus=off,rumqttc=off"));
     // Without colours: their escapes could not be told from a device's.
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Escaping).with_target(false);
     // A second start would be a mistake of ours, and harmless.

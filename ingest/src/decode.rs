@@ -14,6 +14,8 @@ pub(crate) mod sparkplug;
 mod text;
 mod tts;
 mod uplink;
+#[cfg(test)]
+mod wires;
 
 use crate::frame::Frame;
 use model::{ChannelName, DeviceId, Reading, RejectReason, Timestamp};

@@ -346,6 +346,7 @@ impl Intake {
             let laid_out = crate::decode::layout::read(Placed { index, what: &raw }, layout, &frame.owner, frame.received_at);
             decoded.readings.extend(laid_out.readings);
             decoded.rejects.extend(laid_out.rejects);
+            decoded.unread.extend(laid_out.unread);
             decoded.left_out.extend(laid_out.left_out);
             kept.extend(device.map(|device| payload(frame, device, raw)));
         }

@@ -2,58 +2,65 @@
 
 mod cayenne;
 
-use super::{Decoded, LeftOut, Placed, RawPayload, Refusal};
+use super::number::Fault;
+use super::{Decoded, LeftOut, Matters, Placed, RawPayload, Refusal, Unread};
 use crate::decimal::scale;
-use model::{Decimal, Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit};
+use model::{
+    ChannelName, Decimal, Endian, Field, FieldKind, Layout, Meaning, OwnerId, Reading, RejectReason, Repeat, Timestamp, Unit, exact,
+};
 
 /// The most readings of one payload.
 const MOST: usize = 2000;
 
 /// What the bytes of a payload say. `received_at` stands in where nobody says when it was heard.
-pub(crate) fn read(
-    placed: Placed<&RawPayload>,
-    layout: &Layout,
-    owner: &OwnerId,
-    received_at: Timestamp,
-) -> Decoded {
+pub(crate) fn read(placed: Placed<&RawPayload>, layout: &Layout, owner: &OwnerId, received_at: Timestamp) -> Decoded {
     let Placed { index, what: payload } = placed;
     let heard = payload.time.unwrap_or(received_at);
     let said = if layout.is_cayenne { cayenne::read(&payload.bytes) } else { fields(payload, layout, heard) };
-    let reading = |one: Value| Placed {
-        index,
-        what: Reading {
-            owner: owner.clone(),
-            device: payload.device.clone(),
-            channel: one.channel.into(),
-            phenomenon_time: Some(one.time.unwrap_or(heard)),
-            value: one.value,
-            unit: one.unit,
-            flag: None,
-        },
-    };
+    let mut decoded = Decoded::default();
     match said {
         Ok(values) => {
             let beyond = u32::try_from(values.len().saturating_sub(MOST)).unwrap_or(u32::MAX);
-            let detail = format!(
-                "{beyond} numbers more than the {MOST} that one payload may hold; let {} send shorter ones, or mend the layout \"{}\"",
-                payload.device, layout.name
-            );
-            let left_out = LeftOut { index, reason: RejectReason::TooMany, detail, count: beyond };
-            let left_out = if beyond > 0 { vec![left_out] } else { Vec::new() };
-            Decoded { readings: values.into_iter().take(MOST).map(reading).collect(), left_out, ..Decoded::default() }
+            if beyond > 0 {
+                let detail = format!(
+                    "{beyond} numbers more than the {MOST} that one payload may hold; let {} send shorter ones, or mend the layout \"{}\"",
+                    payload.device, layout.name
+                );
+                decoded.left_out.push(LeftOut { index, reason: RejectReason::TooMany, detail, count: beyond });
+            }
+            for Value { channel, value, unit, time } in values.into_iter().take(MOST) {
+                let (device, channel, time) = (payload.device.clone(), channel.into(), Some(time.unwrap_or(heard)));
+                match exact_or(value, &channel) {
+                    Ok(value) => {
+                        let owner = owner.clone();
+                        let reading = Reading { owner, device, channel, phenomenon_time: time, value, unit, flag: None };
+                        decoded.readings.push(Placed { index, what: reading });
+                    }
+                    Err(refusal) => {
+                        let unread = Unread { device, channel, time, refusal, matters: Matters::Always };
+                        decoded.unread.push(Placed { index, what: unread });
+                    }
+                }
+            }
         }
         Err(detail) => {
             let hex: String = payload.bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
             let detail = format!("the payload {hex} of {}: {detail}; mend the layout \"{}\" and replay", payload.device, layout.name);
-            Decoded { rejects: vec![Placed { index, what: Refusal { reason: RejectReason::WrongShape, detail } }], ..Decoded::default() }
+            decoded.rejects.push(Placed { index, what: Refusal { reason: RejectReason::WrongShape, detail } });
         }
     }
+    decoded
+}
+
+fn exact_or(value: Result<f64, i128>, channel: &ChannelName) -> Result<f64, Refusal> {
+    value.map_err(|whole| Fault::NotExact.refusal(&format!("channel {channel}"), &format!("the number {whole}")))
 }
 
 /// One number of a payload.
 pub(super) struct Value {
     pub(super) channel: String,
-    pub(super) value: f64,
+    /// Or the raw whole number that no double is.
+    pub(super) value: Result<f64, i128>,
     pub(super) unit: Option<Unit>,
     /// When it was measured, where the payload says so.
     pub(super) time: Option<Timestamp>,
@@ -78,9 +85,10 @@ fn fields(payload: &RawPayload, layout: &Layout, heard: Timestamp) -> Result<Vec
         };
         for place in 0..count {
             let Some(value) = number(field, &payload.bytes, place * stride)? else { continue };
+            let number = value.unwrap_or(f64::INFINITY);
             match &field.meaning {
-                Meaning::UnixTime => measured = seconds(value).ok_or_else(|| format!("the time {value} can't be"))?,
-                Meaning::Age => measured = heard.plus_micros(-micros(value).ok_or_else(|| format!("the age {value} can't be"))?),
+                Meaning::UnixTime => measured = seconds(number).ok_or_else(|| format!("the time {number} can't be"))?,
+                Meaning::Age => measured = heard.plus_micros(-micros(number).ok_or_else(|| format!("the age {number} can't be"))?),
                 Meaning::Channel { channel, unit } => {
                     #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
                     let later = micros(step_s * place as f64).unwrap_or(0);
@@ -108,7 +116,7 @@ fn start(field: &Field, length: usize) -> Option<usize> {
 }
 
 /// `None` for a value that means "no value".
-fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, String> {
+fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<Result<f64, i128>>, String> {
     let width = field.kind.width();
     let start = start(field, bytes.len()).map(|start| start + further);
     let Some(found) = start.and_then(|start| bytes.get(start..start.checked_add(width)?)) else {
@@ -136,30 +144,34 @@ fn number(field: &Field, bytes: &[u8], further: usize) -> Result<Option<f64>, St
             #[expect(clippy::cast_possible_truncation, reason = "four bytes were read")]
             let value = f32::from_bits(unsigned as u32);
             let shortest = || Decimal::of_single(value).and_then(|value| value.scaled(field.scale, field.add));
-            return Ok(shortest().or_else(|| scale(f64::from(value), field.scale, field.add)));
+            return Ok(shortest().or_else(|| scale(f64::from(value), field.scale, field.add)).map(Ok));
         }
         FieldKind::Float64 => {
             let value = f64::from_bits(unsigned);
-            return Ok(scale(value, field.scale, field.add));
+            return Ok(scale(value, field.scale, field.add).map(Ok));
         }
         FieldKind::Bcd(_) => match bcd(unsigned, width) {
-            Some(raw) => raw,
+            Some(raw) => i128::from(raw),
             None => return Ok(None),
         },
         FieldKind::Signed(_) if field.bits.is_none() => {
             let shift = 64 - 8 * u32::try_from(width).unwrap_or(8);
-            (unsigned << shift).cast_signed() >> shift
+            i128::from((unsigned << shift).cast_signed() >> shift)
         }
-        FieldKind::Unsigned(_) | FieldKind::Signed(_) => unsigned.cast_signed(),
+        FieldKind::Unsigned(_) | FieldKind::Signed(_) => i128::from(unsigned),
     };
     let raw = match field.bits {
-        Some((lowest, count)) => (raw.cast_unsigned() >> lowest.min(63) & (u64::MAX >> (64 - u32::from(count.clamp(1, 64))))).cast_signed(),
+        Some((lowest, count)) => raw >> lowest.min(63) & i128::from(u64::MAX >> (64 - u32::from(count.clamp(1, 64)))),
         None => raw,
     };
-    if field.sentinels.contains(&raw) || field.sentinels.contains(&unsigned.cast_signed()) {
+    let means_nothing = |sentinel: &i64| i128::from(*sentinel) == raw || *sentinel == unsigned.cast_signed();
+    if field.sentinels.iter().any(means_nothing) {
         return Ok(None);
     }
-    Ok(Decimal::whole(i128::from(raw)).scaled(field.scale, field.add))
+    if exact(raw).is_none() {
+        return Ok(Some(Err(raw)));
+    }
+    Ok(Decimal::whole(raw).scaled(field.scale, field.add).map(Ok))
 }
 
 fn bcd(raw: u64, width: usize) -> Option<i64> {

@@ -1,10 +1,11 @@
 //! Registers of a Modbus device, as the poller read them: the raw words together with the part of the register map that
 //! says what they mean, so that a quarantined poll can be read again when the map or the network has been mended.
 
+use super::number::Fault;
 use super::{Decoded, Decoder, Placed, Refusal};
 use crate::decimal::scale;
 use crate::frame::Frame;
-use model::{ByteOrder, Decimal, NumberType, Quality, Reading, Register, RegisterSpace, RejectReason, Span, Timestamp, Unit};
+use model::{ByteOrder, Decimal, NumberType, Quality, Reading, Register, RegisterSpace, RejectReason, Span, Timestamp, Unit, exact};
 use serde::{Deserialize, Serialize};
 
 /// What one poll of one unit read.
@@ -84,10 +85,19 @@ impl Decoder for Registers {
                 decoded.rejects.push(refuse(index, RejectReason::WrongShape, detail));
                 continue;
             };
-            let Some(value) = value(raw, &register) else {
-                let detail = format!("channel {channel} holds no number: {raw:04X?}");
-                decoded.rejects.push(refuse(index, RejectReason::NotANumber, detail));
-                continue;
+            let value = match held(raw, &register) {
+                Ok(value) => value,
+                Err(Empty::NotExact(whole)) => {
+                    let refusal = Fault::NotExact.refusal(&format!("channel {channel}"), &format!("the number {whole}"));
+                    decoded.rejects.push(Placed { index, what: refusal });
+                    continue;
+                }
+                Err(_) => {
+                    let words: Vec<String> = raw.iter().map(|word| format!("{word:04X}")).collect();
+                    let detail = format!("channel {channel} holds no number: {}", words.join(" "));
+                    decoded.rejects.push(refuse(index, RejectReason::NotANumber, detail));
+                    continue;
+                }
             };
             let reading = Reading {
                 owner: frame.owner.clone(),
@@ -185,6 +195,8 @@ pub enum Empty {
     NoNumber,
     /// An analogue input below what a living sensor draws.
     BrokenWire,
+    /// A whole number between two doubles.
+    NotExact(i128),
 }
 
 /// The value that the words of one register hold, in the register's unit: `raw × scale + offset`, calculated in decimal
@@ -211,34 +223,44 @@ pub fn held(words: &[u16], register: &Register) -> Result<f64, Empty> {
         }
         _ => {}
     }
-    let raw = raw(words, register).ok_or(Empty::NoNumber)?;
+    let whole = whole(words, register).ok_or(Empty::NoNumber)?;
     if let Some(span) = register.span {
-        return along(span, raw);
+        return along(span, i64::try_from(whole).map_err(|_| Empty::NoNumber)?);
     }
-    Decimal::whole(i128::from(raw)).scaled(register.scale, register.offset).ok_or(Empty::NoNumber)
+    if exact(whole).is_none() {
+        return Err(Empty::NotExact(whole));
+    }
+    Decimal::whole(whole).scaled(register.scale, register.offset).ok_or(Empty::NoNumber)
+}
+
+/// As [`whole`], for numbers that fit.
+#[must_use]
+pub fn raw(words: &[u16], register: &Register) -> Option<i64> {
+    i64::try_from(whole(words, register)?).ok()
 }
 
 /// The raw whole number of a register, after its bits; `None` for what means "no value" or is no whole number.
-#[must_use]
-pub fn raw(words: &[u16], register: &Register) -> Option<i64> {
+fn whole(words: &[u16], register: &Register) -> Option<i128> {
     let bits = bits(words, register)?;
     #[expect(clippy::cast_possible_truncation, reason = "the type says how many bits mean something")]
     let raw = match register.number {
-        NumberType::Bit => i64::from(bits != 0),
-        NumberType::Int16 => i64::from((bits as u16).cast_signed()),
-        NumberType::Int32 => i64::from((bits as u32).cast_signed()),
-        NumberType::Int64 => bits.cast_signed(),
-        NumberType::Uint16 | NumberType::Uint32 => bits.cast_signed(),
-        NumberType::Uint64 => i64::try_from(bits).ok()?,
-        NumberType::Bcd16 | NumberType::Bcd32 => decimal_digits(bits)?,
+        NumberType::Bit => i128::from(bits != 0),
+        NumberType::Int16 => i128::from((bits as u16).cast_signed()),
+        NumberType::Int32 => i128::from((bits as u32).cast_signed()),
+        NumberType::Int64 => i128::from(bits.cast_signed()),
+        NumberType::Uint16 | NumberType::Uint32 | NumberType::Uint64 => i128::from(bits),
+        NumberType::Bcd16 | NumberType::Bcd32 => i128::from(decimal_digits(bits)?),
         NumberType::Float32 | NumberType::Float64 => return None,
     };
-    let said_to_mean_nothing = |sentinel: &i64| *sentinel == raw || *sentinel == unsigned(raw, register.number);
+    let said_to_mean_nothing = |sentinel: &i64| {
+        let of_type = unsigned(*sentinel, register.number);
+        i128::from(*sentinel) == raw || of_type == raw || of_type == unsigned_whole(raw, register.number)
+    };
     if register.sentinels.iter().any(said_to_mean_nothing) {
         return None;
     }
     Some(match register.bits {
-        Some((lowest, count)) => (bits >> lowest.min(63) & (u64::MAX >> (64 - u32::from(count.clamp(1, 64))))).cast_signed(),
+        Some((lowest, count)) => i128::from(bits >> lowest.min(63) & (u64::MAX >> (64 - u32::from(count.clamp(1, 64))))),
         None => raw,
     })
 }
@@ -289,10 +311,15 @@ fn finite(value: f64) -> Option<f64> {
 }
 
 /// A signed number as the manual's hexadecimal writes it: −32768 is 0x8000.
-fn unsigned(raw: i64, number: NumberType) -> i64 {
+fn unsigned(raw: i64, number: NumberType) -> i128 {
+    unsigned_whole(i128::from(raw), number)
+}
+
+fn unsigned_whole(raw: i128, number: NumberType) -> i128 {
     match number {
         NumberType::Int16 => raw & 0xFFFF,
         NumberType::Int32 => raw & 0xFFFF_FFFF,
+        NumberType::Int64 | NumberType::Uint64 => raw & i128::from(u64::MAX),
         _ => raw,
     }
 }
@@ -368,6 +395,18 @@ mod tests {
         assert_eq!(value(&[0xC479, 0xC000], &bad("float32", &[-999])), None);
         assert_eq!(value(&[0x4026], &register("float32", "ABCD")), None, "half a number");
         assert_eq!(value(&[], &register("int16", "ABCD")), None);
+    }
+
+    #[test]
+    fn a_whole_number_of_four_registers_is_kept_to_its_last_digit_or_refused() {
+        check(&[0x0020, 0, 0, 0], "uint64", "ABCD", 1.0, 0.0, 9_007_199_254_740_992.0);
+        check(&[0x8000, 0, 0, 0], "uint64", "ABCD", 1.0, 0.0, 9_223_372_036_854_775_808.0);
+        check(&[0xFFFF, 0xFFFF, 0xFFFF, 0xFFF4], "int64", "ABCD", 0.001, 0.0, -0.012);
+        let held = |words: &[u16], number| held(words, &register(number, "ABCD"));
+        assert_eq!(held(&[0x0020, 0, 0, 1], "uint64"), Err(Empty::NotExact(9_007_199_254_740_993)));
+        assert_eq!(held(&[0x0020, 0, 0, 1], "int64"), Err(Empty::NotExact(9_007_199_254_740_993)));
+        let all_ones = Register { sentinels: vec![-1], ..register("uint64", "ABCD") };
+        assert_eq!(value(&[0xFFFF; 4], &all_ones), None);
     }
 
     fn frame(bytes: Vec<u8>) -> Frame {

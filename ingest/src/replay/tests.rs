@@ -165,3 +165,72 @@ fn the_ledger_says_what_should_have_come_and_where_it_is_missing() {
     let stranger = Viewer::Token { owner: "other".into(), scopes: vec![Scope::Read] };
     assert!(world.intake.store().seen_by(&stranger).ledger(Interval::new(now, now.plus_seconds(1)), None).expect("read").is_empty());
 }
+
+#[test]
+fn what_was_accepted_stays_where_it_is_when_its_message_is_replayed() {
+    for times in [Times::Shifted(-86_400_000_000), Times::Arrival, Times::AsSaid] {
+        let world = World::new();
+        let good = |time: &str| format!(r#"{{"device": "prova", "time": "2026-11-23T{time}Z", "values": {{"level": 142}}}}"#);
+        let bad = r#"{"device": "prova", "time": "yesterday", "values": {"level": 7}}"#;
+        let nan = r#"{"device": "prova", "time": "2026-11-23T06:22:00Z", "values": {"level": NaN, "pioggia": 0.2}}"#;
+        world.says(&format!("[{}, {bad}, {}, {nan}]", good("06:20:00"), good("06:21:00")));
+        let before = world.observed("prova-level");
+        world.check(&[("?", [1, 0, 0, 0, 1]), ("prova", [4, 2, 0, 0, 2])]);
+        for _ in 0..3 {
+            world.replay(Mending { times, ..Mending::default() });
+            assert_eq!(world.observed("prova-level"), before, "{times:?}");
+            world.check(&[("?", [1, 0, 0, 0, 1]), ("prova", [4, 2, 0, 0, 2])]);
+        }
+        // What was refused is moved, and nothing else.
+        world.mend();
+        world.replay(Mending { times, ..Mending::default() });
+        assert_eq!(world.observed("prova-level"), before, "{times:?}");
+        assert_eq!(world.observed("prova-rain").len(), 1);
+        world.check(&[("?", [1, 0, 0, 0, 1]), ("prova", [4, 3, 0, 0, 1])]);
+    }
+}
+
+/// Messages, and how many things each holds.
+const MESSAGES: [(&str, u64); 7] = [
+    (r#"{"device": "prova", "time": "2026-11-23T06:20:00Z", "values": {"level": 142, "pioggia": 0.2}}"#, 2),
+    (r#"{"device": "prova", "time": "2026-11-23T06:21:00Z", "values": {"level": null, "pioggia": "x"}}"#, 2),
+    (
+        r#"[{"device": "prova", "time": "2026-11-23T06:22:00Z", "values": {"level": 1}}, {"device": "prova", "time": "?", "values": {"level": 2}}]"#,
+        2,
+    ),
+    ("{ no json", 1),
+    (r#"{"device": "prova", "time": "2027-11-23T06:20:00Z", "values": {"level": 142}}"#, 1),
+    (r#"{"device": "prova", "time": "2026-11-23T06:23:00Z", "values": {"level": NaN, "pioggia": 1}}"#, 2),
+    (r#"{"device": "nuovo", "time": "2026-11-23T06:24:00Z", "values": {"level": 9007199254740993, "a": 1}}"#, 2),
+];
+
+#[test]
+fn the_ledger_counts_what_was_sent_whatever_is_replayed_and_mended() {
+    for seed in 0..40_u64 {
+        let world = World::new();
+        let (mut random, mut sent) = (seed, 0);
+        let mut next = |most: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(random >> 33).expect("31 bits") % most
+        };
+        for _ in 0..25 {
+            match next(8) {
+                0..=3 => {
+                    let (text, count) = MESSAGES[next(MESSAGES.len())];
+                    world.says(text);
+                    sent += count;
+                }
+                4 => drop(world.replay(Mending::default())),
+                5 => drop(world.replay(Mending { times: Times::Shifted(-365 * 86_400_000_000), ..Mending::default() })),
+                6 => drop(world.replay(Mending { times: Times::Arrival, ..Mending::default() })),
+                _ if next(4) == 0 => world.mend(),
+                _ => fixture::apply(world.intake.store(), &format!("{RAIN}{HTTP_DEVICE}")),
+            }
+            let now = fixture::Fixed.now();
+            let lines = world.view().ledger(Interval::new(now, now.plus_seconds(1)), None).expect("read");
+            assert!(lines.iter().all(|line| line.account.balances()), "seed {seed}");
+            let received: u64 = lines.iter().map(|line| line.account.received).sum();
+            assert_eq!(received, sent, "seed {seed}");
+        }
+    }
+}

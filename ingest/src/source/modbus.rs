@@ -19,6 +19,8 @@ mod ear;
 mod line;
 pub mod plan;
 pub mod probe;
+mod rtu;
+mod tcp;
 mod unit;
 
 #[cfg(test)]

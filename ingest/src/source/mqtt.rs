@@ -7,6 +7,7 @@ mod certificate;
 mod codec;
 mod connection;
 mod ended;
+mod endings;
 mod filter;
 mod gate;
 mod hello;
@@ -27,6 +28,7 @@ use crate::pipeline::Intake;
 use crate::source::guard::{AcceptFailures, Networks, Stranger, StrangerLimits, Strangers, WrongSignIns};
 use crate::source::{Source, Stop, stopped};
 use ended::Ended;
+use endings::Endings;
 use gate::Gate;
 use hello::Caller;
 use live::Live;
@@ -105,6 +107,7 @@ struct Shared {
     strangers: Strangers,
     quotas: Quotas,
     live: Arc<Live>,
+    endings: Endings,
     /// The connection that speaks for each client, to be told when another takes over.
     clients: Mutex<Clients>,
     told_of_sessions: Mutex<Option<Instant>>,
@@ -113,20 +116,47 @@ struct Shared {
 #[derive(Default)]
 struct Clients {
     generation: u64,
-    speaking: HashMap<String, (u64, oneshot::Sender<()>)>,
+    speaking: HashMap<String, Speaking>,
+    /// Packet ids of QoS 2 that are on disk and not released, of kept sessions whose client is away.
+    unreleased: HashMap<String, Vec<u16>>,
 }
+
+/// The connection that speaks for a client.
+struct Speaking {
+    generation: u64,
+    /// Tells it to go.
+    go: oneshot::Sender<()>,
+    /// Resolves when it has settled what it took, and is gone.
+    gone: oneshot::Receiver<()>,
+}
+
+/// A connection's turn to speak for its client.
+struct Turn {
+    generation: u64,
+    /// Resolves when another takes over.
+    taken_over: oneshot::Receiver<()>,
+    /// Of the one before.
+    before: Option<oneshot::Receiver<()>>,
+    /// Dropped when this one is gone.
+    _gone: oneshot::Sender<()>,
+}
+
+/// Sessions of clients that are away whose packet ids of QoS 2 are remembered: in memory, so that after a restart such a message may
+/// be another one.
+const MOST_AWAY: usize = 10_000;
 
 impl Shared {
     /// Makes this connection the one that speaks for `client`; the one before it is told to go.
-    fn take_over(&self, client: &str) -> (u64, oneshot::Receiver<()>) {
-        let (sender, receiver) = oneshot::channel();
+    fn take_over(&self, client: &str) -> Turn {
+        let ((go, taken_over), (is_gone, gone)) = (oneshot::channel(), oneshot::channel());
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.generation += 1;
         let generation = clients.generation;
-        if let Some((_, before)) = clients.speaking.insert(client.to_owned(), (generation, sender)) {
-            let _ = before.send(());
-        }
-        (generation, receiver)
+        let before = clients.speaking.insert(client.to_owned(), Speaking { generation, go, gone }).map(|before| {
+            let _ = before.go.send(());
+            before.gone
+        });
+        Turn { generation, taken_over, before, _gone: is_gone }
     }
     /// Tells, at most once a minute, that a client is taken without the session that it asked for.
     fn tell_sessions(&self, pass: &Pass) {
@@ -137,11 +167,19 @@ impl Shared {
             tracing::warn!(event = "mqtt_sessions", device = %pass.device.id, "this credential has as many kept sessions as it may have; its further clients are taken without one: give them fixed client ids, or raise [quota] sessions");
         }
     }
-    fn leave(&self, client: &str, generation: u64) {
+    /// `unreleased` are the packet ids of QoS 2 that a kept session goes on with.
+    fn leave(&self, client: &str, generation: u64, unreleased: Vec<u16>) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.speaking.get(client).is_some_and(|(speaking, _)| *speaking == generation) {
+        if !unreleased.is_empty() && clients.unreleased.len() < MOST_AWAY {
+            clients.unreleased.insert(client.to_owned(), unreleased);
+        }
+        if clients.speaking.get(client).is_some_and(|speaking| speaking.generation == generation) {
             clients.speaking.remove(client);
         }
+    }
+    /// What the session of a client that is back left unreleased.
+    fn unreleased(&self, client: &str) -> Vec<u16> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).unreleased.remove(client).unwrap_or_default()
     }
 }
 
@@ -166,6 +204,7 @@ impl Door {
             strangers,
             quotas: Quotas::new(settings.messages_per_s),
             live,
+            endings: Endings::default(),
             clients: Mutex::default(),
             told_of_sessions: Mutex::default(),
             settings,

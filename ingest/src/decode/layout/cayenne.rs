@@ -45,7 +45,7 @@ pub(super) fn read(mut bytes: &[u8]) -> Result<Vec<Value>, String> {
             #[expect(clippy::cast_precision_loss, reason = "at most 32 bits")]
             let value = raw as f64 / divisor;
             let channel = if count == 1 { format!("{name}_{channel}") } else { format!("{name}_{channel}.{axis}") };
-            values.push(Value { channel, value, unit, time: None });
+            values.push(Value { channel, value: Ok(value), unit, time: None });
         }
         bytes = left;
     }

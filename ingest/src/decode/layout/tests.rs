@@ -10,15 +10,17 @@ fn payload(bytes: &[u8]) -> RawPayload {
 fn check(layout: &str, bytes: &[u8], expected: Result<&[(&str, f64, i64)], &str>) {
     let layout =
         parse_layout("layout.toml", &format!("name = \"l\"\ntitle = \"l\"\n{layout}")).unwrap_or_else(|wrong| panic!("{}", wrong[0]));
-    let Decoded { readings, rejects: refusals, .. } =
-        read(Placed { index: 1, what: &payload(bytes) }, &layout, &"o".into(), Timestamp::from_seconds(7));
-    let said: Vec<_> = readings
+    let read = read(Placed { index: 1, what: &payload(bytes) }, &layout, &"o".into(), Timestamp::from_seconds(7));
+    let refusals: Vec<Refusal> =
+        read.rejects.iter().map(|placed| placed.what.clone()).chain(read.unread.iter().map(|placed| placed.what.refusal.clone())).collect();
+    let said: Vec<_> = read
+        .readings
         .iter()
         .map(|placed| (placed.what.channel.as_str(), placed.what.value, placed.what.phenomenon_time.expect("a time").seconds() - 1_000_000))
         .collect();
     match expected {
         Ok(expected) => assert_eq!(said, expected, "{bytes:02x?}"),
-        Err(words) => assert!(refusals[0].what.detail.contains(words), "{:?}", refusals[0]),
+        Err(words) => assert!(refusals[0].detail.contains(words), "{:?}", refusals[0]),
     }
 }
 
@@ -91,4 +93,11 @@ fn what_a_layout_can_t_be_is_said_with_its_line() {
         let wrong = parse_layout("layout.toml", &format!("name = \"l\"\ntitle = \"l\"\n{text}")).expect_err("wrong");
         assert!(wrong[0].to_string().contains(words), "{}", wrong[0]);
     }
+}
+
+#[test]
+fn eight_bytes_are_unsigned_to_their_last_bit_and_never_rounded() {
+    let field = "[[field]]\nchannel = \"c\"\noffset = 0\ntype = \"uint64\"\n";
+    check(field, &[0x80, 0, 0, 0, 0, 0, 0, 0], Ok(&[("c", 9_223_372_036_854_775_808.0, 0)]));
+    check(field, &[0, 0x20, 0, 0, 0, 0, 0, 1], Err("9007199254740993"));
 }

@@ -43,7 +43,7 @@ fn check(decoder: &dyn Decoder, bytes: &[u8], device: &str, time: &str, channels
 fn chirpstack_s_events_give_channels_and_raw_bytes() {
     let relay = [("ACI2_mA", 0.0), ("AVI2_V", 0.0), ("ACI1_mA", 0.0), ("AVI1_V", 0.0)];
     check(&Chirpstack, vector!("chirpstack/up.json"), "a8404127a188d826", "2024-01-24T16:47:01.573381Z", &relay, Some((2, 11)));
-    let level = [("battery", 3.278), ("level_m", 1.234)];
+    let level = [("level_m", 1.234), ("battery", 3.278)];
     check(&Chirpstack, vector!("chirpstack/level.json"), "0101010101010101", "2026-11-23T05:00:00.123456Z", &level, Some((2, 4)));
     check(&Chirpstack, vector!("chirpstack/join.json"), "", "", &[], None);
     let status = [("battery_level", 85.826_775), ("margin", 7.0)];

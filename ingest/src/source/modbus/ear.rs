@@ -1,19 +1,49 @@
 //! What comes in on a wire, looked at before the protocol does.
 
+use super::{rtu, tcp};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that came in since the last question.
+/// Bytes that are kept of an answer, to say what is wrong with it: the head of a TCP frame.
+const HEAD: usize = 9;
+
+/// What came in since the last question.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<AtomicUsize>);
+pub(super) struct Heard(Arc<Mutex<Sounds>>);
+
+#[derive(Debug, Default)]
+struct Sounds {
+    bytes: usize,
+    head: Vec<u8>,
+    asked: Vec<u8>,
+}
 
 impl Heard {
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.sounds().bytes
+    }
+    /// The first bytes that came in.
+    pub(super) fn head(&self) -> Vec<u8> {
+        self.sounds().head.clone()
+    }
+    /// The question, as it went out.
+    pub(super) fn asked(&self) -> Vec<u8> {
+        self.sounds().asked.clone()
+    }
+    fn sounds(&self) -> MutexGuard<'_, Sounds> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn hear(&self, bytes: &[u8]) {
+        let mut sounds = self.sounds();
+        sounds.bytes += bytes.len();
+        let room = HEAD.saturating_sub(sounds.head.len());
+        sounds.head.extend(bytes.iter().take(room));
+    }
+    fn ask(&self, question: &[u8]) {
+        *self.sounds() = Sounds { asked: question.to_vec(), ..Sounds::default() };
     }
 }
 
@@ -23,20 +53,75 @@ impl Heard {
 pub(super) struct Ear<T> {
     wire: T,
     heard: Heard,
+    answers: Answers,
+}
+
+/// Finds the answer in what comes in.
+#[derive(Debug)]
+enum Answers {
+    Tcp(tcp::Answers),
+    Rtu(rtu::Answers),
+}
+
+impl Answers {
+    fn ask(&mut self, question: &[u8]) {
+        match self {
+            Self::Tcp(answers) => answers.ask(question),
+            Self::Rtu(answers) => answers.ask(question),
+        }
+    }
+    fn hear(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Tcp(answers) => answers.hear(bytes),
+            Self::Rtu(answers) => answers.hear(bytes),
+        }
+    }
+    fn end(&mut self) {
+        match self {
+            Self::Tcp(answers) => answers.end(),
+            Self::Rtu(answers) => answers.end(),
+        }
+    }
+    fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
+        match self {
+            Self::Tcp(answers) => answers.take(into),
+            Self::Rtu(answers) => answers.take(into),
+        }
+    }
 }
 
 impl<T> Ear<T> {
-    pub(super) fn new(wire: T, heard: Heard) -> Self {
-        Self { wire, heard }
+    /// Of a connection with frames of Modbus TCP.
+    pub(super) fn of_tcp(wire: T, heard: Heard) -> Self {
+        Self { wire, heard, answers: Answers::Tcp(tcp::Answers::default()) }
+    }
+    /// Of a line with frames of RTU.
+    pub(super) fn of_rtu(wire: T, heard: Heard) -> Self {
+        Self { wire, heard, answers: Answers::Rtu(rtu::Answers::default()) }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Ear<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let outcome = Pin::new(&mut self.wire).poll_read(context, into);
-        self.heard.0.fetch_add(into.filled().len() - before, Ordering::Relaxed);
-        outcome
+        let this = &mut *self;
+        loop {
+            if this.answers.take(into) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut came = [0; 256];
+            let mut came = ReadBuf::new(&mut came);
+            match Pin::new(&mut this.wire).poll_read(context, &mut came) {
+                Poll::Ready(Ok(())) if came.filled().is_empty() => {
+                    this.answers.end();
+                    this.answers.take(into);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+            this.heard.hear(came.filled());
+            this.answers.hear(came.filled());
+        }
     }
 }
 
@@ -51,7 +136,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Ear<T> {
                 Poll::Ready(_) | Poll::Pending => break,
             }
         }
-        self.heard.0.store(0, Ordering::Relaxed);
+        self.heard.ask(question);
+        self.answers.ask(question);
         Pin::new(&mut self.wire).poll_write(context, question)
     }
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -71,13 +157,15 @@ mod tests {
     async fn what_waited_before_a_question_is_no_answer_to_it() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let heard = Heard::default();
-        let mut ear = Ear::new(ours, heard.clone());
+        let mut ear = Ear::of_tcp(ours, heard.clone());
         theirs.write_all(b"late").await.expect("sent");
-        ear.write_all(b"question").await.expect("sent");
+        let (question, answer) = ([0, 7, 0, 0, 0, 6, 3, 3, 0, 100, 0, 1], [0, 7, 0, 0, 0, 5, 3, 3, 2, 4, 210]);
+        ear.write_all(&question).await.expect("sent");
         assert_eq!(heard.bytes(), 0);
-        theirs.write_all(b"answer").await.expect("sent");
-        let mut said = [0; 6];
+        theirs.write_all(&answer).await.expect("sent");
+        let mut said = [0; 11];
         ear.read_exact(&mut said).await.expect("an answer");
-        assert_eq!((&said, heard.bytes()), (b"answer", 6));
+        assert_eq!((said, heard.bytes()), (answer, 11));
+        assert_eq!((heard.head(), heard.asked()), (answer[..9].to_vec(), question.to_vec()));
     }
 }

@@ -100,6 +100,10 @@ impl Line {
                 self.leave_alone(patience);
                 return Err(match self.heard.bytes() {
                     0 => failure(GapReason::Timeout, format!("no answer within {patience:?}")),
+                    _ if self.is_of_another_question() => failure(
+                        GapReason::BadAnswer,
+                        format!("only answers to other questions within {patience:?}; is timeout_s too short for it?"),
+                    ),
                     bytes => failure(GapReason::BadAnswer, format!("{bytes} bytes within {patience:?}, and no whole answer in them")),
                 });
             }
@@ -108,16 +112,59 @@ impl Line {
                 if matches!(cause, Error::Protocol(_)) {
                     self.leave_alone(patience);
                 }
-                return Err(wire_failure(&cause));
+                return Err(self.wire_failure(&cause));
             }
             Ok(Ok(Err(exception))) => {
                 self.keep(context, manners);
-                return Err(failure(GapReason::Exception(exception.into()), exception.to_string()));
+                return Err(failure(GapReason::Exception(exception.into()), said_no(exception.into())));
             }
             Ok(Ok(Ok(response))) => words(response, block)?,
         };
         self.keep(context, manners);
         Ok(words)
+    }
+
+    /// Why an answer can't be taken, by what was asked and what came in.
+    fn wire_failure(&self, cause: &Error) -> Failure {
+        let (asked, head) = (self.heard.asked(), self.heard.head());
+        let bad = |cause: String| failure(GapReason::BadAnswer, cause);
+        match cause {
+            Error::Protocol(_) if matches!(self.wire, ModbusWire::Tcp { .. }) => match (asked.as_slice(), head.as_slice()) {
+                ([_, _, _, _, _, _, unit, ..], [_, _, _, _, _, _, other, ..]) if unit != other => {
+                    bad(format!("it answers as unit {other} where unit {unit} was asked; write unit = {other}"))
+                }
+                _ => bad("an answer to another question: its function is not the one that was asked".into()),
+            },
+            Error::Protocol(_) => match (asked.first(), head.first()) {
+                (Some(unit), Some(other)) if unit != other => {
+                    bad(format!("unit {other} answers where unit {unit} was asked; is an address given twice on this line?"))
+                }
+                _ => bad("an answer to another question: its function is not the one that was asked".into()),
+            },
+            // What the codec says of bytes that it can't read; an error of the connection itself has other kinds.
+            Error::Transport(_) if self.counts_registers() => {
+                bad("it counts registers where the bytes of its answer belong; its firmware is at fault".into())
+            }
+            Error::Transport(cause) if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other) => {
+                let shown: Vec<String> = head.iter().map(|byte| format!("{byte:02x}")).collect();
+                bad(format!(
+                    "what came in is no answer of Modbus; it begins with {}",
+                    if shown.is_empty() { "nothing".into() } else { shown.join(" ") }
+                ))
+            }
+            Error::Transport(cause) => failure(GapReason::Unreachable, closed(cause.kind()).to_owned()),
+        }
+    }
+
+    fn is_of_another_question(&self) -> bool {
+        let (asked, head) = (self.heard.asked(), self.heard.head());
+        matches!(self.wire, ModbusWire::Tcp { .. }) && head.len() > 2 && asked.get(..2) != head.get(..2)
+    }
+
+    fn counts_registers(&self) -> bool {
+        let (asked, head) = (self.heard.asked(), self.heard.head());
+        let asked_for = asked.get(11).copied().filter(|_| matches!(asked.get(7), Some(3 | 4)));
+        matches!(self.wire, ModbusWire::Tcp { .. }) && asked_for.is_some() && head.get(8).copied() == asked_for
     }
 
     /// On a line without numbers of transactions an answer may still come, and would be taken for that of the next question: the
@@ -139,11 +186,11 @@ impl Line {
 async fn connect(wire: &ModbusWire, patience: Duration, heard: &Heard) -> Result<Context, Failure> {
     let heard = heard.clone();
     match wire {
-        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(Ear::new(stream(address, *is_outside, patience).await?, heard))),
+        ModbusWire::Tcp { address, is_outside } => Ok(tcp::attach(Ear::of_tcp(stream(address, *is_outside, patience).await?, heard))),
         ModbusWire::RtuOverTcp { address, is_outside } => {
             let mut stream = stream(address, *is_outside, patience).await?;
             drain(&mut stream).await;
-            Ok(rtu::attach(Ear::new(stream, heard)))
+            Ok(rtu::attach(Ear::of_rtu(stream, heard)))
         }
         ModbusWire::Serial { path, baud, parity, stop_bits } => {
             let parity = match parity {
@@ -155,7 +202,7 @@ async fn connect(wire: &ModbusWire, patience: Duration, heard: &Heard) -> Result
             let builder = tokio_serial::new(path, *baud).parity(parity).stop_bits(stop_bits);
             let mut line = SerialStream::open(&builder).map_err(|cause| failure(GapReason::Unreachable, format!("{path}: {cause}")))?;
             drain(&mut line).await;
-            Ok(rtu::attach(Ear::new(line, heard)))
+            Ok(rtu::attach(Ear::of_rtu(line, heard)))
         }
     }
 }
@@ -170,12 +217,12 @@ async fn stream(address: &str, is_outside: bool, patience: Duration) -> Result<T
     let unreachable = |cause: String| failure(GapReason::Unreachable, format!("{address}: {cause}"));
     let connecting = async {
         // A name may lead anywhere: what it leads to is looked at, and that is what is connected to.
-        let found = tokio::net::lookup_host(address).await.map_err(|cause| cause.to_string())?;
+        let found = tokio::net::lookup_host(address).await.map_err(|_| "its name is not known".to_owned())?;
         let inside: Vec<_> = found.filter(|found| is_outside || model::is_inside(found.ip())).collect();
         if inside.is_empty() {
             return Err("it leads outside private networks; give the device outside = true if that is meant".to_owned());
         }
-        TcpStream::connect(inside.as_slice()).await.map_err(|cause| cause.to_string())
+        TcpStream::connect(inside.as_slice()).await.map_err(|cause| closed(cause.kind()).to_owned())
     };
     match timeout(patience, connecting).await {
         Ok(Ok(stream)) => {
@@ -210,7 +257,7 @@ fn words(response: Response, block: Block) -> Result<Vec<u16>, Failure> {
             let fits = words.len() == wanted;
             (words, fits)
         }
-        other => return Err(failure(GapReason::BadAnswer, format!("an answer to another question: {other:?}"))),
+        _ => return Err(failure(GapReason::BadAnswer, "an answer to another question".into())),
     };
     if fits {
         return Ok(words);
@@ -218,16 +265,31 @@ fn words(response: Response, block: Block) -> Result<Vec<u16>, Failure> {
     Err(failure(GapReason::BadAnswer, format!("asked for {wanted}, got {}", words.len())))
 }
 
-fn wire_failure(cause: &Error) -> Failure {
-    let reason = match cause {
-        Error::Protocol(_) => GapReason::BadAnswer,
-        // What the codec says of bytes that it can't read; an error of the connection itself has other kinds.
-        Error::Transport(cause) if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other) => {
-            GapReason::BadAnswer
-        }
-        Error::Transport(_) => GapReason::Unreachable,
+/// What a device says no with (Modbus Application Protocol 1.1b3, 7).
+fn said_no(exception: u8) -> String {
+    let what = match exception {
+        1 => "it does not know this function; try space = \"input\" instead of \"holding\", or the other way round",
+        2 => "it has no such register; look whether the manual counts from 1 or from 40001, and whether max_hole reads over a hole",
+        3 => "it does not give so many registers at once; lower max_batch",
+        4 => "it failed while it answered",
+        5 | 6 => "it is busy",
+        10 => "the gateway has no way to this unit",
+        11 => "the device behind the gateway does not answer",
+        _ => return format!("it says no with exception {exception}"),
     };
-    failure(reason, cause.to_string())
+    format!("it says no with exception {exception}: {what}")
+}
+
+fn closed(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::NotConnected => {
+            "it closed the connection"
+        }
+        ErrorKind::ConnectionRefused => "nothing listens at its address",
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no way to its address",
+        ErrorKind::TimedOut => "no answer from its address",
+        _ => "the connection broke",
+    }
 }
 
 fn failure(reason: GapReason, cause: String) -> Failure {

@@ -61,6 +61,10 @@ impl Script {
     fn asked(&self) -> Vec<(u8, u16, u16)> {
         self.asked.lock().expect("lock").clone()
     }
+    /// Leaves the next act out.
+    fn skip(&self) {
+        self.acts.lock().expect("lock").pop_front();
+    }
     fn connections(&self) -> u32 {
         *self.connections.lock().expect("lock")
     }
@@ -254,8 +258,36 @@ async fn a_late_answer_is_never_taken_for_the_next_register() {
     assert_eq!(bench.script.asked(), [(3, 0, 1)], "after a silence the rest is not asked");
     tokio::time::sleep(Duration::from_millis(120)).await;
     let said = bench.attempt().await;
-    assert_eq!(values(&said), [("first".into(), 0.001), ("second".into(), 0.002)]);
+    // What failed is asked last: the first answer is the second's.
+    assert_eq!(values(&said), [("first".into(), 0.002), ("second".into(), 0.001)]);
     assert_eq!(bench.script.connections(), 2, "the connection with the late answer in it is gone");
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_starves_no_other_and_rests_alone() {
+    let registers = vec![
+        register("first", RegisterSpace::Holding, 0, NumberType::Int16),
+        register("second", RegisterSpace::Holding, 500, NumberType::Int16),
+    ];
+    for lie in [Act::Hang, Act::OtherTransaction(vec![1]), Act::OtherUnit(vec![1])] {
+        let bad_polls = std::iter::repeat_n([Act::Words(vec![2]), lie.clone()], 20).flatten();
+        let mut bench = Bench::new(registers.clone(), std::iter::once(lie.clone()).chain(bad_polls)).await;
+        assert_eq!(gaps(&bench.turn().await).len(), 2, "{lie:?}");
+        let mut asked_of_bad = 0;
+        for poll in 0..6 {
+            let before = bench.script.asked().len();
+            let said = bench.attempt().await;
+            let asked = bench.script.asked().len() - before;
+            asked_of_bad += asked - 1;
+            if asked == 1 {
+                // The script went on to a lie that nobody asked for.
+                bench.script.skip();
+            }
+            assert_eq!(values(&said), [("second".into(), 0.002)], "{lie:?} {poll}");
+            assert_eq!(gaps(&said).len(), 1, "{lie:?} {poll}");
+        }
+        assert!((1..=5).contains(&asked_of_bad), "{asked_of_bad} times in six polls");
+    }
 }
 
 #[tokio::test]

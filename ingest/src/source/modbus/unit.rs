@@ -32,8 +32,20 @@ pub(super) struct Unit {
     /// Polls still to be left out before the next attempt.
     rests: u32,
     missed: Option<Missed>,
+    /// Requests that fail while others of the device are answered: each rests on its own.
+    sick: Vec<Sick>,
     /// What was last said of it in the log.
     ailing: Option<GapReason>,
+}
+
+/// A request that is not answered well.
+struct Sick {
+    block: Block,
+    failure: Failure,
+    /// In a row, while others were answered.
+    failures: u32,
+    /// Polls still to be left out before it is asked again.
+    rests: u32,
 }
 
 /// Registers that are read at one rhythm, and how.
@@ -99,6 +111,7 @@ impl Unit {
             failures: 0,
             rests: 0,
             missed: None,
+            sick: Vec::new(),
             ailing: None,
         }))
     }
@@ -124,19 +137,37 @@ impl Unit {
         let mut answers = Vec::new();
         let mut refused: Vec<(Block, GapReason)> = Vec::new();
         let mut failed: Option<Failure> = None;
-        for block in due.iter().filter_map(|place| self.groups.get(*place)).flat_map(|group| &group.blocks) {
+        let (mut is_alive, mut unanswered) = (false, None);
+        for block in self.in_order(&due) {
             // After a silence or a broken answer the rest is not asked: one timeout is all that a dead unit may cost.
             if let Some(failure) = failed.as_ref().filter(|failure| !is_answer(&failure.reason)) {
-                refused.push((*block, failure.reason.clone()));
+                refused.push((block, failure.reason.clone()));
                 continue;
             }
-            match line.read(self.address, *block, self.manners).await {
-                Ok(words) => answers.push(Words::new(block.space, block.start, words)),
+            if let Some(sick) = self.sick.iter_mut().find(|sick| sick.block == block && sick.rests > 0) {
+                sick.rests -= 1;
+                refused.push((block, sick.failure.reason.clone()));
+                continue;
+            }
+            match line.read(self.address, block, self.manners).await {
+                Ok(words) => {
+                    answers.push(Words::new(block.space, block.start, words));
+                    self.sick.retain(|sick| sick.block != block);
+                    is_alive = true;
+                }
                 Err(failure) => {
-                    refused.push((*block, failure.reason.clone()));
+                    refused.push((block, failure.reason.clone()));
+                    if is_answer(&failure.reason) {
+                        is_alive = true;
+                    } else {
+                        unanswered = Some(block);
+                    }
                     failed = Some(failure);
                 }
             }
+        }
+        if let (Some(block), Some(failure)) = (unanswered, &failed) {
+            self.falls_sick(block, failure, is_alive);
         }
         let mut gaps = self.gaps_while_resting();
         gaps.extend(self.gaps_of(&due, &refused, at));
@@ -149,9 +180,26 @@ impl Unit {
         }
         let (frame, empty) = self.frame(&due, answers, endpoint, at, now);
         gaps.extend(empty);
-        self.back_off(failed.as_ref(), at);
-        self.log(failed.as_ref(), endpoint);
+        self.back_off(failed.as_ref().filter(|_| !is_alive), at);
+        let ails = failed.clone().or_else(|| self.sick.first().map(|sick| sick.failure.clone()));
+        self.log(ails.as_ref(), endpoint);
         Said { frame, gaps, outcome: Some(failed.map_or(Ok(()), Err)) }
+    }
+
+    /// The requests of these groups; those that failed last come last, so that they keep no other from being asked.
+    fn in_order(&self, due: &[usize]) -> Vec<Block> {
+        let mut blocks: Vec<Block> =
+            due.iter().filter_map(|place| self.groups.get(*place)).flat_map(|group| &group.blocks).copied().collect();
+        blocks.sort_by_key(|block| self.sick.iter().any(|sick| sick.block == *block));
+        blocks
+    }
+
+    /// A request was not answered well. Where others were, it is asked after 1, 2, 4 … polls, and only it.
+    fn falls_sick(&mut self, block: Block, failure: &Failure, is_alive: bool) {
+        let before = self.sick.iter().position(|sick| sick.block == block).map(|place| self.sick.remove(place).failures);
+        let failures = before.unwrap_or(0).saturating_add(u32::from(is_alive));
+        let rests = if is_alive { rests(failures, self.interval, spread()) } else { 0 };
+        self.sick.push(Sick { block, failure: failure.clone(), failures, rests });
     }
 
     /// A heartbeat that toggles in step with the polls looks the same at each: before it counts as standing still it is read a few
@@ -263,7 +311,8 @@ impl Unit {
                 continue;
             }
             match registers::held(words, register) {
-                Ok(_) => meanings.push(Meaning::of(register)),
+                // The decoder refuses by name what can't be kept to its last digit.
+                Ok(_) | Err(Empty::NotExact(_)) => meanings.push(Meaning::of(register)),
                 Err(empty) => {
                     let reason = if empty == Empty::BrokenWire { GapReason::BrokenWire } else { GapReason::NoNumber };
                     gaps.extend(datastreams.iter().map(|datastream| gap(*datastream, at, reason.clone())));

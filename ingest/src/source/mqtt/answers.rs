@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 const MOST_WAITING: usize = 64;
 /// Bytes of the live feed that are written before answers get their turn again.
 const A_LITTLE: usize = 8 * 1024;
+/// What can't be answered any more is waited for so long.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// A message on its way to the disk, and how it came; QoS 0 gets no answer.
 pub(super) struct Reply {
@@ -65,6 +67,8 @@ pub(super) struct Mouth<W> {
     /// It has subscribed, ever; else nothing is looked for.
     pub(super) listening: bool,
     pub(super) out: Vec<u8>,
+    /// The next reply, while its message is on its way to the disk.
+    pub(super) front: Option<Box<Reply>>,
 }
 
 impl<W: AsyncWrite + Unpin> Mouth<W> {
@@ -85,22 +89,37 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
             let _ = self.flush().await;
         }
         let _ = self.write.shutdown().await;
+        self.settle_rest(replies).await;
         ended
     }
 
+    /// What was taken and can't be answered any more is still to be known: QoS 2 that is on disk is not taken again when it comes over
+    /// the next connection.
+    async fn settle_rest(&mut self, mut replies: Replies) {
+        let rest = async {
+            while let Some(reply) = self.front.take().or_else(|| replies.after.try_recv().ok()) {
+                let Reply { delivery, settling } = *reply;
+                let settled = settling.await;
+                if let (Delivery::Qos2(pid), true) = (delivery, settled.is_ok()) {
+                    self.in_flight.received(pid);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WAIT, rest).await;
+    }
+
     async fn answer(&mut self, replies: &mut Replies, goodbye: &mut Option<Outgoing>) -> Result<(), Ended> {
-        let mut front: Option<Box<Reply>> = None;
         let mut reading = true;
         loop {
             // Everything that can be said already goes out in one write.
             while let Ok(packet) = replies.now.try_recv() {
                 self.say_or_keep(packet, goodbye);
             }
-            while let Some(mut reply) = front.take().or_else(|| replies.after.try_recv().ok()) {
+            while let Some(mut reply) = self.front.take().or_else(|| replies.after.try_recv().ok()) {
                 match ready(&mut reply.settling) {
                     Some(settled) => self.acknowledge(reply.delivery, settled)?,
                     None => {
-                        front = Some(reply);
+                        self.front = Some(reply);
                         break;
                     }
                 }
@@ -117,13 +136,13 @@ impl<W: AsyncWrite + Unpin> Mouth<W> {
                     // The reader is gone: only what is on its way is left.
                     None => reading = false,
                 },
-                settled = async { match &mut front { Some(reply) => (&mut reply.settling).await, None => std::future::pending().await } } => {
-                    let delivery = front.take().map_or(Delivery::Qos0, |reply| reply.delivery);
+                settled = async { match &mut self.front { Some(reply) => (&mut reply.settling).await, None => std::future::pending().await } } => {
+                    let delivery = self.front.take().map_or(Delivery::Qos0, |reply| reply.delivery);
                     self.acknowledge(delivery, settled)?;
                 }
                 () = self.listener.news(), if self.listening && reading => {}
-                reply = replies.after.recv(), if front.is_none() => match reply {
-                    Some(reply) => front = Some(reply),
+                reply = replies.after.recv(), if self.front.is_none() => match reply {
+                    Some(reply) => self.front = Some(reply),
                     None => return Ok(()),
                 },
             }

@@ -1,7 +1,6 @@
 //! One connection, from its greeting to its end. Reading and answering go on side by side, so that a PINGRESP never waits
 //! for a commit.
 
-use super::Shared;
 use super::answers::{Answers, Mouth, Reply};
 use super::codec::{Delivery, Incoming, Kept, Outgoing, Publish, Subscribe, Version, decode as decode_packet, packet_length};
 use super::ended::Ended;
@@ -13,6 +12,7 @@ use super::pass::Pass;
 use super::quota::Quota;
 use super::topic::{Address, format_of_own_topic, is_bridge_state, is_publishable};
 use super::wire::Wire;
+use super::{Shared, Turn};
 use crate::decode;
 use crate::decode::sparkplug::Rebirth;
 use crate::frame::Frame;
@@ -57,14 +57,22 @@ pub(super) async fn run(
             return ended;
         }
     };
-    let (generation, taken_over) = shared.take_over(&guest.client);
-    let client = guest.client.clone();
+    let Turn { generation, taken_over, before, _gone } = shared.take_over(&guest.client);
+    let (client, keeps_session) = (guest.client.clone(), guest.connect.keeps_session);
+    if let Some(before) = before {
+        // What the connection before took is settled first: then it is known what of it is on disk.
+        let _ = tokio::time::timeout(Duration::from_secs(10), before).await;
+    }
     let (mut read, write) = stream.halves();
     let (answers, replies) = Answers::channel();
     let version = guest.connect.version;
     let max_unacked = shared.settings.max_unacked;
     let in_flight = Arc::new(InFlight::new(max_unacked, if version == Version::V5 { max_unacked.into() } else { MOST_UNRELEASED }));
-    let listener = listener(shared, &guest);
+    let unreleased = shared.unreleased(&client);
+    if guest.session_present {
+        in_flight.resume(unreleased);
+    }
+    let (listener, device) = (listener(shared, &guest), guest.pass.device.id.to_string());
     let mouth = Mouth {
         write,
         version,
@@ -73,6 +81,7 @@ pub(super) async fn run(
         listener: listener.clone(),
         listening: guest.session_present && shared.live.resume(&client, &listener),
         out: Vec::new(),
+        front: None,
     };
     let mut answering = tokio::spawn(mouth.run(replies));
     let quota = shared.quotas.of(&guest.pass.device.owner);
@@ -106,8 +115,9 @@ pub(super) async fn run(
     if ended != Ended::Client && ended != Ended::Lost {
         linger(&mut read).await;
     }
+    shared.endings.tell(&client, &device, ended);
     shared.live.leave(&listener);
-    shared.leave(&client, generation);
+    shared.leave(&client, generation, if keeps_session { in_flight.unreleased() } else { Vec::new() });
     ended
 }
 

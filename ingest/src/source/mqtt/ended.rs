@@ -62,6 +62,30 @@ impl Ended {
         }
     }
 
+    /// What a person does about an end that is no accident of the wire; none where nothing is to be done, or it is said elsewhere.
+    pub(super) const fn cure(self) -> Option<&'static str> {
+        Some(match self {
+            Self::TakenOver => "another came in with the same client id; give each client its own, or it will go on like this",
+            Self::Malformed => "it sends what is no MQTT; look at its library, and whether it means the port with TLS",
+            Self::Protocol => "it sends a packet that may not stand here, as a second CONNECT; look at its library",
+            Self::TooLarge => "it sends a packet larger than this door takes; let it send what it measured in several messages",
+            Self::Unreleased => "it begins messages of QoS 2 and does not release them; let it send with QoS 1, or look at its library",
+            Self::Topic => "its topic is empty, too long or has a wildcard; let it publish to pescaia/v1/OWNER/DEVICE",
+            Self::Alias => "it sends topic aliases, which this door announces not to take; switch them off",
+            Self::Slow => "nothing came for one and a half times its keep-alive; let it ping, or say a longer keep-alive",
+            Self::Client
+            | Self::Lost
+            | Self::Handshake
+            | Self::NotAuthorized
+            | Self::Credentials
+            | Self::ClientId
+            | Self::Impatient
+            | Self::Store
+            | Self::Full
+            | Self::ShuttingDown => return None,
+        })
+    }
+
     /// What an MQTT 5 client is told once it has come in.
     pub(super) const fn goodbye(self) -> Option<Reason> {
         match self {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Packet ids in use, for as long as the connection lasts. A client that comes back sends anew what it does not know to be taken;
+/// Packet ids in use, for as long as the connection lasts; those of QoS 2 for as long as a kept session does. A client that comes back sends anew what it does not know to be taken;
 /// the identity of an observation makes that harmless.
 pub(super) struct InFlight {
     room: Semaphore,
@@ -92,6 +92,16 @@ impl InFlight {
     /// QoS 2: the next message with this packet id is a new one.
     pub(super) fn release(&self, pid: Pid) {
         self.pids().unreleased.remove(&pid.value());
+    }
+
+    /// QoS 2: what is on disk and not released.
+    pub(super) fn unreleased(&self) -> Vec<u16> {
+        let pids = self.pids();
+        pids.unreleased.iter().filter(|(_, stage)| matches!(stage, Stage::Received)).map(|(pid, _)| *pid).collect()
+    }
+    /// QoS 2: goes on with what the session's last connection left unreleased.
+    pub(super) fn resume(&self, unreleased: Vec<u16>) {
+        self.pids().unreleased.extend(unreleased.into_iter().map(|pid| (pid, Stage::Received)));
     }
 
     fn pids(&self) -> MutexGuard<'_, Pids> {

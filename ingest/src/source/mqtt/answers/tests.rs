@@ -58,8 +58,16 @@ impl World {
         let (client, write) = duplex(wire);
         let in_flight = Arc::new(InFlight::new(64, 64));
         let (answers, replies) = Answers::channel();
-        let mouth =
-            Mouth { write, version, in_flight: in_flight.clone(), patience, listener: listener(), listening: false, out: Vec::new() };
+        let mouth = Mouth {
+            write,
+            version,
+            in_flight: in_flight.clone(),
+            patience,
+            listener: listener(),
+            listening: false,
+            out: Vec::new(),
+            front: None,
+        };
         Self { answers, in_flight, client, answering: tokio::spawn(mouth.run(replies)) }
     }
     /// A publish whose commit is still to come.

@@ -85,3 +85,62 @@ async fn who_releases_nothing_may_not_go_on_for_ever() {
     client.send(&publish(0x34, LEVEL, 4, b"142", 5)).await;
     assert_eq!(client.until_closed().await, [0xE0, 1, 0x93], "more than the Receive Maximum");
 }
+
+#[tokio::test]
+async fn a_message_not_released_is_the_same_over_the_next_connection_of_a_kept_session() {
+    let world = World::new().await;
+    let come = |flags| connect(4, b"keeper", flags, b"prova", b"prova");
+    let message = |first| publish(first, LEVEL, 7, b"142", 4);
+    let mut client = world.client().await;
+    client.send(&come(0xC0)).await;
+    assert_eq!(client.receive(4).await, [0x20, 2, 0, 0]);
+    client.send(&message(0x34)).await;
+    assert_eq!(client.receive(4).await, [0x50, 2, 0, 7]);
+    // The connection breaks; then another takes over without the first having been lost.
+    drop(client);
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut client = world.client().await;
+        client.send(&come(0xC0)).await;
+        assert_eq!(client.receive(4).await, [0x20, 2, 1, 0]);
+        client.send(&message(0x3C)).await;
+        assert_eq!(client.receive(4).await, [0x50, 2, 0, 7], "said again, not kept again");
+        kept.push(client);
+    }
+    assert_eq!(world.kept().0, [1.42]);
+    let mut client = kept.pop().expect("there");
+    client.send(&packet(0x62, &[0, 7])).await;
+    assert_eq!(client.receive(4).await, [0x70, 2, 0, 7]);
+    client.send(&message(0x34)).await;
+    assert_eq!(client.receive(4).await, [0x50, 2, 0, 7]);
+    assert_eq!(world.kept().0, [1.42, 1.42], "released, so this is another message");
+    // A clean session knows nothing of an earlier one.
+    let mut clean = world.client().await;
+    clean.send(&come(0xC2)).await;
+    assert_eq!(clean.receive(4).await, [0x20, 2, 0, 0]);
+    clean.send(&message(0x34)).await;
+    assert_eq!(clean.receive(4).await, [0x50, 2, 0, 7]);
+    assert_eq!(world.kept().0, [1.42, 1.42, 1.42]);
+}
+
+#[tokio::test]
+async fn a_bridge_that_says_that_it_is_there_and_what_clears_a_retained_message_are_no_readings() {
+    let world = World::new().await;
+    for level in [4, 5] {
+        let mut client = if level == 4 { world.guest().await } else { world.guest_of_5().await };
+        client.send(&publish(0x33, b"$SYS/broker/connection/office.to-pescaia/state", 7, b"1", level)).await;
+        assert_eq!(client.receive(4).await, [0x40, 2, 0, 7]);
+        client.send(&publish(0x33, LEVEL, 8, b"", level)).await;
+        assert_eq!(client.receive(4).await, [0x40, 2, 0, 8]);
+    }
+    assert_eq!(world.kept(), (vec![], vec![]));
+    // Retained says nothing of age here; an empty message that clears nothing is none.
+    let mut client = world.guest().await;
+    client.send(&publish(0x33, LEVEL, 7, b"142", 4)).await;
+    assert_eq!(client.receive(4).await, [0x40, 2, 0, 7]);
+    client.send(&publish(0x32, LEVEL, 8, b"", 4)).await;
+    assert_eq!(client.receive(4).await, [0x40, 2, 0, 8]);
+    assert_eq!(world.kept(), (vec![1.42], vec!["not-a-number"]));
+    client.send(&publish(0x32, b"$SYS/broker/uptime", 9, b"1", 4)).await;
+    assert_eq!(client.until_closed().await, b"", "no other topic of a broker's own");
+}

@@ -106,8 +106,16 @@ impl Play {
         let (wire, in_flight) = (Wire::default(), Arc::new(InFlight::new(64, 64)));
         let (answers, replies) = Answers::channel();
         let patience = Duration::from_secs(3600);
-        let mouth =
-            Mouth { write: wire.clone(), version, in_flight: in_flight.clone(), patience, listener, listening: false, out: Vec::new() };
+        let mouth = Mouth {
+            write: wire.clone(),
+            version,
+            in_flight: in_flight.clone(),
+            patience,
+            listener,
+            listening: false,
+            out: Vec::new(),
+            front: None,
+        };
         Self {
             dice,
             wire,
