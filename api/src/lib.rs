@@ -7,6 +7,7 @@ pub mod csv;
 mod geo;
 mod live;
 mod page;
+mod partial;
 mod problem;
 mod query;
 mod router;
