@@ -342,7 +342,7 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     let done = match serde_json::from_str::<Request>(&text) {
         // A command that is gone does not stop what it began: importing again changes nothing.
         // An import reads its file twice, and what comes here can be read once.
-        Ok(Request::Import(order)) => match spooled(&mut source) {
+        Ok(Request::Import(order)) => match spooled(&mut source, store.dir().unwrap_or(&std::env::temp_dir())) {
             Ok(file) => answer(history::import(store, &order, file, &mut |line| drop(say(&Reply::Goes(line))))),
             Err(cause) => Answer::Wrong(vec![format!("{} can't be kept while it is read: {cause}", order.file)]),
         },
@@ -357,9 +357,9 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     say(&Reply::Done(done))
 }
 
-/// The rest of a source in a file that has no name: it is gone with its last reader.
-pub(crate) fn spooled(source: &mut impl Read) -> std::io::Result<File> {
-    let path = std::env::temp_dir().join(format!("pescaia-import-{}-{:?}", std::process::id(), std::thread::current().id()));
+/// The rest of a source in a file of `dir` that has no name: it is gone with its last reader.
+pub(crate) fn spooled(source: &mut impl Read, dir: &Path) -> std::io::Result<File> {
+    let path = dir.join(format!("pescaia-import-{}-{:?}", std::process::id(), std::thread::current().id()));
     let mut file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;
     std::io::copy(source, &mut file)?;

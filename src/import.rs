@@ -39,7 +39,7 @@ impl Import<'_> {
         let path = if is_piped { Path::new("/dev/stdin") } else { self.file };
         let mut source = File::open(path).with_context(|| format!("{name} can't be read"))?;
         if !source.metadata()?.is_file() {
-            source = control::spooled(&mut source).with_context(|| format!("{name} can't be kept while it is read"))?;
+            source = control::spooled(&mut source, &std::env::temp_dir()).with_context(|| format!("{name} can't be kept while it is read"))?;
         }
         let bytes = source.metadata()?.len();
         let order = self.order(&name, &mut source)?;
@@ -87,7 +87,7 @@ impl Import<'_> {
 /// Whether a file begins as `pescaia export --italian` begins.
 fn is_italian(source: &mut File) -> std::io::Result<bool> {
     let mut first = Vec::new();
-    source.by_ref().take(64).read_to_end(&mut first)?;
+    Read::by_ref(source).take(64).read_to_end(&mut first)?;
     source.rewind()?;
     Ok(String::from_utf8_lossy(&first).trim_start_matches('\u{feff}').starts_with("data_ora;"))
 }

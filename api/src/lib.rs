@@ -9,6 +9,7 @@ mod export;
 mod geo;
 mod live;
 mod page;
+mod partial;
 mod problem;
 mod query;
 mod router;

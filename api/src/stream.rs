@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Holder, Store};
@@ -216,23 +217,23 @@ pub(crate) fn json(mut response: Response) -> Response {
     response
 }
 
-/// Bytes that several answers send at once.
+/// Bytes that several answers send at once, or a part of them.
 pub(crate) struct Shared {
     bytes: Arc<Vec<u8>>,
-    sent: usize,
+    left: Range<usize>,
 }
 
 impl Shared {
-    pub(crate) fn of(bytes: Arc<Vec<u8>>) -> Self {
-        Self { bytes, sent: 0 }
+    pub(crate) fn of(bytes: Arc<Vec<u8>>, part: Range<usize>) -> Self {
+        Self { bytes, left: part }
     }
 }
 
 impl Pieces for Shared {
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Flow, store::Error> {
-        let upto = (self.sent + PIECE).min(self.bytes.len());
-        out.extend_from_slice(self.bytes.get(self.sent..upto).unwrap_or_default());
-        self.sent = upto;
-        Ok(if upto == self.bytes.len() { Flow::Last } else { Flow::More })
+        let upto = (self.left.start + PIECE).min(self.left.end);
+        out.extend_from_slice(self.bytes.get(self.left.start..upto).unwrap_or_default());
+        self.left.start = upto;
+        Ok(if self.left.is_empty() { Flow::Last } else { Flow::More })
     }
 }

@@ -168,7 +168,7 @@ impl<'a> Taker<'a> {
             return Ok((report, Winners::new()));
         };
         if let Some((line, message)) = repeated.complaint(rows.header()) {
-            return Err(vec![Complaint { file: self.name.to_owned(), line, column: 0, message }]);
+            return Err(vec![Complaint { file: self.name.to_owned(), line, column: 1, message }]);
         }
         report.notes = report::notes(&rows, &columns, &repeated, self.pattern, &report);
         report.columns = columns.into_reports();

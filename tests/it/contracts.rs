@@ -27,7 +27,7 @@ fn errors_are_problems_with_a_cure() {
         (&format!("{of}?form=csv"), 400, "did you mean"),
         (&format!("{of}?limit=0"), 400, "1 to 50000"),
         (&format!("{of}?period=yesterday"), 400, "PT36H"),
-        (&format!("{of}?from=2026-11-23"), 400, "2026-11-23T06:20:00Z"),
+        (&format!("{of}?from=2026-11-23T00:00:00"), 400, "2026-11-23T06:20:00Z"),
         (&format!("{of}?from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z"), 400, "before"),
         (&format!("{of}?cursor=zzz"), 400, "next_cursor"),
         (&format!("{of}?agg=PT7M"), 400, "PT15M"),

@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::auth::Seen;
 use crate::csv::{Dialect, italian};
 use crate::page::{Page, keep};
+use crate::partial::File;
 use crate::problem::Problem;
 use crate::query::Params;
 use crate::routes::blocking;
@@ -11,8 +12,8 @@ use crate::stream::{self, Shared};
 use crate::wire::{DatasetOut, DatasetWhole};
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use model::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -87,12 +88,13 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>, params: Params) -> R
     Ok(keep(Json(DatasetWhole::from(found.as_ref())), seen.is_public, 30))
 }
 
-/// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check.
+/// A file of a dataset. Its ETag is its SHA-256, so a copy that is still right costs nothing to check; If-Modified-Since and one Range are
+/// understood too.
 #[utoipa::path(get, path = "/api/v1/datasets/{id}/files/{name}", tag = "datasets",
     params(("id" = String, Path, example = "livelli-giornalieri"), ("name" = String, Path, example = "livelli-giornalieri-2026-10.csv"),
         ("csv" = Option<String>, Query, description = "it, of a CSV file: semicolons, decimal commas, and times of Europe/Rome with their offset"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 with an offset: answered when the file has not changed since, else refused")),
-    responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 304, description = "Yours is still right"),
+    responses((status = 200, description = "CSV, Parquet or GeoJSON"), (status = 206, description = "The part that Range asks for"), (status = 304, description = "Yours is still right"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn file(
     State(api): State<Api>,
@@ -110,27 +112,14 @@ pub(crate) async fn file(
     if dialect == Dialect::Italian && file.format != Format::Csv {
         return Err(params.bad(format!("csv=it is for CSV files, and {name} is none; leave it out")));
     }
-    let etag = format!("\"{}\"", version(&file, dialect));
-    let is_known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|known| known.to_str().ok())
-        .is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag));
-    let length = bytes.len();
-    let mut response = match is_known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => stream::response(seen.permission(), Shared::of(bytes))?,
-    };
+    let about = File { length: bytes.len(), etag: format!("\"{}\"", version(&file, dialect)), changed_at: file.changed_at };
+    let mut response = about.answer(&headers, |part| stream::response(seen.permission(), Shared::of(bytes, part)))?;
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(name, value);
         }
     };
-    if !is_known {
-        set(header::CONTENT_LENGTH, &length.to_string());
-    }
     set(header::CONTENT_TYPE, file.format.media_type());
     set(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{}\"", file.name));
-    set(header::ETAG, &etag);
-    set(header::LAST_MODIFIED, &file.changed_at.http_date());
     Ok(keep(response, seen.is_public, 30))
 }

@@ -4,6 +4,8 @@ use model::{Interval, Scope, Viewer};
 use std::io::Cursor;
 use std::sync::Arc;
 
+mod shapes;
+
 const NETWORK: &str = r#"
 [[owner]]
 id = "o"

@@ -47,6 +47,15 @@ visibility = "public"
 counter = { digits = 6 }
 "#;
 
+const RAIN: &str = r#"
+[[datastream]]
+id = "rain"
+station = "s"
+property = "rain_increment"
+period_s = 900
+visibility = "public"
+"#;
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).expect(text)
 }
@@ -84,6 +93,32 @@ fn a_civil_day_has_as_many_quarters_as_the_clock_change_leaves_it() {
     assert_eq!(autumn[..2], [("2026-10-23T22:00:00Z".to_owned(), 96), ("2026-10-24T22:00:00Z".to_owned(), 100)]);
     let spring = days("own");
     assert_eq!(spring[..2], [("2026-03-27T23:00:00Z".to_owned(), 96), ("2026-03-28T23:00:00Z".to_owned(), 92)]);
+}
+
+#[test]
+fn what_fell_until_midnight_is_of_the_day_that_ends_then() {
+    let (store, _) = world("2026-11-23T00:00:00Z");
+    store.apply(&load_embedded("n", &format!("{NETWORK}{RAIN}"), &[]).expect("a network")).expect("applied");
+    // A quarter of an hour after the day has begun, to the midnight at which it ends: a plain day, one of 25 hours, one of 23.
+    for (first, quarters, day) in [
+        ("2026-02-01T23:15:00Z", 96, "2026-02-01T23:00:00Z"),
+        ("2026-10-24T22:15:00Z", 100, "2026-10-24T22:00:00Z"),
+        ("2026-03-28T23:15:00Z", 92, "2026-03-28T23:00:00Z"),
+    ] {
+        measure(&store, "rain", first, &vec![0.5; quarters]);
+        let view = store.seen_by(&Viewer::Public);
+        let rain = view.datastream("rain").expect("seen");
+        let end = at(first).plus_seconds(i64::try_from(quarters).expect("few") * 900 - 900);
+        // The interval ends with the day, and is of what fell in it.
+        let rows = view.buckets(&rain, Interval::new(at(day), end), Bucket::CivilDay, 9).expect("rows");
+        let expected = (at(day), end, quarters as u64, quarters as f64 / 2.0);
+        assert_eq!(rows.iter().map(|row| (row.start, row.end, row.count, row.sum)).collect::<Vec<_>>(), [expected]);
+        let hours = view.buckets(&rain, Interval::new(at(day), end), Bucket::Seconds(3600), 99).expect("rows");
+        assert!(hours.len() == quarters / 4 && hours.iter().all(|hour| hour.count == 4), "{day}");
+        // The page after a page of rows begins where the last of them ended.
+        let rest = view.buckets(&rain, Interval::new(hours[4].start, end), Bucket::Seconds(3600), 99).expect("rows");
+        assert_eq!(rest, hours[4..]);
+    }
 }
 
 #[test]
