@@ -17,9 +17,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// KiB that all answers on their way may take, and those for one address.
-const ROOM: u32 = 64 * 1024;
-const ROOM_OF_ONE: u32 = 24 * 1024;
+/// KiB that all long answers on their way may take, and those for one address. All others have as much: who fetches files, or leaves
+/// them unread, does not keep pages from the others behind the same address.
+const ROOM: u32 = 32 * 1024;
+const ROOM_OF_ONE: u32 = 12 * 1024;
 /// KiB that an answer is taken to need before it is made: rows that were read, a piece of text, what compressing it takes.
 const AHEAD: u32 = 512;
 /// Live feeds in all and of one address.
@@ -37,13 +38,14 @@ const PART: usize = 32 * 1024;
 /// Room for answers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    answers: Room,
+    long: Room,
+    others: Room,
     watchers: Room,
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self { answers: Room::new(ROOM, ROOM_OF_ONE), watchers: Room::new(WATCHERS, WATCHERS_OF_ONE) }
+        Self { long: Room::new(ROOM, ROOM_OF_ONE), others: Room::new(ROOM, ROOM_OF_ONE), watchers: Room::new(WATCHERS, WATCHERS_OF_ONE) }
     }
 }
 
@@ -147,9 +149,13 @@ pub(crate) async fn bounded(State(outgoing): State<Outgoing>, request: Request, 
     let connection = connection.unwrap_or_else(|| Connection::of(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))));
     let path = request.uri().path().to_owned();
     let is_live = path == "/api/v1/live";
+    let (room, amount) = match path.as_str() {
+        "/api/v1/live" => (&outgoing.watchers, 1),
+        path if is_long(path) => (&outgoing.long, AHEAD),
+        _ => (&outgoing.others, AHEAD),
+    };
     let mut place = None;
-    if is_live || is_made_for_it(request.method(), &path) {
-        let (room, amount) = if is_live { (&outgoing.watchers, 1) } else { (&outgoing.answers, AHEAD) };
+    if is_made_for_it(request.method(), &path) {
         place = room.admit(connection.peer, amount).await;
         if place.is_none() {
             return full(&path);
@@ -161,12 +167,19 @@ pub(crate) async fn bounded(State(outgoing): State<Outgoing>, request: Request, 
     }
     if !is_live {
         let held = response.extensions_mut().remove::<HeldBytes>().map_or(0, |held| held.0 as u64);
-        place = match measured(&outgoing.answers, connection.peer, place, response.body().size_hint().exact(), held).await {
+        place = match measured(room, connection.peer, place, response.body().size_hint().exact(), held).await {
             Ok(place) => place,
             Err(()) => return full(&path),
         };
     }
     response.map(|inner| Body::new(Leaving { inner, rest: Bytes::new(), place, connection }))
+}
+
+/// Whether its answer may be as long as the store is large.
+fn is_long(path: &str) -> bool {
+    const OF_A_DATASTREAM: [&str; 4] = ["observations", "discharge", "increments", "gaps"];
+    let is_of_one = path.starts_with("/api/v1/datastreams/") && path.rsplit('/').next().is_some_and(|last| OF_A_DATASTREAM.contains(&last));
+    is_of_one || ["/api/v1/quarantine", "/api/v1/ledger"].iter().any(|start| path.starts_with(start)) || path.contains("/files/")
 }
 
 /// Whether it is worth room before it is made: what tells how this instance is must be told when it is busy too.

@@ -38,7 +38,16 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings { messages_per_s: config.messages_per_s, ..DoorSettings::default() };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
-    let opening = Opening { dir: &config.data_dir, http: config.http, mqtt, limits, role, brokers: config.brokers, influx: config.influx, public_url: config.public_url };
+    let opening = Opening {
+        dir: &config.data_dir,
+        http: config.http,
+        mqtt,
+        limits,
+        role,
+        brokers: config.brokers,
+        influx: config.influx,
+        public_url: config.public_url,
+    };
     let doors = Doors::open(store, opening).await?;
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
     say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
