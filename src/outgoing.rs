@@ -45,7 +45,11 @@ pub(crate) struct Outgoing {
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self { long: Room::new(ROOM, ROOM_OF_ONE), others: Room::new(ROOM, ROOM_OF_ONE), watchers: Room::new(WATCHERS, WATCHERS_OF_ONE) }
+        Self {
+            long: Room::new(ROOM, ROOM_OF_ONE, PATIENCE),
+            others: Room::new(ROOM, ROOM_OF_ONE, PATIENCE),
+            watchers: Room::new(WATCHERS, WATCHERS_OF_ONE, PATIENCE),
+        }
     }
 }
 
@@ -54,6 +58,8 @@ impl Default for Outgoing {
 struct Room {
     all: Arc<Semaphore>,
     of_one: u32,
+    /// How long a request waits for room.
+    patience: Duration,
     of: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
 
@@ -64,12 +70,12 @@ struct Place {
 }
 
 impl Room {
-    fn new(all: u32, of_one: u32) -> Self {
-        Self { all: Arc::new(Semaphore::new(all as usize)), of_one, of: Arc::default() }
+    fn new(all: u32, of_one: u32, patience: Duration) -> Self {
+        Self { all: Arc::new(Semaphore::new(all as usize)), of_one, patience, of: Arc::default() }
     }
 
     /// Waits for so much room, in the order of asking; what is larger than all that one address may have counts as that. `None` when
-    /// there is none within [`PATIENCE`].
+    /// there is none in time.
     async fn admit(&self, peer: SocketAddr, amount: u32) -> Option<Place> {
         let amount = amount.clamp(1, self.of_one);
         let own = self.of_address(network(peer.ip()));
@@ -78,7 +84,7 @@ impl Room {
             let of_one = own.acquire_many_owned(amount).await.ok()?;
             Some(Place { of_all: all.acquire_many_owned(amount).await.ok()?, of_one })
         };
-        tokio::time::timeout(PATIENCE, waiting).await.ok().flatten()
+        tokio::time::timeout(self.patience, waiting).await.ok().flatten()
     }
 
     fn of_address(&self, address: IpAddr) -> Arc<Semaphore> {
@@ -291,9 +297,9 @@ impl Drop for Leaving {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_address_never_has_all_the_room_and_gets_its_own_back() {
-        let room = Room::new(10, 4);
+        let room = Room::new(10, 4, Duration::from_millis(20));
         let (one, other): (SocketAddr, SocketAddr) = ("192.0.2.1:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap());
         let first = room.admit(one, 4).await.expect("room");
         assert!(room.admit(one, 1).await.is_none(), "it has as much as it may");

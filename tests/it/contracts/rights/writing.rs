@@ -1,7 +1,7 @@
 //! Writing: what each principal can change, judged by what is there afterwards.
 
 use super::{OWNERS, Object, Viewer, ask, bearer, network, reading, viewers};
-use crate::support::mqtt::{connect, packet, publish};
+use crate::support::mqtt::packet;
 use crate::support::{Dir, World, now_s};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,32 +62,50 @@ fn parcel(key: &str, sequence: u32, at: i64, value: f64) -> Vec<u8> {
     bytes
 }
 
-/// A device publishes on its own topics, a gateway on those of its owner's devices.
+/// A device publishes on its own topics, a gateway on those of its owner's devices. The topic names the device, whatever a message says.
 fn over_mqtt(world: &World, user: &str, target: Object, attempts: &mut Attempts) {
-    let is_gateway = user.ends_with("-gw");
-    let may = user == target.name() || is_gateway && user.strip_suffix("-gw") == Some(target.owner);
+    let may = user == target.name() || user.strip_suffix("-gw") == Some(target.owner);
     let own = user.split('-').next().unwrap();
-    let topic = format!("pescaia/v1/{}/{}", target.owner, target.name());
+    let other = if target.owner == "alfa" { "beta" } else { "alfa" };
     let (at, value) = attempts.next(target, may);
-    let plain = (topic.clone(), format!(r#"{{"time": {at}, "values": {{"level": {value}}}}}"#));
-    // The other device named within, under an owner or a topic of one's own.
-    let (at, value) = attempts.next(target, may && is_gateway);
-    let of_gateway = (format!("pescaia/v1/{own}/{user}"), reading(&target.name(), "level", at, value));
+    let plain = (format!("pescaia/v1/{}/{}", target.owner, target.name()), format!(r#"{{"time": {at}, "values": {{"level": {value}}}}}"#));
+    // A bare number is of the time at which it comes.
+    let (_, value) = attempts.next(target, may);
+    let of_channel = (format!("pescaia/v1/{}/{}/level", target.owner, target.name()), value.to_string());
+    let (at, value) = attempts.next(target, user == target.name());
+    let named_within = (format!("pescaia/v1/{own}/{user}"), reading(&target.name(), "level", at, value));
     let (at, value) = attempts.next(target, false);
-    let wrong_owner = (
-        format!("pescaia/v1/{}/{}", if target.owner == "alfa" { "beta" } else { "alfa" }, target.name()),
-        reading(&target.name(), "level", at, value),
-    );
-    for (topic, payload) in [plain, of_gateway, wrong_owner] {
-        let mut stream = TcpStream::connect(&world.mqtt).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream.write_all(&connect(&format!("{user}-{}", attempts.count), user)).unwrap();
-        stream.read_exact(&mut [0; 4]).unwrap();
-        stream.write_all(&publish(&topic, 1, &payload, false)).unwrap();
-        // Acknowledged, or sent away.
-        let _ = stream.read(&mut [0; 4]);
-        let _ = stream.write_all(&packet(0xE0, &[]));
+    let other_owner = (format!("pescaia/v1/{other}/{}", target.name()), reading(&target.name(), "level", at, value));
+    let mut stream = TcpStream::connect(&world.mqtt).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(&connect_5(user)).unwrap();
+    assert_eq!(packet_of(&mut stream).0, 0x20);
+    for (topic, payload) in [plain, of_channel, named_within, other_owner] {
+        stream.write_all(&publish_5(&topic, &payload)).unwrap();
+        // Acknowledged, or refused with a reason.
+        assert_eq!(packet_of(&mut stream).0, 0x40, "{user} on {topic}");
     }
+}
+
+/// MQTT 5 says no to one message, where 3.1.1 sends its client away for a while.
+fn connect_5(user: &str) -> Vec<u8> {
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+    let body = [text("MQTT"), vec![5, 0xC2, 0, 60, 0], text(user), text(user), text("prova")].concat();
+    packet(0x10, &body)
+}
+
+fn publish_5(topic: &str, payload: &str) -> Vec<u8> {
+    let topic = [&u16::try_from(topic.len()).unwrap().to_be_bytes()[..], topic.as_bytes()].concat();
+    packet(0x32, &[topic, vec![0, 1, 0], payload.as_bytes().to_vec()].concat())
+}
+
+/// First byte and body of the next packet, which is short.
+fn packet_of(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).expect("a packet");
+    let mut body = vec![0; head[1].into()];
+    stream.read_exact(&mut body).expect("its body");
+    (head[0], body)
 }
 
 #[test]
