@@ -70,7 +70,8 @@ fn protect(headers: &mut HeaderMap, reached: Reached) {
 }
 
 fn vary_by(headers: &mut HeaderMap, names: &[&str]) {
-    let said: Vec<String> = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).map(str::to_ascii_lowercase).collect();
+    let said: Vec<String> =
+        headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).map(str::to_ascii_lowercase).collect();
     let mut words: Vec<&str> = said.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|word| !word.is_empty()).collect();
     let missing = names.iter().copied().filter(|name| !words.contains(name)).collect::<Vec<_>>();
     words.extend(missing);

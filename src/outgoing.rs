@@ -18,9 +18,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// KiB that all answers on their way may take, and those for one address.
-const ROOM: u32 = 64 * 1024;
-const ROOM_OF_ONE: u32 = 24 * 1024;
+/// KiB that all long answers on their way may take, and those for one address. All others have as much: who fetches files, or leaves
+/// them unread, does not keep pages from the others behind the same address.
+const ROOM: u32 = 32 * 1024;
+const ROOM_OF_ONE: u32 = 12 * 1024;
 /// KiB that an answer is taken to need before it is made: rows that were read, a piece of text, what compressing it takes.
 const AHEAD: u32 = 512;
 /// Live feeds in all and of one address.
@@ -38,13 +39,18 @@ const PART: usize = 32 * 1024;
 /// Room for answers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
-    answers: Room,
+    long: Room,
+    others: Room,
     watchers: Room,
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self { answers: Room::new(ROOM, ROOM_OF_ONE), watchers: Room::new(WATCHERS, WATCHERS_OF_ONE) }
+        Self {
+            long: Room::new(ROOM, ROOM_OF_ONE, PATIENCE),
+            others: Room::new(ROOM, ROOM_OF_ONE, PATIENCE),
+            watchers: Room::new(WATCHERS, WATCHERS_OF_ONE, PATIENCE),
+        }
     }
 }
 
@@ -53,6 +59,8 @@ impl Default for Outgoing {
 struct Room {
     all: Arc<Semaphore>,
     of_one: u32,
+    /// How long a request waits for room.
+    patience: Duration,
     of: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
 
@@ -63,12 +71,12 @@ struct Place {
 }
 
 impl Room {
-    fn new(all: u32, of_one: u32) -> Self {
-        Self { all: Arc::new(Semaphore::new(all as usize)), of_one, of: Arc::default() }
+    fn new(all: u32, of_one: u32, patience: Duration) -> Self {
+        Self { all: Arc::new(Semaphore::new(all as usize)), of_one, patience, of: Arc::default() }
     }
 
     /// Waits for so much room, in the order of asking; what is larger than all that one address may have counts as that. `None` when
-    /// there is none within [`PATIENCE`].
+    /// there is none in time.
     async fn admit(&self, client: IpAddr, amount: u32) -> Option<Place> {
         let amount = amount.clamp(1, self.of_one);
         let own = self.of_address(network(client));
@@ -77,7 +85,7 @@ impl Room {
             let of_one = own.acquire_many_owned(amount).await.ok()?;
             Some(Place { of_all: all.acquire_many_owned(amount).await.ok()?, of_one })
         };
-        tokio::time::timeout(PATIENCE, waiting).await.ok().flatten()
+        tokio::time::timeout(self.patience, waiting).await.ok().flatten()
     }
 
     fn of_address(&self, address: IpAddr) -> Arc<Semaphore> {
@@ -150,9 +158,13 @@ pub(crate) async fn bounded(State(outgoing): State<Outgoing>, request: Request, 
     let client = request.extensions().get::<Client>().map_or(connection.peer.ip(), |client| client.0);
     let path = request.uri().path().to_owned();
     let is_live = path == "/api/v1/live";
+    let (room, amount) = match path.as_str() {
+        "/api/v1/live" => (&outgoing.watchers, 1),
+        path if is_long(path) => (&outgoing.long, AHEAD),
+        _ => (&outgoing.others, AHEAD),
+    };
     let mut place = None;
-    if is_live || is_made_for_it(request.method(), &path) {
-        let (room, amount) = if is_live { (&outgoing.watchers, 1) } else { (&outgoing.answers, AHEAD) };
+    if is_made_for_it(request.method(), &path) {
         place = room.admit(client, amount).await;
         if place.is_none() {
             return full(&path);
@@ -164,12 +176,19 @@ pub(crate) async fn bounded(State(outgoing): State<Outgoing>, request: Request, 
     }
     if !is_live {
         let held = response.extensions_mut().remove::<HeldBytes>().map_or(0, |held| held.0 as u64);
-        place = match measured(&outgoing.answers, client, place, response.body().size_hint().exact(), held).await {
+        place = match measured(room, client, place, response.body().size_hint().exact(), held).await {
             Ok(place) => place,
             Err(()) => return full(&path),
         };
     }
     response.map(|inner| Body::new(Leaving { inner, rest: Bytes::new(), place, connection }))
+}
+
+/// Whether its answer may be as long as the store is large.
+fn is_long(path: &str) -> bool {
+    const OF_A_DATASTREAM: [&str; 4] = ["observations", "discharge", "increments", "gaps"];
+    let is_of_one = path.starts_with("/api/v1/datastreams/") && path.rsplit('/').next().is_some_and(|last| OF_A_DATASTREAM.contains(&last));
+    is_of_one || ["/api/v1/quarantine", "/api/v1/ledger"].iter().any(|start| path.starts_with(start)) || path.contains("/files/")
 }
 
 /// Whether it is worth room before it is made: what tells how this instance is must be told when it is busy too.
@@ -281,9 +300,9 @@ impl Drop for Leaving {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_address_never_has_all_the_room_and_gets_its_own_back() {
-        let room = Room::new(10, 4);
+        let room = Room::new(10, 4, Duration::from_millis(20));
         let (one, other): (SocketAddr, SocketAddr) = ("192.0.2.1:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap());
         let first = room.admit(one, 4).await.expect("room");
         assert!(room.admit(one, 1).await.is_none(), "it has as much as it may");

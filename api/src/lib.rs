@@ -21,5 +21,5 @@ mod wire;
 
 pub use csv::Dialect;
 pub use export::write_csv;
-pub use stream::HeldBytes;
 pub use router::{not_found, openapi, router};
+pub use stream::HeldBytes;

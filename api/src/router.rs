@@ -57,13 +57,7 @@ fn described(public_url: Option<&str>) -> String {
 /// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
 ///
 /// `public_url` is what absolute addresses begin with. Must be called within a runtime: it begins to watch what is committed.
-pub fn router(
-    store: Store,
-    mut metrics: Registry,
-    started: Timestamp,
-    stop: watch::Receiver<bool>,
-    public_url: Option<&str>,
-) -> Router {
+pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>, public_url: Option<&str>) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
     let (live, own_watchers, files) = (Public::start(&store), OwnWatchers::default(), Files::default());
     let api = Api { live, own_watchers, files, store, metrics: Arc::new(metrics), started, stop };
@@ -71,8 +65,21 @@ pub fn router(
     let open = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([header::AUTHORIZATION, header::ACCEPT, header::CONTENT_TYPE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE])
-        .expose_headers([HeaderName::from_static("x-next-cursor"), header::ETAG, header::LINK, header::RETRY_AFTER, header::CONTENT_DISPOSITION])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::ACCEPT,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::RANGE,
+        ])
+        .expose_headers([
+            HeaderName::from_static("x-next-cursor"),
+            header::ETAG,
+            header::LINK,
+            header::RETRY_AFTER,
+            header::CONTENT_DISPOSITION,
+        ])
         .max_age(Duration::from_secs(3600));
     let data = Router::new()
         .route("/api/v1/stations", get(stations::list))

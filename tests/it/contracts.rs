@@ -1,5 +1,9 @@
 //! What programs rely on, as files: a change shows in review.
 
+mod outgoing;
+mod rights;
+mod tokens;
+
 use crate::support::{Dir, World, one_gauge, root};
 
 #[test]

@@ -1,10 +1,10 @@
 //! Tokens of a store: made, listed, revoked, looked up.
 
 use super::Store;
+use crate::Error;
 use crate::access::{self, Holder, NewToken, Pending, TokenLine, Tokens};
 use crate::engine::{Change, Engine};
 use crate::writer::Work;
-use crate::Error;
 use model::{OwnerId, Scope, Timestamp, Viewer};
 use std::sync::{PoisonError, RwLockReadGuard};
 use std::time::Duration;

@@ -260,6 +260,39 @@ fn a_counter_is_shared_among_the_days_between_its_readings_and_their_sum_is_the_
     assert!(far.expect("read").iter().all(|day| day.amount.is_none()), "more than 48 hours apart");
 }
 
+#[test]
+fn a_counter_that_is_read_in_parts_counts_as_one_that_is_read_at_once() {
+    use super::increments::READINGS;
+    let (store, _) = world("2026-03-31T00:00:00Z");
+    store.apply(&load_embedded("n", &format!("{NETWORK}{METER}"), &[]).expect("a network")).expect("applied");
+    let start = at("2026-01-01T00:00:00Z");
+    // A silence of three days where the first part ends, and a rollover where the second does.
+    let count = READINGS as i64 * 2 + 500;
+    let time_of = |n: i64| start.plus_seconds(n * 60 + if n >= READINGS as i64 { 3 * 86_400 } else { 0 });
+    let index_of = |n: i64| ((999_000 + n * 3) % 1_000_000) as f64;
+    let meter_id = store.registry().datastream_by_key("meter").expect("there").id;
+    let observation = |n: i64| Observation {
+        datastream: meter_id,
+        phenomenon_time: time_of(n),
+        received_at: time_of(n),
+        result: index_of(n),
+        quality: Quality::NOT_EVALUATED,
+    };
+    let all: Vec<Observation> = (0..count).map(observation).collect();
+    for group in all.chunks(5000) {
+        store.commit_blocking(crate::Batch { observations: group.to_vec(), ..crate::Batch::default() }).expect("committed");
+    }
+    let view = store.seen_by(&Viewer::Public);
+    let meter = view.datastream("meter").expect("there");
+    let whole = Interval::new(start, time_of(count).plus_seconds(86_400));
+    for bucket in [Bucket::Seconds(900), Bucket::Seconds(3600), Bucket::CivilDay] {
+        let at_once = view.increases_of(&meter, whole, whole.to, bucket, usize::MAX).expect("read");
+        assert_eq!(view.increases(&meter, whole, bucket, usize::MAX).expect("read"), at_once);
+        assert!(at_once.iter().any(|row| row.amount.is_none()) && at_once.iter().any(|row| row.amount.is_some()));
+    }
+    assert_eq!(view.increments(&meter, whole, usize::MAX).expect("read"), model::increments(&all, &meter.counter));
+}
+
 /// A level of a year, with a crest of one quarter of an hour, a trough, a night without signal and an hour that failed.
 fn a_year(store: &Store) -> Vec<f64> {
     let mut values: Vec<f64> = (0_i32..35_040).map(|quarter| 1.0 + f64::from(quarter * 7919 % 97) / 1000.0).collect();
