@@ -37,12 +37,12 @@ impl Frame<'_> {
     pub(crate) fn made_ms(&self) -> i64 {
         self.made.micros() / 1000
     }
-    /// «30/11/2026 06:21:33», of Italy.
+    /// «30/11/2026 alle 06:21:33», of Italy.
     pub(crate) fn made_words(&self) -> String {
         let local = self.made.in_rome();
         let time = format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second());
         match self.words.lang {
-            Lang::It => format!("{:02}/{:02}/{} {time}", local.day(), local.month(), local.year()),
+            Lang::It => format!("{:02}/{:02}/{} alle {time}", local.day(), local.month(), local.year()),
             Lang::En => format!("{}-{:02}-{:02} {time}", local.year(), local.month(), local.day()),
         }
     }
@@ -242,6 +242,7 @@ pub(crate) fn unit_text(datastream: &model::Datastream) -> &'static str {
     match datastream.unit() {
         model::Unit::One => "",
         model::Unit::Celsius => "°C",
+        model::Unit::WattPerSquareMetre => "W/m²",
         unit => unit.symbol(),
     }
 }

@@ -231,8 +231,8 @@ pub fn sentence(last: Option<(f64, Timestamp, Quality)>, state: &State, threshol
         if let Some(minutes) = minutes.filter(|_| value < threshold.value) {
             let (least, most) = (number((minutes * 0.5).max(1.0), 0, lang), number((minutes * 1.5).max(2.0), 0, lang));
             let _ = match lang {
-                Lang::It => write!(text, ": se continua così la raggiunge fra {least}–{most} minuti"),
-                Lang::En => write!(text, ": if it goes on like this, it is there in {least}–{most} minutes"),
+                Lang::It => write!(text, ": se continua così la raggiunge fra {least} e {most} minuti"),
+                Lang::En => write!(text, ": if it goes on like this, it gets there in {least} to {most} minutes"),
             };
         }
     }
@@ -314,7 +314,7 @@ mod tests {
             Some(0.3),
             false,
             Lang::It,
-            "Il livello è 1,90 m, in crescita di 30 cm all'ora; mancano 10 cm alla soglia 1 (2,00 m): se continua così la raggiunge fra 10–30 minuti.",
+            "Il livello è 1,90 m, in crescita di 30 cm all'ora; mancano 10 cm alla soglia 1 (2,00 m): se continua così la raggiunge fra 10 e 30 minuti.",
         );
     }
 

@@ -15,7 +15,7 @@ const open = async (path) => {
   return page;
 };
 /** What a reader sees, without what is drawn and without the table of past measurements. */
-const seen = (page) => page.evaluate(() => [...document.querySelectorAll("main .event, main .said, main .list, main .levels-table, main .card, main .near-by, main .levels, main .other")].map((part) => part.innerText).join("\n"));
+const seen = (page) => page.evaluate(() => [...document.querySelectorAll("main .event, main .said, main .list, main .levels-table, main .card, main .near-by, main .levels, main .other")].filter((part) => part.checkVisibility()).map((part) => part.innerText).join("\n"));
 const until = async (what, holds, ms = 60_000) => {
   for (const end = Date.now() + ms; ; await new Promise((done) => setTimeout(done, 250))) {
     if (await holds()) return;

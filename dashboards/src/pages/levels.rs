@@ -152,7 +152,10 @@ fn line(row: &LevelRow, look: Look, shares_station: bool, frame: &Frame<'_>) -> 
 
 fn said(all: usize, over: usize, near: usize, old: usize, lang: Lang) -> String {
     match lang {
-        Lang::It => format!("{all} livelli: {over} oltre una soglia, {near} vicini a una soglia, {old} senza dati aggiornati."),
+        Lang::It => {
+            let near_word = if near == 1 { "vicino" } else { "vicini" };
+            format!("{all} livelli: {over} oltre una soglia, {near} {near_word} a una soglia, {old} senza dati aggiornati.")
+        }
         Lang::En => format!("{all} levels: {over} over a threshold, {near} near a threshold, {old} without current data."),
     }
 }

@@ -78,7 +78,7 @@ fn a_night_is_shown_later_as_it_was() {
         "{revisions}"
     );
     assert_eq!(world.get_as("/api/v1/datastreams/prova-level/revisions", None).0, 401, "who changed what is the owner's");
-    for (wrong, words) in [("ieri", "non è un'ora"), ("2126-01-01T00:00", "è nel futuro")] {
+    for (wrong, words) in [("ieri", "data e ora non riconosciute"), ("2126-01-01T00:00", "è nel futuro")] {
         let (status, text) = page(&world, &format!("?as_of={wrong}"));
         assert!(status == 400 && text.contains(words), "{status} {text}");
     }
