@@ -54,6 +54,8 @@ pub(crate) enum Request {
     Correct(CorrectOrder),
     Delete(DeleteOrder),
     Audit,
+    /// The clock is right as it is.
+    ClockTrust,
     Influx {
         again: bool,
     },
@@ -148,6 +150,10 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Correct(order) => correct::correct(intake, order),
         Request::Delete(order) => crate::delete::delete(intake, order),
         Request::Influx { again } => crate::influx::influx(store, *again),
+        Request::ClockTrust => match store.trust_clock() {
+            Ok(()) => Answer::Lines(vec![format!("{} counts as right from now on", store.clock().now())]),
+            Err(cause) => Answer::Wrong(vec![cause.to_string()]),
+        },
         Request::Audit => correct::audit(intake),
         Request::Proposals => proposals::list(intake),
         Request::Adopt(order) => proposals::adopt(intake, order),
@@ -237,7 +243,7 @@ pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> any
 }
 
 pub(crate) fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock))
+    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock::new()))
         .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
     let outcome = work(&store);
     store.close_blocking();
@@ -269,8 +275,9 @@ fn answer(outcome: Result<Vec<String>, Vec<Complaint>>) -> Answer {
 }
 
 /// The socket of a running instance.
+#[derive(Clone)]
 pub(crate) struct Control {
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
     intake: Intake,
     path: PathBuf,
 }
@@ -283,7 +290,7 @@ pub(crate) fn listen(intake: Intake, dir: &Path) -> anyhow::Result<Control> {
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).with_context(|| format!("{} can't be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(Control { listener, intake, path })
+    Ok(Control { listener: Arc::new(listener), intake, path })
 }
 
 impl Control {

@@ -2,6 +2,7 @@
 
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
+use crate::logs::Log;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, Opening, Role};
 use anyhow::Context;
@@ -24,13 +25,13 @@ const HISTORY_S: i64 = 30 * 86_400;
 /// Observations in one commit of the history.
 const COMMIT: usize = 5000;
 
-pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+pub(crate) async fn demo(options: DemoOptions, log: &Log) -> anyhow::Result<()> {
     anyhow::ensure!(
         options.mqtt.ip().is_loopback() || options.allow_plaintext,
         "MQTT on {} would send passwords unencrypted over the network; leave --mqtt on 127.0.0.1, or accept it with --allow-plaintext",
         options.mqtt
     );
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
     let epoch = epoch(&options.data, clock.as_ref())?;
@@ -42,7 +43,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     }
     store.apply(&network).map_err(Complaints::from)?;
     let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
-    open(options, store, fleet).await
+    open(options, store, fleet, log).await
 }
 
 /// Puts the history before the epoch into the store, once; a start that was interrupted does it again, which changes nothing.
@@ -59,7 +60,7 @@ async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp)
     Ok(fleet)
 }
 
-async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<()> {
+async fn open(options: DemoOptions, store: Store, fleet: Fleet, log: &Log) -> anyhow::Result<()> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
     let opening = Opening {
         dir: &options.data,
@@ -69,6 +70,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         role: Role::Centre,
         brokers: Vec::new(),
         influx: None,
+        log: log.clone(),
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

@@ -96,7 +96,7 @@ fn contents(findings: &mut Findings, dir: &Path) {
     match store::check(&path, &mut |_, _| ()) {
         Err(cause) => findings.fail(&format!("the store can't be read: {cause}")),
         Ok(found) => {
-            let now = SystemClock.now();
+            let now = SystemClock::new().now();
             if let Some((key, at)) = found.newest.as_ref().filter(|(_, at)| *at > now.plus_seconds(3600)) {
                 findings.warn(&format!(
                     "{key} holds a value of {at}, and the clock says {now}: the clock of this machine, or of the device, is or was wrong; \
@@ -133,7 +133,7 @@ fn certificate(findings: &mut Findings, tls: &TlsSettings) {
     match tls.check() {
         Err(cause) => findings.fail(&cause.to_string()),
         Ok(expires) => {
-            let left_days = (expires.micros() - SystemClock.now().micros()) / 86_400_000_000;
+            let left_days = (expires.micros() - SystemClock::new().now().micros()) / 86_400_000_000;
             let found = format!("the certificate of MQTT over TLS holds until {expires}");
             if left_days < 21 {
                 findings.warn(&format!("{found}; put its successor into its place, it is taken without a restart"));
@@ -184,7 +184,7 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
     if running {
         return findings.ok("the network files can be read; ask the running pescaia with: pescaia network apply … --dry-run");
     }
-    let store = match Store::open(&config.data_dir, Settings::default(), Arc::new(SystemClock)) {
+    let store = match Store::open(&config.data_dir, Settings::default(), Arc::new(SystemClock::new())) {
         Ok(store) => store,
         Err(cause @ Error::Locked { .. }) => return findings.warn(&cause.to_string()),
         Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),

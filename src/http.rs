@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const READ_AHEAD: usize = 64 * 1024;
 
 /// Serves `app` until `stop`, then lets the requests that are under way end.
-pub(crate) async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: Arc<TcpListener>, app: Router, mut stop: watch::Receiver<bool>) {
     let callers = Callers::default();
     let mut connections = JoinSet::new();
     loop {

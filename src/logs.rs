@@ -1,14 +1,126 @@
 //! Logs on the standard error: readable by default, JSON for machines. `PESCAIA_LOG` filters, e.g. `debug` or `ingest=debug`.
+//!
+//! Logging is best effort: a log that is full, stuck or gone never ends and never delays what it speaks of. What could not be written is
+//! counted and told once it can.
 
+mod outlet;
+
+pub(crate) use outlet::Outlet;
+
+use std::io::Write;
+use std::time::Duration;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
 
-pub(crate) fn start(json: bool) {
-    let filter = EnvFilter::try_from_env("PESCAIA_LOG").unwrap_or_else(|_| EnvFilter::new("info,memory_serve=warn"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+const DEFAULT_FILTER: &str = "info,memory_serve=warn";
+/// How long an error line waits to be written, so that it is there even if the process ends right after it.
+const URGENT: Duration = Duration::from_millis(200);
+/// How long the end of the process waits for the last lines.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The log of this process.
+#[derive(Clone)]
+pub(crate) struct Log {
+    outlet: Outlet,
+    filter: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
+}
+
+/// Starts the log, and lets panics speak through it.
+pub(crate) fn start(json: bool) -> Log {
+    let outlet = Outlet::new("log", std::io::stderr(), Some(tell_lost));
+    let (filter, handle) = reload::Layer::new(filter_of(std::env::var("PESCAIA_LOG").ok().as_deref()));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
+        .with_writer(Writer(outlet.clone()))
+        .log_internal_errors(false)
         .with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second start would be a mistake of ours, and harmless.
-    let _ = if json { lines.json().try_init() } else { lines.try_init() };
+    let _ = if json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let words = panic.payload_as_str().unwrap_or("without a word");
+        tracing::error!(event = "panic", place, words, "a mistake in pescaia ended a task; please report this line");
+    }));
+    Log { outlet, filter: handle }
+}
+
+fn filter_of(text: Option<&str>) -> EnvFilter {
+    text.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER))
+}
+
+fn tell_lost(lost: u64, cause: &str) {
+    tracing::warn!(event = "log_lines_lost", lost, cause, "the log can be written again; so many lines were lost since the start");
+}
+
+impl Log {
+    /// Waits until everything said so far is written, but not for long.
+    pub(crate) fn flush(&self) {
+        self.outlet.flush(LAST_WORDS);
+    }
+
+    /// Lines that could not be written since the start, and why the last one could not; `None` while it can.
+    pub(crate) fn trouble(&self) -> (u64, Option<String>) {
+        self.outlet.trouble()
+    }
+
+    /// Logs by `text` from now on, as in `PESCAIA_LOG`; by the default when it is `None`.
+    ///
+    /// # Errors
+    /// What is wrong with the text; nothing changes then.
+    pub(crate) fn set_filter(&self, text: Option<&str>) -> Result<(), String> {
+        if let Some(Err(cause)) = text.map(EnvFilter::try_new) {
+            return Err(cause.to_string());
+        }
+        self.filter.reload(filter_of(text)).map_err(|cause| cause.to_string())
+    }
+}
+
+/// Hands whole lines to the outlet.
+struct Writer(Outlet);
+
+/// A line while it is put together.
+struct Line<'a> {
+    outlet: &'a Outlet,
+    text: Vec<u8>,
+    is_urgent: bool,
+}
+
+impl<'a> MakeWriter<'a> for Writer {
+    type Writer = Line<'a>;
+    fn make_writer(&'a self) -> Line<'a> {
+        Line::new(&self.0, false)
+    }
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
+        Line::new(&self.0, *meta.level() == Level::ERROR)
+    }
+}
+
+impl<'a> Line<'a> {
+    fn new(outlet: &'a Outlet, is_urgent: bool) -> Self {
+        Self { outlet, text: Vec::new(), is_urgent }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.outlet.say(std::mem::take(&mut self.text));
+        if self.is_urgent {
+            self.outlet.flush(URGENT);
+        }
+    }
 }

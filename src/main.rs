@@ -36,8 +36,11 @@ fn main() -> ExitCode {
     if matches!(cli.command, cli::Command::Demo(_) | cli::Command::Run { .. }) {
         memory::share_heaps();
     }
-    logs::start(cli.log_json);
-    match dispatch(cli.command) {
+    let log = logs::start(cli.log_json);
+    let outcome = dispatch(cli.command, &log);
+    // What it said comes before the last word.
+    log.flush();
+    match outcome {
         Ok(code) => code,
         Err(cause) => match cause.downcast::<say::Complaints>() {
             Ok(complaints) => {
@@ -52,12 +55,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
+fn dispatch(command: cli::Command, log: &logs::Log) -> anyhow::Result<ExitCode> {
     use cli::{Command, NetworkCommand, PasswordCommand, ProbeCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
     use control::Request;
     match command {
-        Command::Demo(options) => async_main(demo::demo(options))?,
-        Command::Run { config } => async_main(run::run(&config))?,
+        Command::Demo(options) => async_main(demo::demo(options, log))?,
+        Command::Run { config } => async_main(run::run(&config, log))?,
         Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
         Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, all, why, at } } => {
@@ -96,6 +99,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
         Command::Archive { now, check, at } => archive::archive_command(now, check, &at)?,
         Command::Influx { again, at } => quarantine::command(&Request::Influx { again }, &at)?,
+        Command::Clock { at, .. } => quarantine::command(&Request::ClockTrust, &at)?,
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,

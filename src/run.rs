@@ -2,7 +2,8 @@
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::say::{self, Complaints};
+use crate::logs::{Log, Outlet};
+use crate::say::Complaints;
 use crate::serve::{Doors, MqttSettings, Opening, Role};
 use anyhow::Context;
 use ingest::bind::Limits;
@@ -15,12 +16,12 @@ use store::{InfluxSettings, Settings, Store, load_network};
 /// Changes of the network that are told one by one: ten thousand meters would fill the log.
 const MOST_TOLD: usize = 20;
 
-pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
+pub(crate) async fn run(path: &Path, log: &Log) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(Complaints::from)?;
     let network = load_network(&config.networks).map_err(Complaints::from)?;
     let room = config.edge.as_ref().map(|edge| edge.room).or_else(|| config.influx.as_ref().map(|_| InfluxSettings::room()));
     let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: room };
-    let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
+    let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock::new()))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     if config.influx.is_none() && config.edge.is_none() {
         store.forget_influx()?;
@@ -38,9 +39,20 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings { messages_per_s: config.messages_per_s, ..DoorSettings::default() };
     let mqtt = MqttSettings { listen: config.mqtt, tls: config.mqtt_tls, door };
-    let opening = Opening { dir: &config.data_dir, http: config.http, mqtt, limits, role, brokers: config.brokers, influx: config.influx };
+    let opening = Opening {
+        dir: &config.data_dir,
+        http: config.http,
+        mqtt,
+        limits,
+        role,
+        brokers: config.brokers,
+        influx: config.influx,
+        log: log.clone(),
+    };
     let doors = Doors::open(store, opening).await?;
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
-    say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
+    // Nobody may be reading it: it must not hold up what it announces.
+    let out = Outlet::new("stdout", std::io::stdout(), None);
+    out.say(format!("ready http={} mqtt={}{mqtts}\n", doors.http, doors.mqtt).into_bytes());
     doors.until_stopped().await
 }

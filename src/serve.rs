@@ -1,5 +1,6 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use crate::logs::Log;
 use analytics::archive::Archive;
 use analytics::keeper::Keeper;
 use anyhow::Context;
@@ -14,8 +15,9 @@ use ingest::source::{Source, http};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
-use store::{InfluxForwarder, InfluxSettings, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{InfluxForwarder, InfluxSettings, Part, Store, supervise};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,6 +57,50 @@ fn say_disk(store: &Store) {
     }
 }
 
+/// The tasks that run until the stop, each of them supervised.
+struct Tasks {
+    store: Store,
+    stopping: watch::Receiver<bool>,
+    running: JoinSet<()>,
+}
+
+impl Tasks {
+    /// A part of which there is one.
+    fn keep<F>(&mut self, kind: &'static str, start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.keep_part(self.store.part(kind, "", None), start);
+    }
+
+    fn keep_part<F>(&mut self, part: Part, start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.running.spawn(supervise(part, self.stopping.clone(), start));
+    }
+}
+
+/// How often is looked whether the log can be written.
+const LOOK_AT_LOG: Duration = Duration::from_secs(2);
+
+/// Says in `/readyz` what the log itself can't say.
+async fn watch_log(log: Log, part: Part, mut stop: watch::Receiver<bool>) {
+    loop {
+        match log.trouble() {
+            (lost, Some(cause)) => part.degraded(format!(
+                "it can't be written ({cause}), {lost} lines were lost; free its disk, or mend what reads the standard error: it goes on by itself"
+            )),
+            (0, None) => part.ok("every line was written"),
+            (lost, None) => part.ok(format!("it is written; {lost} lines were lost since the start")),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK_AT_LOG) => {}
+        }
+    }
+}
+
 /// What is opened, and where.
 pub(crate) struct Opening<'a> {
     /// For the control socket.
@@ -65,6 +111,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) role: Role,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) influx: Option<InfluxSettings>,
+    pub(crate) log: Log,
 }
 
 /// Open doors.
@@ -84,7 +131,7 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers, influx } = opening;
+        let Opening { dir, http, mqtt, limits, role, brokers, influx, log } = opening;
         say_disk(&store);
         let meters = Meters::default();
         let mut registry = Registry::default();
@@ -103,43 +150,73 @@ impl Doors {
         }
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
         let addresses = (listener.local_addr()?, door.local_addr()?, door.tls_addr()?);
+        let control = crate::control::listen(intake.clone(), dir)?;
         let (stop, stopping) = watch::channel(false);
-        let mut running = JoinSet::new();
-        running.spawn(door.run(intake.clone(), stopping.clone()));
+        let mut tasks = Tasks { store: store.clone(), stopping: stopping.clone(), running: JoinSet::new() };
+        tasks.keep("mqtt-door", {
+            let (intake, stopping) = (intake.clone(), stopping.clone());
+            move || door.clone().run(intake.clone(), stopping.clone())
+        });
         match role {
             Role::Centre => {
                 if let Some(archive) = Archive::of(&store)? {
-                    running.spawn(archive.run(stopping.clone()));
+                    let stopping = stopping.clone();
+                    tasks.keep("archive", move || archive.clone().run(stopping.clone()));
                 }
-                running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
+                let (store, stopping) = (store.clone(), stopping.clone());
+                tasks.keep("datasets", move || {
+                    Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters.clone()).run(stopping.clone())
+                });
             }
             Role::Edge(settings) => {
-                running.spawn(Forwarder::new(settings, store.clone(), meters.clone()).run(stopping.clone()));
+                let (store, meters, stopping) = (store.clone(), meters.clone(), stopping.clone());
+                tasks.keep(ingest::edge::PART, move || {
+                    Forwarder::new(settings.clone(), store.clone(), meters.clone()).run(stopping.clone())
+                });
             }
         }
-        running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
+        tasks.keep("modbus", {
+            let (intake, meters, stopping) = (intake.clone(), meters.clone(), stopping.clone());
+            move || Poller::new(meters.clone()).run(intake.clone(), stopping.clone())
+        });
         if let Some(settings) = influx {
             store.read_beyond(&settings)?;
-            running.spawn(InfluxForwarder::new(store.clone(), settings).run(stopping.clone()));
+            let (store, stopping) = (store.clone(), stopping.clone());
+            tasks.keep(store::INFLUX_PART, move || InfluxForwarder::new(store.clone(), settings.clone()).run(stopping.clone()));
         }
         for settings in brokers {
             if store.registry().owner(settings.owner.as_str()).is_none() {
                 tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");
             }
-            running.spawn(Broker::new(settings, meters.clone()).run(intake.clone(), stopping.clone()));
+            let part = store.part("broker", &settings.name, Some(settings.owner.clone()));
+            let (intake, meters, stopping) = (intake.clone(), meters.clone(), stopping.clone());
+            tasks.keep_part(part, move || Broker::new(settings.clone(), meters.clone()).run(intake.clone(), stopping.clone()));
         }
-        let started = store.clock().now();
+        tasks.keep("clock-watch", {
+            let (intake, stopping) = (intake.clone(), stopping.clone());
+            move || ingest::clock::watch(intake.clone(), stopping.clone())
+        });
         let app = axum::Router::new()
-            .merge(api::router(store.clone(), registry, started, stopping.clone()))
+            .merge(api::router(store.clone(), registry, Instant::now(), stopping.clone()))
             .merge(http::router(intake.clone()))
             .merge(dashboards::router(store.clone()))
             .fallback(api::not_found)
             .layer(CompressionLayer::new())
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             .layer(CatchPanicLayer::new());
-        running.spawn(crate::http::serve(listener, app, stopping.clone()));
-        let control = crate::control::listen(intake.clone(), dir)?;
-        running.spawn(control.serve(stopping));
+        tasks.keep("http-door", {
+            let (listener, stopping) = (Arc::new(listener), stopping.clone());
+            move || crate::http::serve(listener.clone(), app.clone(), stopping.clone())
+        });
+        tasks.keep("control", {
+            let stopping = stopping.clone();
+            move || control.clone().serve(stopping.clone())
+        });
+        tasks.keep("log", {
+            let store = store.clone();
+            move || watch_log(log.clone(), store.part("log", "", None), stopping.clone())
+        });
+        let running = tasks.running;
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
     }
 

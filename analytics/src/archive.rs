@@ -71,6 +71,7 @@ impl Archive {
 
     /// Runs until it is told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let part = self.store.part("archive", "", None);
         let mut wait = AFTER_START;
         loop {
             tokio::select! {
@@ -80,6 +81,19 @@ impl Archive {
             wait = EVERY;
             let archive = self.clone();
             let kept = tokio::task::spawn_blocking(move || archive.keep(&|_| ())).await;
+            match &kept {
+                Ok(Ok(kept)) => match kept.failed.first_key_value() {
+                    None => part.ok("the months that are over are in their files"),
+                    Some((month, cause)) => {
+                        let count = kept.failed.len();
+                        part.degraded(format!("{count} months could not be put away; {month}: {cause}; it is tried again within the hour"));
+                    }
+                },
+                Ok(Err(cause)) => part.degraded(format!("old months could not be put away: {cause}; it is tried again in an hour")),
+                Err(_) => {
+                    part.degraded("putting old months away ended early; it is tried again in an hour, report the line panic of the log")
+                }
+            }
             match kept {
                 Ok(Ok(kept)) => say(&kept),
                 Ok(Err(cause)) => {

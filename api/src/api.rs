@@ -1,7 +1,7 @@
 use crate::live::Public;
-use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::time::Instant;
 use store::Store;
 use tokio::sync::watch;
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Registry>,
-    pub(crate) started: Timestamp,
+    pub(crate) started: Instant,
     pub(crate) live: Public,
     /// True when the house closes: then nobody is kept waiting.
     pub(crate) stop: watch::Receiver<bool>,

@@ -9,9 +9,9 @@ use axum::extract::OriginalUri;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::time::Instant;
 use store::Store;
 use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
@@ -48,9 +48,9 @@ pub fn openapi() -> String {
 /// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
 ///
 /// Must be called within a runtime: it begins to watch what is committed.
-pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>) -> Router {
+pub fn router(store: Store, mut metrics: Registry, started: Instant, stop: watch::Receiver<bool>) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
-    let api = Api { live: Public::start(&store), store, metrics: Arc::new(metrics), started, stop };
+    let api = Api { live: Public::start(&store, stop.clone()), store, metrics: Arc::new(metrics), started, stop };
     let open = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]);
     let data = Router::new()
         .route("/api/v1/stations", get(stations::list))

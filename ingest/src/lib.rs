@@ -1,6 +1,7 @@
 //! Wire to durable: doors, decoders, binding, quality, commit, acknowledgement. [`pipeline`] is the only file that knows the order.
 
 pub mod bind;
+pub mod clock;
 pub mod commit;
 pub mod correct;
 pub mod decode;

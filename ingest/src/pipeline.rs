@@ -10,10 +10,10 @@ use crate::frame::Frame;
 use crate::meters::Meters;
 use crate::qualify::qualify;
 use crate::recurring::Recurring;
-use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp, Uptime};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use store::{Batch, Payload, Registry, Store, Tally};
+use store::{Batch, Distrust, Payload, Registry, Store, Tally};
 
 /// Stands in the ledger for devices that nobody knows.
 const UNKNOWN: &str = "?";
@@ -54,6 +54,38 @@ pub(crate) struct Refused {
     line: DeviceId,
 }
 
+/// What is known of the time at which a message came in.
+pub(crate) enum Arrival<'a> {
+    /// It is the frame's `received_at`.
+    Known,
+    /// Nothing: this machine's clock can't be right, so no time can be judged. Its uptime is kept.
+    Untrusted(&'a Distrust),
+    /// It came in an earlier boot whose clock never was right; `received_at` is now, so that times that devices said can be judged.
+    Lost(&'a Uptime),
+}
+
+impl Arrival<'_> {
+    fn refuses(&self, reading: &Reading, frame: &Frame) -> Option<Refusal> {
+        let detail = match self {
+            Self::Known => return None,
+            Self::Untrusted(distrust) => format!("{distrust}; it is judged as soon as the clock is set"),
+            // A poll's time is our own clock's; some formats take the arrival for a time that is not there.
+            Self::Lost(uptime) => {
+                let says_own = reading.phenomenon_time.is_some_and(|time| time != frame.received_at) && frame.source != "modbus";
+                if says_own {
+                    return None;
+                }
+                format!(
+                    "it says no time, and came {} s after the beginning of boot {}, in which the clock of this machine was never right: nobody knows when that was",
+                    uptime.micros / 1_000_000,
+                    uptime.boot
+                )
+            }
+        };
+        Some(Refusal { reason: RejectReason::UntrustedClock, detail })
+    }
+}
+
 impl Intake {
     #[must_use]
     pub fn new(store: Store, limits: Limits, meters: Meters) -> Self {
@@ -79,19 +111,22 @@ impl Intake {
         let since = Instant::now();
         let mut batch = Batch::default();
         let mut rebirth = None;
+        let distrust = self.store.clock_trust().err();
+        let arrival = distrust.as_ref().map_or(Arrival::Known, Arrival::Untrusted);
+        let uptime = distrust.as_ref().and_then(|_| self.store.clock().uptime());
         let taken = if frame.format == "sparkplug" {
             let heard = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).hear(&frame);
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
             batch.silenced = self.silenced(&frame, &heard.silenced);
             rebirth = heard.rebirth;
-            self.bound(&frame, heard.decoded, &|_| true, &|_| ())
+            self.bound(&frame, heard.decoded, &arrival, &|_| true, &|_| ())
         } else {
             let mut decoded = self.decode(&frame);
             self.echoes.lock().unwrap_or_else(PoisonError::into_inner).settle(&frame.owner, &mut decoded);
-            self.bound(&frame, decoded, &|_| true, &|_| ())
+            self.bound(&frame, decoded, &arrival, &|_| true, &|_| ())
         };
         let Taken { observations, indexes, refused, tallies, payloads, .. } = taken;
-        let rejects = quarantined(&frame, &refused);
+        let rejects = quarantined(&frame, &refused, uptime);
         let receipt = self.store.submit(Batch { observations, rejects, tallies, payloads, ..batch });
         self.meters.inflight.inc();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
@@ -100,17 +135,30 @@ impl Intake {
 
     /// Steps 2 to 4. When a message is read again from the quarantine, not all of it may be wanted, and `mend` may change what is
     /// wanted before it is bound.
-    pub(crate) fn read(&self, frame: &Frame, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
-        self.bound(frame, self.decode(frame), is_wanted, mend)
+    pub(crate) fn read(
+        &self,
+        frame: &Frame,
+        arrival: &Arrival,
+        is_wanted: &dyn Fn(&Reading) -> bool,
+        mend: &dyn Fn(&mut Reading),
+    ) -> Taken {
+        self.bound(frame, self.decode(frame), arrival, is_wanted, mend)
     }
 
     /// As [`Intake::read`], of raw bytes that were kept.
     pub(crate) fn read_payload(&self, frame: &Frame, raw: RawPayload) -> Taken {
         let decoded = Decoded { payloads: vec![Placed { index: 0, what: raw }], ..Decoded::default() };
-        self.bound(frame, decoded, &|_| true, &|_| ())
+        self.bound(frame, decoded, &Arrival::Known, &|_| true, &|_| ())
     }
 
-    fn bound(&self, frame: &Frame, decoded: Decoded, is_wanted: &dyn Fn(&Reading) -> bool, mend: &dyn Fn(&mut Reading)) -> Taken {
+    fn bound(
+        &self,
+        frame: &Frame,
+        decoded: Decoded,
+        arrival: &Arrival,
+        is_wanted: &dyn Fn(&Reading) -> bool,
+        mend: &dyn Fn(&mut Reading),
+    ) -> Taken {
         let registry = self.store.registry();
         let (Decoded { readings, rejects, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
@@ -139,6 +187,10 @@ impl Intake {
                 }
             };
             let device = caller.device;
+            if let Some(refusal) = arrival.refuses(&reading, frame) {
+                taken.refuse(frame, Some(&device.id), Placed { index, what: refusal }, Some(said(&reading, time)));
+                continue;
+            }
             match bind(&reading, device, &registry, frame.received_at, &self.limits, &self.arrivals) {
                 Ok(observation) => {
                     let place = taken.tally(frame, &device.id, caller.tally, |tally| tally.observations += 1);
@@ -348,7 +400,8 @@ fn said(reading: &Reading, time: Option<Timestamp>) -> Said {
 }
 
 /// What is refused, each with the whole message, which they share.
-pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
+/// `uptime` stands beside an arrival that can't be believed.
+pub(crate) fn quarantined(frame: &Frame, refused: &[Refused], uptime: Option<Uptime>) -> Vec<Reject> {
     if refused.is_empty() {
         return Vec::new();
     }
@@ -360,6 +413,7 @@ pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
         device: frame.device.clone(),
         channel: frame.channel.clone(),
         received_at: frame.received_at,
+        uptime,
         bytes: frame.bytes.as_ref().into(),
     });
     let reject = |refused: &Refused| Reject {

@@ -27,6 +27,10 @@ pub struct Health {
     pub sync_s: Option<f64>,
     /// The way to an InfluxDB, where there is one.
     pub influx: Option<crate::InfluxHealth>,
+    /// Why this machine's clock can't be right, if it can't.
+    pub distrust: Option<crate::Distrust>,
+    /// The long-running parts of the instance.
+    pub parts: Vec<crate::PartHealth>,
 }
 
 impl Health {

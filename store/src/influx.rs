@@ -70,6 +70,9 @@ pub struct InfluxHealth {
 /// Of documents: how far the history is written, and what was refused.
 const KIND: &str = "influx";
 
+/// The way there in `/readyz`.
+pub const PART: &str = "influxdb";
+
 impl Store {
     /// Nothing is owed to an InfluxDB any more: should there be one again, it gets everything anew.
     ///

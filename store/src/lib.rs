@@ -29,6 +29,7 @@ mod local;
 mod merge;
 mod network;
 mod outbox;
+mod parts;
 mod payload;
 mod portable;
 mod published;
@@ -38,6 +39,7 @@ mod registry;
 mod scratch;
 mod silence;
 mod store;
+mod trust;
 mod view;
 mod writer;
 
@@ -55,6 +57,7 @@ pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
+pub use influx::PART as INFLUX_PART;
 pub use influx::{InfluxForwarder, InfluxHealth, InfluxSettings, RefusedLine};
 pub use late::LateDay;
 pub use ledger::Tally;
@@ -64,12 +67,14 @@ pub use network::{
     parse_profile, parse_toml,
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
+pub use parts::{Part, PartHealth, PartState, supervise};
 pub use payload::Payload;
 pub use portable::{Described, Entry, GapEntry};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
 pub use store::{NetworkChange, Reason, Revision, Settings, Store};
+pub use trust::Distrust;
 pub use view::{Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, Thinned, View};
 
 /// Observations as compact bytes with a checksum, as the log keeps them: for the way to another pescaia, and for benches that

@@ -8,6 +8,7 @@ use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
 use crate::local::Local;
 use crate::outbox::{Outbox, OutboxRoom};
+use crate::parts::{Part, Parts};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
@@ -57,6 +58,7 @@ struct Inner {
     shelf: Shelf,
     local: Local,
     tokens: RwLock<Tokens>,
+    parts: Parts,
     /// Where it lies, and its lock, held as long as the store is open; nothing in memory.
     place: Option<Place>,
 }
@@ -157,6 +159,7 @@ impl Store {
             damaged_kinds: copies.iter().map(|damaged| damaged.kind().to_owned()).collect(),
             ..Health::default()
         };
+        let last_commit = crate::trust::restore(engine.as_ref())?;
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
             outbox: Mutex::new(settings.outbox.map(|room| Outbox::restore(engine.as_ref(), room)).transpose()?),
@@ -174,11 +177,12 @@ impl Store {
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
             last_commit: watch::channel(writer_chunks.next_commit - 1).0,
+            last_commit_us: last_commit.micros().into(),
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
         let (work, todo) = mpsc::unbounded_channel();
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(todo));
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run_or_poison(todo));
         let thread = thread.map_err(|cause| Error::Io { action: "starting the writer".into(), cause: cause.to_string() })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -190,6 +194,7 @@ impl Store {
                 shelf,
                 local,
                 tokens: RwLock::new(tokens),
+                parts: Parts::default(),
                 place,
             }),
         })
@@ -199,6 +204,12 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> Option<&Path> {
         self.inner.place.as_ref().map(|place| place.dir.as_path())
+    }
+
+    /// The handle by which a long-running part of this instance reports how it fares; the same one for the same names.
+    #[must_use]
+    pub fn part(&self, kind: &'static str, name: &str, owner: Option<OwnerId>) -> Part {
+        self.inner.parts.part(kind, name, owner)
     }
 
     #[must_use]
@@ -393,6 +404,8 @@ impl Store {
             damaged_chunks: kept.damaged_chunks.max(shared.chunks.fences.len() as u64),
             damaged_rows: kept.damaged_rows + unmended.count() as u64,
             damaged_kinds,
+            parts: self.inner.parts.health(),
+            distrust: self.clock_trust().err(),
             // As it is, also while the forwarder waits for an answer.
             influx: kept
                 .influx

@@ -1,18 +1,21 @@
 //! Is it alive, is it ready, how is it, and the meters.
 
 use crate::api::Api;
+use crate::auth::Seen;
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::{OwnerId, Viewer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Batch, Health, Store};
+use store::{Batch, Health, PartHealth, PartState, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -56,11 +59,23 @@ struct Part {
     state: &'static str,
     /// In words, with the cure when there is something to mend.
     detail: String,
+    /// Which one, where there are several: a broker, a line, a dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Whose it is; others are not told of it by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+}
+
+impl Part {
+    fn new(part: &'static str, state: &'static str, detail: String) -> Self {
+        Self { part, state, detail, name: None, owner: None }
+    }
 }
 
 /// Readings can be taken: the writer answers, the disk takes a commit, there is room. A degraded part is named too, with 200.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = Ready), (status = 503, description = "`detail` names the failing part and the cure", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn ready(State(api): State<Api>) -> Response {
+pub(crate) async fn ready(State(api): State<Api>, seen: Seen) -> Response {
     let writer = tokio::time::timeout(PATIENCE, api.store.commit(Batch::default())).await;
     let store = api.store.clone();
     // What failed before may work again; only trying tells.
@@ -68,7 +83,7 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
         let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
     let health = api.store.health();
-    let parts = parts(&health, matches!(writer, Ok(Ok(_))));
+    let parts = parts(&health, matches!(writer, Ok(Ok(_))), seen.view.viewer());
     if let Some(failing) = parts.iter().find(|part| part.state == "failing") {
         let detail = format!("{}: {}", failing.part, failing.detail);
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail).at("/readyz").into_response();
@@ -80,8 +95,8 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
 /// Where the disk gets short: this many times the reserve.
 const GETTING_SHORT: u64 = 10;
 
-fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
-    let part = |part, state, detail: String| Part { part, state, detail };
+fn parts(health: &Health, writer_answers: bool, viewer: &Viewer) -> Vec<Part> {
+    let part = Part::new;
     let store = match &health.poisoned {
         Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
         None if health.damaged() > 0 => part("store", "degraded", damage(health)),
@@ -103,14 +118,15 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
         }
         _ => part("disk", "ok", free),
     };
-    let influx = health.influx.as_ref().map(|influx| match &influx.trouble {
-        // Nothing waits for it: readings are taken and kept.
-        Some(cause) => part("influxdb", "degraded", format!("{cause}; {} bytes wait and go there later", influx.waiting_bytes)),
-        None => part("influxdb", "ok", format!("{} s behind", influx.lag_s)),
-    });
-    let clock = match health.ahead {
-        0 => part("clock", "ok", "nothing kept lies ahead of it".into()),
-        ahead => {
+    let clock = match (&health.distrust, health.ahead) {
+        (Some(distrust), _) => {
+            let detail = format!(
+                "{distrust}: what comes waits in the quarantine and goes in by itself once the clock is set, by NTP or by hand; if it is right, say so with pescaia clock --trust"
+            );
+            part("clock", "degraded", detail)
+        }
+        (None, 0) => part("clock", "ok", "nothing kept lies ahead of it".into()),
+        (None, ahead) => {
             let detail = format!(
                 "{ahead} datastreams hold values of times ahead of now, which are nobody's last value: the clock of this machine, or of a device, \
                  is or was wrong; look at it, then move them with pescaia correct --shift or take them out with pescaia delete"
@@ -118,7 +134,32 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
             part("clock", "degraded", detail)
         }
     };
-    [writer, store, disk, clock].into_iter().chain(influx).collect()
+    [writer, store, disk, clock].into_iter().chain(running(&health.parts, viewer)).collect()
+}
+
+/// The long-running parts as the viewer may see them: what belongs to an owner is named to that owner only, and counted for all others.
+fn running(parts: &[PartHealth], viewer: &Viewer) -> Vec<Part> {
+    let sees = |owner: &OwnerId| matches!(viewer, Viewer::Token { owner: own, .. } if own == owner);
+    let mut shown = Vec::new();
+    let mut hidden: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+    for part in parts {
+        let is_ok = part.state == PartState::Ok;
+        if part.owner.as_ref().is_some_and(|owner| !sees(owner)) {
+            let (all, degraded) = hidden.entry(part.kind).or_default();
+            (*all, *degraded) = (*all + 1, *degraded + usize::from(!is_ok));
+            continue;
+        }
+        shown.push(Part {
+            name: Some(part.name.clone()).filter(|name| !name.is_empty()),
+            owner: part.owner.as_ref().map(ToString::to_string),
+            ..Part::new(part.kind, if is_ok { "ok" } else { "degraded" }, part.detail.clone())
+        });
+    }
+    shown.extend(hidden.into_iter().map(|(kind, (all, degraded))| match degraded {
+        0 => Part::new(kind, "ok", format!("{all} of them work")),
+        _ => Part::new(kind, "degraded", format!("{degraded} of {all} are in trouble; a token of their owner shows which, and the cure")),
+    }));
+    shown
 }
 
 /// Of what kinds, not of whom: everybody may ask.
@@ -143,7 +184,8 @@ pub(crate) struct StatusOut {
     status: u16,
     detail: String,
     version: String,
-    uptime_s: i64,
+    /// Since the start, whatever the clock was set to.
+    uptime_s: u64,
     observations: u64,
     datastreams: u64,
     /// Since the start.
@@ -163,7 +205,7 @@ pub(crate) async fn status(State(api): State<Api>) -> Response {
         status: 200,
         detail: if well { "everything works".into() } else { "see /readyz".into() },
         version: env!("CARGO_PKG_VERSION").into(),
-        uptime_s: api.store.clock().now().seconds() - api.started.seconds(),
+        uptime_s: api.started.elapsed().as_secs(),
         observations: health.observations,
         datastreams: health.datastreams,
         commits: health.commits,

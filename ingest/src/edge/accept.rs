@@ -4,7 +4,7 @@ use super::wire::Parcel;
 use crate::pipeline::{Intake, tally};
 use model::{Datastream, DeviceId, Gap, Message, Observation, OwnerId, Reject, RejectReason, Said};
 use std::sync::Arc;
-use store::{Batch, Cursor, Error};
+use store::{Batch, Cursor, Distrust, Error};
 
 /// Why a batch was not taken.
 #[derive(Debug)]
@@ -13,12 +13,16 @@ pub(crate) enum Unaccepted {
     Broken(String),
     /// Nothing is on disk; send it again.
     Store(Error),
+    /// Nothing is on disk; send it again once the clock of this machine is set.
+    Clock(Distrust),
 }
 
 /// Commits a batch in the name of `owner`, and gives its epoch: all of it is on disk, and the edge may forget it. Observations keep their quality; they were received now, so that days that are over
 /// are derived again.
 pub(crate) async fn accept(intake: &Intake, owner: &OwnerId, edge: &str, bytes: &[u8]) -> Result<u64, Unaccepted> {
     let parcel = Parcel::parse(bytes).map_err(Unaccepted::Broken)?;
+    // The edge keeps it, and its times are judged by a clock that is right.
+    intake.store().clock_trust().map_err(Unaccepted::Clock)?;
     let (registry, now) = (intake.store().registry(), intake.store().clock().now());
     let known: Vec<Option<&Arc<Datastream>>> =
         parcel.keys.iter().map(|key| registry.datastream_by_key(key.as_str()).filter(|found| found.owner == *owner)).collect();
@@ -68,6 +72,7 @@ fn quarantined(parcel: &Parcel, strangers: &[&Observation], owner: &OwnerId, dev
             device: None,
             channel: None,
             received_at: now,
+            uptime: None,
             bytes: bytes.into(),
         });
         rejects.extend(group.iter().map(|one| Reject {

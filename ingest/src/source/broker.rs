@@ -128,11 +128,14 @@ impl Broker {
 
     /// One connection after another; returns when it is time to stop.
     async fn listen(&self, client: &AsyncClient, events: &mut EventLoop, line: &Line, intake: &Intake, stop: &mut Stop) {
+        let part = intake.store().part("broker", &self.settings.name, Some(self.settings.owner.clone()));
         let mut wait = SHORTEST_WAIT;
         let mut is_known_lost = false;
         loop {
             let event = tokio::select! {
                 () = stopped(stop) => return,
+                // Nobody acknowledges any more: all is begun anew, and the broker sends again what was not acknowledged.
+                () = line.taken.closed() => return,
                 () = line.broken.notified() => {
                     // What could not be committed is not acknowledged; over a new connection the broker hands it to us again.
                     events.clean();
@@ -153,6 +156,7 @@ impl Broker {
                         "listening to a broker"
                     );
                     (wait, is_known_lost) = (SHORTEST_WAIT, false);
+                    part.ok("connected");
                     // Also with a session: the list of topics may have changed since.
                     if let Err(cause) = client.try_subscribe_many(self.filters()) {
                         tracing::error!(event = "broker_subscribe", broker = self.settings.name, %cause, "the topics could not be asked for");
@@ -162,6 +166,7 @@ impl Broker {
                     let refused = ack.return_codes.iter().filter(|code| matches!(code, rumqttc::SubscribeReasonCode::Failure)).count();
                     if refused > 0 {
                         tracing::error!(event = "broker_refused", broker = self.settings.name, refused, topics = ?self.settings.topics, "the broker refuses topics; give this user the right to read them");
+                        part.degraded(format!("it refuses {refused} topics; give this user the right to read them there"));
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -177,14 +182,16 @@ impl Broker {
                         let _ = client.try_publish(topic, QoS::AtMostOnce, false, payload);
                     }
                     let generation = line.generation.load(Ordering::Relaxed);
-                    // The settler lives as long as this sender: sending can't fail. When it is full the broker waits, as it should.
+                    // When it is full the broker waits, as it should.
                     let _ = line.taken.send(Taken { settling, publish, generation }).await;
                 }
                 Ok(_) => {}
                 Err(cause) => {
                     self.meters.broker_connected(&self.settings.name, 0);
+                    let cure = cure(&cause);
+                    part.degraded(format!("no connection to it: {cause}; {cure}"));
                     if !is_known_lost {
-                        self.say_lost(&cause);
+                        tracing::warn!(event = "broker_lost", broker = self.settings.name, %cause, cure, "no connection to a broker");
                         is_known_lost = true;
                     }
                     // Jitter, so that many don't come back at once.
@@ -199,16 +206,15 @@ impl Broker {
             }
         }
     }
+}
 
-    fn say_lost(&self, cause: &ConnectionError) {
-        let cure = match cause {
-            ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
-                "give the right user and password_file under [[broker]]"
-            }
-            ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => "give another client_id under [[broker]]",
-            _ => "it is tried again, at most 30 s apart; what the broker keeps for us comes then",
-        };
-        tracing::warn!(event = "broker_lost", broker = self.settings.name, %cause, cure, "no connection to a broker");
+fn cure(cause: &ConnectionError) -> &'static str {
+    match cause {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
+            "give the right user and password_file under [[broker]]"
+        }
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => "give another client_id under [[broker]]",
+        _ => "it is tried again, at most 30 s apart; what the broker keeps for us comes then",
     }
 }
 

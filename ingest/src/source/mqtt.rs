@@ -75,9 +75,10 @@ impl Default for DoorSettings {
     }
 }
 
-/// A door that is bound to its address and not yet open.
+/// A door that is bound to its address and not yet open. All clones are the same door: one is opened after the other should it end early.
+#[derive(Clone)]
 pub struct Door {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     tls: Option<Arc<TlsDoor>>,
     shared: Arc<Shared>,
 }
@@ -125,7 +126,7 @@ impl Door {
     /// # Errors
     /// The operating system's, when the address can't be had.
     pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
+        let listener = Arc::new(TcpListener::bind(addr).await?);
         if !addr.ip().is_loopback() {
             meters.mqtt_plaintext.set(1);
             tracing::warn!(event = "mqtt_plaintext", %addr, "MQTT without TLS can be reached from other machines; passwords go unencrypted");

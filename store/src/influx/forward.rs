@@ -2,7 +2,7 @@
 
 use super::client::{Client, Wrote};
 use super::{InfluxHealth, InfluxSettings, RefusedLine, line};
-use crate::{Error, Store, Tombstone};
+use crate::{Error, Part, Store, Tombstone};
 use model::{GapReason, Interval, Observation, Quality, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -45,6 +45,8 @@ impl InfluxForwarder {
             Ok(client) => client,
             Err(cause) => {
                 tracing::error!(event = "influx_address", cause, "nothing goes to InfluxDB; mend url under [influx]");
+                self.part().degraded(format!("nothing goes there: {cause}; mend url under [influx] and start again"));
+                let _ = stop.wait_for(|stop| *stop).await;
                 return;
             }
         };
@@ -234,8 +236,17 @@ impl InfluxForwarder {
         Ok(())
     }
 
+    fn part(&self) -> Part {
+        self.store.part(super::PART, "", None)
+    }
+
     fn tell(&mut self) {
         self.health.waiting_bytes = self.store.waiting_for_centre().map_or(0, |waiting| waiting.bytes);
         self.store.shared().health.lock().unwrap_or_else(PoisonError::into_inner).influx = Some(self.health.clone());
+        match &self.health.trouble {
+            // Nothing waits for it: readings are taken and kept.
+            Some(cause) => self.part().degraded(format!("{cause}; {} bytes wait and go there later", self.health.waiting_bytes)),
+            None => self.part().ok(format!("{} s behind", self.health.lag_s)),
+        }
     }
 }

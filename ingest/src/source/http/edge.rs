@@ -37,6 +37,9 @@ pub(super) async fn take(State(intake): State<Intake>, Path(name): Path<String>,
         // A narrow link may be billed by the byte: what became of it stands in the ledger here.
         Ok(epoch) => (StatusCode::NO_CONTENT, [(EPOCH, epoch.to_string())]).into_response(),
         Err(Unaccepted::Broken(cause)) => problem(StatusCode::UNPROCESSABLE_ENTITY, "No batch of an edge", cause, None),
+        Err(Unaccepted::Clock(distrust)) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("at the centre {distrust}; send it again once it is set"), None)
+        }
         Err(Unaccepted::Store(cause)) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("{cause}; send it again later"), None)
         }
