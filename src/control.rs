@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use std::sync::Arc;
 use store::{Complaint, Reason, Settings, Store, load_network};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+
+mod descriptors;
 
 /// Bytes; a pattern is a part of it.
 const LONGEST_REQUEST: u64 = 1 << 20;
@@ -80,6 +83,8 @@ pub(crate) enum Request {
     Adopted,
     Import(ImportOrder),
     Export(ExportOrder),
+    /// With two descriptors along, where there is an instance: where the bytes may be written, and the directory in which the file is to
+    /// be. Only the command sees for certain what its user means by a path.
     Backup {
         file: PathBuf,
     },
@@ -106,6 +111,28 @@ pub(crate) enum Answer {
 
 fn socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
+}
+
+/// What the address of a Unix socket may hold.
+const LONGEST_ADDRESS: usize = 107;
+
+/// The socket by a path that is short enough for its address, and what must be held open as long as that path is used.
+fn short(dir: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
+    let path = socket(dir);
+    if path.as_os_str().len() <= LONGEST_ADDRESS {
+        return Ok((path, None));
+    }
+    let held = File::open(dir)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}/control.sock", held.as_raw_fd())), Some(held)))
+}
+
+/// A connection to the instance that runs on `dir`.
+///
+/// # Errors
+/// The operating system's, when there is none.
+pub(crate) fn connect(dir: &Path) -> std::io::Result<Blocking> {
+    let (path, _held) = short(dir)?;
+    Blocking::connect(path)
 }
 
 /// Does what is asked on an open store.
@@ -187,16 +214,30 @@ enum Reply {
 
 /// Asks the instance that runs on `dir`, or opens the store itself when none does.
 pub(crate) fn ask(dir: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| Ok(carry_out(&Intake::new(store.clone(), Limits::default(), Meters::default()), request)));
     };
     send(&stream, request)?;
     replies(stream, &mut |_| Ok(()))
 }
 
+/// As [`long`], with descriptors along, for the instance to write into. `None` when none runs.
+pub(crate) fn long_with(dir: &Path, request: &Request, along: &[BorrowedFd], line: &mut dyn FnMut(Line)) -> anyhow::Result<Option<Answer>> {
+    let Ok(stream) = connect(dir) else { return Ok(None) };
+    let text = request_line(request)?;
+    descriptors::send(&stream, text.as_bytes(), along)?;
+    let answer = replies(stream, &mut |said| {
+        if let Reply::Goes(said) = said {
+            line(said);
+        }
+        Ok(())
+    });
+    answer.map(Some)
+}
+
 /// As [`ask`], for what takes its time: `line` hears how far it is.
 pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| Ok(carry_out_long(store, request, line)));
     };
     send(&stream, request)?;
@@ -210,7 +251,7 @@ pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) ->
 
 /// As [`ask`], for an import: the bytes of `source` go along.
 pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| Ok(answer(history::import(store, &order, source, line))));
     };
     send(&stream, &Request::Import(order))?;
@@ -232,7 +273,7 @@ pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mu
 
 /// As [`ask`], for an export into `out`.
 pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| history::export(store, &order, out).map(|()| Answer::Lines(Vec::new())));
     };
     send(&stream, &Request::Export(order))?;
@@ -250,10 +291,14 @@ pub(crate) fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Resul
     outcome
 }
 
-fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
+fn request_line(request: &Request) -> anyhow::Result<String> {
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    Ok(stream.write_all(line.as_bytes())?)
+    Ok(line)
+}
+
+fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
+    Ok(stream.write_all(request_line(request)?.as_bytes())?)
 }
 
 fn replies(stream: Blocking, each: &mut dyn FnMut(Reply) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
@@ -288,7 +333,8 @@ pub(crate) fn listen(intake: Intake, dir: &Path) -> anyhow::Result<Control> {
     let path = socket(dir);
     // The lock is ours, so a socket that is there is of an instance that died.
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("{} can't be made", path.display()))?;
+    let (address, _held) = short(dir)?;
+    let listener = UnixListener::bind(address).with_context(|| format!("{} can't be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(Control { listener: Arc::new(listener), intake, path })
 }
@@ -317,7 +363,8 @@ async fn one(intake: Intake, stream: UnixStream) -> anyhow::Result<()> {
 
 fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     let store = intake.store();
-    let mut source = BufReader::new(stream.try_clone()?);
+    let (first, along) = descriptors::receive(stream)?;
+    let mut source = BufReader::new(std::io::Cursor::new(first).chain(stream.try_clone()?));
     let mut text = String::new();
     source.by_ref().take(LONGEST_REQUEST).read_line(&mut text)?;
     let mut out = BufWriter::new(stream);
@@ -333,6 +380,7 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
+        Ok(Request::Backup { file }) => crate::backup::carry_out_into(store, &file, along, &mut |line| drop(say(&Reply::Goes(line)))),
         Ok(request) if request.takes_long() => carry_out_long(store, &request, &mut |line| drop(say(&Reply::Goes(line)))),
         Ok(request) => carry_out(intake, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),

@@ -2,6 +2,7 @@
 
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
+use crate::descriptors::Descriptors;
 use crate::logs::Log;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, Opening, Role};
@@ -71,6 +72,7 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet, log: &Log) -> an
         brokers: Vec::new(),
         influx: None,
         log: log.clone(),
+        descriptors: Descriptors::raise(),
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

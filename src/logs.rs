@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+const VARIABLE: &str = "PESCAIA_LOG";
 const DEFAULT_FILTER: &str = "info,memory_serve=warn";
 /// How long an error line waits to be written, so that it is there even if the process ends right after it.
 const URGENT: Duration = Duration::from_millis(200);
@@ -32,7 +33,7 @@ pub(crate) struct Log {
 /// Starts the log, and lets panics speak through it.
 pub(crate) fn start(json: bool) -> Log {
     let outlet = Outlet::new("log", std::io::stderr(), Some(tell_lost));
-    let (filter, handle) = reload::Layer::new(filter_of(std::env::var("PESCAIA_LOG").ok().as_deref()));
+    let (filter, handle) = reload::Layer::new(filter_of(std::env::var(VARIABLE).ok().as_deref()));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(Writer(outlet.clone()))
@@ -68,11 +69,14 @@ impl Log {
         self.outlet.trouble()
     }
 
-    /// Logs by `text` from now on, as in `PESCAIA_LOG`; by the default when it is `None`.
+    /// Logs by what the configuration says from now on, by the default when it says nothing; `PESCAIA_LOG` goes before both.
     ///
     /// # Errors
     /// What is wrong with the text; nothing changes then.
-    pub(crate) fn set_filter(&self, text: Option<&str>) -> Result<(), String> {
+    pub(crate) fn follow(&self, text: Option<&str>) -> Result<(), String> {
+        if std::env::var_os(VARIABLE).is_some() {
+            return Ok(());
+        }
         if let Some(Err(cause)) = text.map(EnvFilter::try_new) {
             return Err(cause.to_string());
         }

@@ -2,7 +2,9 @@
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::descriptors::Descriptors;
 use crate::logs::{Log, Outlet};
+use crate::reload::Reload;
 use crate::say::Complaints;
 use crate::serve::{Doors, MqttSettings, Opening, Role};
 use anyhow::Context;
@@ -18,6 +20,12 @@ const MOST_TOLD: usize = 20;
 
 pub(crate) async fn run(path: &Path, log: &Log) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(Complaints::from)?;
+    let reload = Reload { path: path.to_owned(), config: config.clone(), log: log.clone() };
+    if let Err(cause) = log.follow(config.log.as_deref()) {
+        let message =
+            format!("log = \"{}\" can't be read: {cause}; write e.g. \"info\" or \"ingest=debug\"", config.log.unwrap_or_default());
+        return Err(Complaints(vec![format!("{}  {message}", path.display())]).into());
+    }
     let network = load_network(&config.networks).map_err(Complaints::from)?;
     let room = config.edge.as_ref().map(|edge| edge.room).or_else(|| config.influx.as_ref().map(|_| InfluxSettings::room()));
     let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: room };
@@ -48,8 +56,10 @@ pub(crate) async fn run(path: &Path, log: &Log) -> anyhow::Result<()> {
         brokers: config.brokers,
         influx: config.influx,
         log: log.clone(),
+        descriptors: Descriptors::raise(),
     };
-    let doors = Doors::open(store, opening).await?;
+    let mut doors = Doors::open(store, opening).await?;
+    doors.on_hangup(reload);
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
     // Nobody may be reading it: it must not hold up what it announces.
     let out = Outlet::new("stdout", std::io::stdout(), None);

@@ -1,6 +1,8 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
+use crate::descriptors::Descriptors;
 use crate::logs::Log;
+use crate::reload::Reload;
 use analytics::archive::Archive;
 use analytics::keeper::Keeper;
 use anyhow::Context;
@@ -54,6 +56,13 @@ fn say_disk(store: &Store) {
     match crate::doctor::doubt_of_sync(sync_s) {
         Some(doubt) => tracing::warn!(event = "disk", sync_ms, free_mb, "a synced write on this disk was measured: {doubt}"),
         None => tracing::info!(event = "disk", sync_ms, free_mb, "a synced write on this disk was measured"),
+    }
+}
+
+/// A disk that is shared over a network, or passed through by a program, may lack what the store needs.
+fn say_place(dir: &Path) {
+    if let Some(doubt) = store::doubt_of_place(dir) {
+        tracing::warn!(event = "data_dir", dir = %dir.display(), "the data directory lies on {doubt}");
     }
 }
 
@@ -112,6 +121,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) influx: Option<InfluxSettings>,
     pub(crate) log: Log,
+    pub(crate) descriptors: Descriptors,
 }
 
 /// Open doors.
@@ -131,18 +141,22 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, mqtt, limits, role, brokers, influx, log } = opening;
+        let Opening { dir, http, mqtt, limits, role, brokers, influx, log, descriptors } = opening;
         say_disk(&store);
+        say_place(dir);
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
         let keeper_meters = analytics::keeper::Meters::default();
         keeper_meters.register(&mut registry);
         let intake = Intake::new(store.clone(), limits, meters.clone());
+        // First of all: who can't be asked anything is not begun.
+        let control = crate::control::listen(intake.clone(), dir)?;
         let taken = |what: &str, addr: SocketAddr, flag: &str| {
             format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
         };
-        let mut door = Door::bind(mqtt.listen, store.clone(), mqtt.door, meters.clone())
+        let door = DoorSettings { max_connections: mqtt.door.max_connections.min(descriptors.mqtt), ..mqtt.door };
+        let mut door = Door::bind(mqtt.listen, store.clone(), door, meters.clone())
             .await
             .with_context(|| taken("MQTT", mqtt.listen, "--mqtt or [mqtt] listen"))?;
         if let Some(tls) = mqtt.tls {
@@ -150,7 +164,6 @@ impl Doors {
         }
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
         let addresses = (listener.local_addr()?, door.local_addr()?, door.tls_addr()?);
-        let control = crate::control::listen(intake.clone(), dir)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = Tasks { store: store.clone(), stopping: stopping.clone(), running: JoinSet::new() };
         tasks.keep("mqtt-door", {
@@ -206,7 +219,7 @@ impl Doors {
             .layer(CatchPanicLayer::new());
         tasks.keep("http-door", {
             let (listener, stopping) = (Arc::new(listener), stopping.clone());
-            move || crate::http::serve(listener.clone(), app.clone(), stopping.clone())
+            move || crate::http::serve(listener.clone(), app.clone(), descriptors.http, stopping.clone())
         });
         tasks.keep("control", {
             let stopping = stopping.clone();
@@ -218,6 +231,11 @@ impl Doors {
         });
         let running = tasks.running;
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
+    }
+
+    /// Takes a changed configuration over at SIGHUP, as far as a running instance can.
+    pub(crate) fn on_hangup(&mut self, reload: Reload) {
+        self.running.spawn(reload.run(self.store.clone(), self.stop.subscribe()));
     }
 
     /// What becomes true when everything should stop.

@@ -26,7 +26,7 @@ pub struct InfluxSettings {
     pub url: String,
     pub org: String,
     pub bucket: String,
-    pub token: String,
+    pub token: crate::SecretFile,
 }
 
 impl InfluxSettings {

@@ -37,6 +37,7 @@ mod quarantine;
 mod registry;
 #[cfg(test)]
 mod scratch;
+mod secret;
 mod silence;
 mod store;
 mod trust;
@@ -53,7 +54,7 @@ pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
 pub use delete::{Erased, Subject, Tombstone};
 pub use digest::sha256_hex;
-pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
+pub use disk::{Room, doubt_of_place, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
@@ -73,7 +74,8 @@ pub use portable::{Described, Entry, GapEntry};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
-pub use store::{NetworkChange, Reason, Revision, Settings, Store};
+pub use secret::SecretFile;
+pub use store::{NetworkChange, Preview, Reason, Revision, Settings, Store, preview_of};
 pub use trust::Distrust;
 pub use view::{Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, StationSummary, Thinned, View};
 

@@ -30,6 +30,7 @@ mod tests;
 pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub(crate) use networks::{KINDS, registry_of};
+pub use networks::{Preview, preview_of};
 
 /// Commits that a slow follower may lag behind before it is told that it missed some.
 const FOLLOW_COMMITS: usize = 1024;
@@ -80,7 +81,11 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
-            Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
+            Err(TryLockError::Error(cause)) => {
+                let doubt = crate::disk::doubt_of_place(dir)
+                    .map_or_else(|| "put data_dir on a disk that has locks".to_owned(), |doubt| format!("it lies on {doubt}"));
+                return Err(failed(&format!("taking the lock in {}; {doubt}", dir.display()), cause));
+            }
         }
         let path = dir.join("store.db");
         // The lock is ours: nobody else has it open.

@@ -26,4 +26,5 @@ mod quarantine;
 mod ratings;
 mod replay;
 mod tls;
+mod unattended;
 mod zoo;

@@ -5,7 +5,7 @@ use crate::meters::Meters;
 use crate::source::{Stop, stopped};
 use model::Timestamp;
 use std::time::{Duration, Instant};
-use store::{Owed, Part, Store, Waiting};
+use store::{Owed, Part, SecretFile, Store, Waiting};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -26,21 +26,11 @@ pub struct EdgeSettings {
     pub name: String,
     /// `https://host[:port]`
     pub centre: String,
-    pub token: Secret,
+    pub token: SecretFile,
     /// How long a reading waits for company on its way, milliseconds.
     pub gather_ms: u64,
     /// What may wait, bytes; for the alarm.
     pub max_bytes: u64,
-}
-
-/// Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Hands on what the store owes.
@@ -220,8 +210,11 @@ impl Forwarder {
         let length = body.len();
         let patience = Duration::from_secs(30 + length as u64 / SLOWEST);
         let request = self.agent.post(format!("{}{}{}", self.settings.centre, super::PATH, self.settings.name));
-        let request =
-            request.header("authorization", format!("Bearer {}", self.settings.token.0)).config().timeout_global(Some(patience)).build();
+        let request = request
+            .header("authorization", format!("Bearer {}", self.settings.token.current()))
+            .config()
+            .timeout_global(Some(patience))
+            .build();
         let sent = match request.send(&body[..]) {
             Ok(mut answer) => match answer.status().as_u16() {
                 204 if epoch_of(&answer) == Some(parcel.epoch) => Sent::Kept,

@@ -16,6 +16,7 @@ use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop,
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use store::SecretFile;
 use tokio::sync::mpsc;
 
 /// Messages that may be on their way to the disk before the broker has to wait.
@@ -37,7 +38,7 @@ pub struct BrokerSettings {
     /// The broker keeps our session under this name; no two pescaia may have the same.
     pub client_id: String,
     pub user: Option<String>,
-    pub password: Option<Password>,
+    pub password: Option<SecretFile>,
     /// In whose name everything from there is taken.
     pub owner: OwnerId,
     /// Filters, e.g. `application/#`.
@@ -46,16 +47,6 @@ pub struct BrokerSettings {
     pub format: String,
     /// Members of one group share the messages between them.
     pub share: Option<String>,
-}
-
-/// Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Takes what one broker has for us.
@@ -86,10 +77,15 @@ impl Broker {
             .set_manual_acks(true)
             .set_keep_alive(Duration::from_secs(30))
             .set_max_packet_size(MAX_PACKET, MAX_PACKET);
-        if let Some(user) = &settings.user {
-            options.set_credentials(user.clone(), settings.password.as_ref().map_or_else(String::new, |password| password.0.clone()));
-        }
+        self.show_password(&mut options);
         options
+    }
+
+    /// As its file holds it now: it may have been mended.
+    fn show_password(&self, options: &mut MqttOptions) {
+        if let Some(user) = &self.settings.user {
+            options.set_credentials(user.clone(), self.settings.password.as_ref().map_or_else(String::new, SecretFile::current));
+        }
     }
 
     fn filters(&self) -> Vec<SubscribeFilter> {
@@ -188,6 +184,7 @@ impl Broker {
                 Ok(_) => {}
                 Err(cause) => {
                     self.meters.broker_connected(&self.settings.name, 0);
+                    self.show_password(&mut events.mqtt_options);
                     let cure = cure(&cause);
                     part.degraded(format!("no connection to it: {cause}; {cure}"));
                     if !is_known_lost {

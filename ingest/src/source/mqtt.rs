@@ -35,13 +35,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::Store;
+use store::{Store, supervise};
 use tls::TlsDoor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::rustls::ServerConfig;
 
 /// Limits of the door.
 #[derive(Debug, Clone)]
@@ -142,7 +141,7 @@ impl Door {
     /// # Errors
     /// Which file or address is in the way, and the cure.
     pub async fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
-        let tls = TlsDoor::open(settings, self.shared.meters.clone()).await?;
+        let tls = TlsDoor::open(settings, self.shared.meters.clone(), self.shared.store.clone()).await?;
         Ok(Self { tls: Some(Arc::new(tls)), ..self })
     }
 
@@ -161,10 +160,10 @@ impl Door {
     }
 
     /// The next connection, and how to speak TLS on it if it came that way.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<ServerConfig>>)> {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<TlsDoor>>)> {
         let encrypted = async {
             match &self.tls {
-                Some(tls) => tls.listener.accept().await.map(|(stream, peer)| (stream, peer, Some(tls.config()))),
+                Some(tls) => tls.listener.accept().await.map(|(stream, peer)| (stream, peer, Some(tls.clone()))),
                 None => std::future::pending().await,
             }
         };
@@ -181,7 +180,9 @@ impl Source for Door {
         let newcomers = Arc::new(Semaphore::new(self.shared.settings.max_unauthenticated));
         let mut connections = JoinSet::new();
         if let Some(tls) = &self.tls {
-            connections.spawn(tls.clone().renew(stop.clone()));
+            let (tls, stopping) = (tls.clone(), stop.clone());
+            let part = self.shared.store.part("certificate-watch", "mqtt", None);
+            connections.spawn(supervise(part, stop.clone(), move || tls.clone().renew(stopping.clone())));
         }
         loop {
             let accepted = tokio::select! {
@@ -220,7 +221,7 @@ struct Places {
 struct Knock {
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<TlsDoor>>,
 }
 
 async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop, places: Places) {
@@ -232,7 +233,7 @@ async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop
     let until = Instant::now() + shared.settings.connect_timeout;
     let ended = match tls {
         None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, places.newcomer).await,
-        Some(config) => match Box::pin(tls::shake_hands(config, stream, peer, until, &mut stop)).await {
+        Some(door) => match Box::pin(tls::shake_hands(&door, stream, peer, until, &mut stop)).await {
             Ok((stream, certificate)) => {
                 // Boxed: a connection without TLS holds no room for one with it.
                 Box::pin(connection::run(&shared, &intake, stream, Caller { peer, certificate, until }, stop, places.newcomer)).await

@@ -41,7 +41,7 @@ impl InfluxForwarder {
 
     /// Runs until it is told to stop; what was not written then is owed still.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let client = match Client::new(&self.settings) {
+        let mut client = match Client::new(&self.settings) {
             Ok(client) => client,
             Err(cause) => {
                 tracing::error!(event = "influx_address", cause, "nothing goes to InfluxDB; mend url under [influx]");
@@ -60,7 +60,11 @@ impl InfluxForwarder {
             let pause = match went {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => LONGEST_WAIT,
-                Err(Later(cause, asked)) => self.back_off(&cause, asked),
+                Err(Later(cause, asked)) => {
+                    // Its token file may be mended meanwhile.
+                    client = Client::new(&self.settings).unwrap_or(client);
+                    self.back_off(&cause, asked)
+                }
             };
             self.tell();
             let is_idle = self.health.trouble.is_none();

@@ -2,14 +2,15 @@
 
 use super::Store;
 use super::former::{History, Reason};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Sqlite};
 use crate::network::{self, Change, Document, Network, OriginMap};
 use crate::registry::Registry;
 use crate::writer::Work;
-use crate::{Complaint, Error};
-use model::DatastreamId;
+use crate::{Complaint, Distrust, Error, explain, trust};
+use model::{Clock, DatastreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -89,6 +90,32 @@ impl Networks {
 
 fn is_there(file: &str) -> bool {
     std::path::Path::new(file).exists()
+}
+
+/// What a start would make of a network, looked at without changing anything.
+#[derive(Debug)]
+pub struct Preview {
+    pub changes: Vec<Change>,
+    /// What would stand in the field then.
+    pub registry: Registry,
+    /// Why this machine's clock can't be right, by the store that is there.
+    pub distrust: Option<Distrust>,
+}
+
+/// As [`Store::preview`], of the store in the file at `path`, which is only read; of an empty one where there is none.
+///
+/// # Errors
+/// Every complaint about the network at once, or one about the store.
+pub fn preview_of(path: &Path, network: &Network, clock: &dyn Clock) -> Result<Preview, Vec<Complaint>> {
+    let of_store = |cause: Error| vec![Complaint { file: path.display().to_string(), line: 0, column: 0, message: cause.to_string() }];
+    let found = || {
+        let (engine, _) = Sqlite::snapshot(path).map_err(|cause| explain::of_file(path, cause))?;
+        let (_, origins) = network::restore(documents(&engine)?)?;
+        Ok((origins, trust::restore(&engine)?))
+    };
+    let (origins, last_commit) = if path.exists() { found().map_err(of_store)? } else { (OriginMap::default(), Timestamp::MIN) };
+    let plan = network::plan(&origins, network, is_there)?;
+    Ok(Preview { changes: plan.changes, registry: plan.registry, distrust: trust::judge(clock, last_commit).err() })
 }
 
 impl Store {
