@@ -31,6 +31,11 @@ pub(crate) fn backup_command(file: &Path, at: &At) -> anyhow::Result<()> {
         // Nothing is wrong with the configuration: a backup failed.
         Answer::Wrong(wrong) => anyhow::bail!(wrong.join("\n")),
     };
+    if target.whole().is_none() {
+        // The pipe may be the standard output, and holds the backup.
+        lines.iter().for_each(|line| say::error(line));
+        return Ok(());
+    }
     settle(target)?;
     crate::apply::tell(Answer::Lines(lines))
 }

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -288,7 +288,32 @@ pub(crate) fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Resul
         .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
     let outcome = work(&store);
     store.close_blocking();
+    drop(store);
+    give_back(dir);
     outcome
+}
+
+/// What root made in the directory of another user is given to that user: the service could not open it.
+fn give_back(dir: &Path) {
+    let Ok(owner) = std::fs::metadata(dir).map(|found| (found.uid(), found.gid())) else { return };
+    if owner.0 == 0 || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
+            if found.uid() == 0
+                && let Err(cause) = std::os::unix::fs::lchown(&path, Some(owner.0), Some(owner.1))
+            {
+                tracing::warn!(event = "not_given_back", path = %path.display(), %cause, "this file is root's, and the service can't open it");
+            }
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
 }
 
 fn request_line(request: &Request) -> anyhow::Result<String> {

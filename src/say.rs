@@ -11,6 +11,16 @@ pub(crate) fn line(text: &str) {
     let _ = out.flush();
 }
 
+/// Lines on the standard output that somebody wants to have.
+///
+/// # Errors
+/// That they could not be written; a reader that has gone is one too.
+pub(crate) fn lines(lines: &[String]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()
+}
+
 /// One line on the standard error.
 pub(crate) fn error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use body::Unkept;
-use model::{OwnerId, Scope, Viewer};
+use model::{OwnerId, RejectReason, Scope, Viewer};
 use serde::Serialize;
 use store::{Error, Outcome};
 
@@ -129,6 +129,10 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
         bytes: body,
     };
     match intake.take(frame).await {
+        // Nothing is wrong with it: it comes in by itself once this machine's clock is set.
+        Ok(settled) if settled.rejected.iter().any(|placed| placed.what.reason == RejectReason::UntrustedClock) => {
+            axum::Json(Answer::from(settled)).into_response()
+        }
         Ok(settled) if settled.stored.is_empty() => {
             let detail = "none of the readings could be taken; each has its reason under \"rejected\", and waits in the quarantine";
             problem(StatusCode::UNPROCESSABLE_ENTITY, "Nothing acceptable", detail, Some(settled.into()))

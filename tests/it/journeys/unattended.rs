@@ -6,16 +6,15 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const PUSHED: &str = r#"
-[[device]]
-id = "web"
-owner = "demo"
-http = true
-feeds = [{ channel = "level", datastream = "prova-level" }]
-"#;
+/// The gauge, whose device speaks HTTP.
+fn network() -> String {
+    let lines =
+        one_gauge().lines().map(|line| if line.starts_with("mqtt = ") { "http = true" } else { line }.to_owned()).collect::<Vec<_>>();
+    lines.join("\n")
+}
 
 fn push(world: &World, key: &str, at_s: i64) -> u16 {
-    let body = format!(r#"{{"device": "web", "time": {at_s}, "values": {{"level": 1.5}}}}"#);
+    let body = format!(r#"{{"device": "prova", "time": {at_s}, "values": {{"level": 1.5}}}}"#);
     world.post("/api/v1/observations", key, "application/json", &body).0
 }
 
@@ -36,7 +35,7 @@ fn words(done: &Output) -> String {
 #[test]
 fn an_edge_whose_log_nobody_reads_any_more_hands_on_what_it_has_and_says_so() {
     let (centre_dir, edge_dir) = (Dir::new("log-centre"), Dir::new("log-edge"));
-    let network = one_gauge() + PUSHED;
+    let network = network();
     let mut centre = World::run(&centre_dir, &network);
     edge_dir.write("secret", &token(&centre_dir, "demo", &["ingest"]));
     let config = configure(&edge_dir, &network);
@@ -87,7 +86,7 @@ fn a_reload_takes_over_what_it_can_and_names_what_wants_a_restart() {
 #[test]
 fn an_export_fills_a_pipe_follows_a_link_and_never_takes_their_place() {
     let dir = Dir::new("targets");
-    let world = World::run(&dir, &(one_gauge() + PUSHED));
+    let world = World::run(&dir, &network());
     assert_eq!(push(&world, &token(&dir, "demo", &["ingest"]), now_s()), 200);
     let at = |name: &str| dir.path().join(name);
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
@@ -114,7 +113,7 @@ fn an_export_fills_a_pipe_follows_a_link_and_never_takes_their_place() {
 #[test]
 fn a_backup_is_where_its_user_means_even_if_the_service_sees_another_place_there() {
     let dir = Dir::new("elsewhere");
-    let config = configure(&dir, &(one_gauge() + PUSHED));
+    let config = configure(&dir, &network());
     let place = dir.path().join("private");
     std::fs::create_dir(&place).unwrap();
     // As PrivateTmp does: the service has a directory of its own by the same name.
@@ -125,7 +124,12 @@ fn a_backup_is_where_its_user_means_even_if_the_service_sees_another_place_there
         return;
     }
     let world = World::start(
-        Command::new("unshare").args(["-rm", "sh", "-c", &script]).arg(env!("CARGO_BIN_EXE_pescaia")).arg("run").arg("--config").arg(&config),
+        Command::new("unshare")
+            .args(["-rm", "sh", "-c", &script])
+            .arg(env!("CARGO_BIN_EXE_pescaia"))
+            .arg("run")
+            .arg("--config")
+            .arg(&config),
     );
     assert_eq!(push(&world, &token(&dir, "demo", &["ingest"]), now_s()), 200);
     let file = place.join("nightly.db");
@@ -170,6 +174,6 @@ fn doctor_only_looks_and_a_long_path_is_no_trouble() {
     let world = World::start(pescaia().arg("run").arg("--config").arg(&config));
     assert!(token(&dir, "demo", &["read"]).starts_with("pescaia_"), "commands reach it");
     let done = run(pescaia().args(["doctor", "--config"]).arg(&config));
-    assert!(words(&done).contains("is held by the pescaia that runs"), "{}", words(&done));
+    assert!(words(&done).contains("ask the running pescaia"), "{}", words(&done));
     assert_eq!(world.terminate(), Some(0));
 }
