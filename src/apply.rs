@@ -3,6 +3,7 @@
 use crate::cli::At;
 use crate::control::{Answer, Request, ask};
 use crate::say;
+use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use store::{Change, Reason};
@@ -36,10 +37,11 @@ pub(crate) fn lines(changes: &[Change], all: bool) -> Vec<String> {
 /// Prints an answer, or fails with what is wrong.
 pub(crate) fn tell(answer: Answer) -> anyhow::Result<()> {
     match answer {
-        Answer::Lines(lines) => {
-            lines.iter().for_each(|line| say::line(line));
-            Ok(())
-        }
+        Answer::Lines(lines) => match say::lines(&lines) {
+            // Whoever reads has seen enough, as `head` does.
+            Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("the answer can't be written to the standard output"),
+        },
         Answer::Wrong(lines) => Err(say::Complaints(lines).into()),
     }
 }

@@ -4,10 +4,14 @@ use crate::cli::{At, VerifyOptions};
 use crate::control::{self, Answer, Request};
 use crate::history::Line;
 use crate::say;
+use crate::target::{Before, Target};
 use analytics::archive::Archive;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
 use std::io::IsTerminal;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use store::{Checked, Progress, Store};
@@ -19,12 +23,121 @@ pub(crate) fn backup_command(file: &Path, at: &At) -> anyhow::Result<()> {
     anyhow::ensure!(file != Path::new("-"), "a backup is read back before it counts, so it needs a file; write ./- for one of that name");
     let dir = at.data_dir()?;
     anyhow::ensure!(dir.join("store.db").exists(), "there is no store in {}; name another directory with --data", dir.display());
-    // The running instance may stand in another directory.
-    let request = Request::Backup { file: std::path::absolute(file)? };
+    let mut target = Target::open(file, Before::New)?;
     let mut telling = Telling::new();
-    let answer = control::long(&dir, &request, &mut |line| telling.line(&line));
+    let answer = backup_to(&mut target, file, &dir, &mut |line| telling.line(&line));
     telling.end();
-    crate::apply::tell(answer?)
+    let lines = match answer? {
+        Answer::Lines(lines) => lines,
+        // Nothing is wrong with the configuration: a backup failed.
+        Answer::Wrong(wrong) => anyhow::bail!(wrong.join("\n")),
+    };
+    if target.whole().is_none() {
+        // The pipe may be the standard output, and holds the backup.
+        lines.iter().for_each(|line| say::error(line));
+        return Ok(());
+    }
+    settle(target)?;
+    crate::apply::tell(Answer::Lines(lines))
+}
+
+/// Has the backup made, by the instance that runs or without one.
+fn backup_to(target: &mut Target, file: &Path, dir: &Path, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
+    let whole = target.whole().map_or_else(|| std::path::absolute(file), |whole| Ok(whole.to_owned()))?;
+    let request = Request::Backup { file: whole.clone() };
+    let directory = match target.whole() {
+        Some(whole) => Some(File::open(whole.parent().unwrap_or(Path::new("/")))?),
+        None => None,
+    };
+    let own = target.file().try_clone()?;
+    let along: Vec<_> = [Some(own.as_fd()), directory.as_ref().map(AsFd::as_fd)].into_iter().flatten().collect();
+    if let Some(answer) = control::long_with(dir, &request, &along, line)? {
+        return Ok(answer);
+    }
+    let along = std::iter::once(own).chain(directory).collect();
+    control::on_store(dir, |store| Ok(carry_out_into(store, &whole, along, line)))
+}
+
+/// The file is where it was asked for, and sound; or it is not there and this fails.
+fn settle(target: Target) -> anyhow::Result<()> {
+    let (Some(part), Some(whole)) = (target.part().map(Path::to_owned), target.whole().map(Path::to_owned)) else { return Ok(()) };
+    if std::fs::metadata(&part)?.len() == 0 {
+        // The instance sees the same directory, and has put it there itself.
+        anyhow::ensure!(whole.is_file(), "the backup is not in {}, although the running pescaia says so", whole.display());
+        return Ok(());
+    }
+    let checked = store::check(&part, &mut |_, _| ())?;
+    if let Some(damage) = checked.damage.first() {
+        anyhow::bail!("what was written for {} is not sound: {damage}", whole.display());
+    }
+    target.finish()
+}
+
+/// Makes the backup `file`. Where this process sees its directory as who asked does, it is written there; else it is made beside the store
+/// and its bytes go into the first of the descriptors `along`.
+pub(crate) fn carry_out_into(store: &Store, file: &Path, along: Vec<File>, line: &mut dyn FnMut(Line)) -> Answer {
+    let mut along = along.into_iter();
+    let (out, directory) = (along.next(), along.next());
+    let Some(mut out) = out else { return carry_out(store, &Request::Backup { file: file.to_owned() }, line) };
+    if directory.as_ref().is_some_and(|directory| is_seen(file, directory)) {
+        return carry_out(store, &Request::Backup { file: file.to_owned() }, line);
+    }
+    let Some(own) = store.dir().map(|dir| dir.join("backup.tmp")) else {
+        return Answer::Wrong(vec!["a store in memory has no backup".into()]);
+    };
+    let _ = std::fs::remove_file(&own);
+    let started = Instant::now();
+    let made = store.backup(&own, &mut |progress| line(Line::from(progress))).map_err(|cause| cause.to_string());
+    let copied = made.and_then(|checked| {
+        let copied = File::open(&own).and_then(|mut from| std::io::copy(&mut from, &mut out));
+        let synced = copied.and_then(|_| if directory.is_some() { out.sync_all() } else { Ok(()) });
+        synced.map(|()| checked).map_err(|cause| format!("{} can't be written: {cause}", file.display()))
+    });
+    let _ = std::fs::remove_file(&own);
+    let checked = match copied {
+        Ok(checked) => checked,
+        Err(cause) => return Answer::Wrong(vec![cause]),
+    };
+    // What lies beside a backup is reached through the open directory, as far as this user may.
+    let beside = match &directory {
+        Some(directory) => {
+            let name = file.file_name().unwrap_or_default();
+            let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+            crate::delete::keep_beside(store, &path).and_then(|()| Ok(copy_months(store, &path)?))
+        }
+        None => lies_beside(store).map(|_| None),
+    };
+    let mut lines = vec![format!("backed up into {}", file.display())];
+    lines.extend(words(&checked));
+    match beside {
+        Ok(None) => {}
+        Ok(Some(line)) => lines.push(line),
+        Err(cause) => {
+            return Answer::Wrong(vec![format!(
+                "what belongs beside the backup can't be put there: {cause:#}; name a directory that the user of the service may write"
+            )]);
+        }
+    }
+    let s = started.elapsed().as_secs_f64();
+    lines.push(format!("written in {s:.1} s; all that was acknowledged up to commit {} is in it", checked.commit));
+    Answer::Lines(lines)
+}
+
+/// A pipe has no beside.
+fn lies_beside(store: &Store) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        store.tombstones()?.is_empty() && store.archived()?.is_empty(),
+        "months that were put away, and the list of deletions, lie beside a backup, and a pipe or device has no such place; name a file"
+    );
+    Ok(())
+}
+
+/// Whether the directory of `file` is, for this process too, the one that was opened, and may be written.
+fn is_seen(file: &Path, directory: &File) -> bool {
+    let Some(dir) = file.parent() else { return false };
+    let same = |one: &std::fs::Metadata, other: &std::fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+    let is_same = std::fs::metadata(dir).is_ok_and(|own| directory.metadata().is_ok_and(|other| same(&own, &other)));
+    is_same && rustix::fs::access(dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 pub(crate) fn restore_command(file: &Path, at: &At) -> anyhow::Result<()> {

@@ -178,6 +178,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Says that this machine's clock is right although something was committed at a later time: it was ahead then
+    #[command(after_help = "Example:\n  pescaia clock --trust --config pescaia.toml\n\n\
+                            A clock that lies before the last commit is not believed: what comes waits in the quarantine. /readyz says so.")]
+    Clock {
+        /// It is right as it is now
+        #[arg(long, required = true)]
+        trust: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// How the way to an InfluxDB is ([influx] in the configuration), and what it refused
     Influx {
         /// Writes everything there once more, e.g. into an emptied bucket

@@ -1,8 +1,8 @@
 //! The one configuration file. An unknown key is an error that names the nearest known one, with file, line and cure.
 
 use crate::http::HttpSettings;
-use ingest::edge::{EdgeSettings, Secret};
-use ingest::source::broker::{BrokerSettings, Password};
+use ingest::edge::EdgeSettings;
+use ingest::source::broker::BrokerSettings;
 use ingest::source::guard::Networks;
 use ingest::source::mqtt::TlsSettings;
 use model::{Text, Timestamp};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use store::{Complaint, InfluxSettings, OutboxRoom, WhenFull};
+use store::{Complaint, InfluxSettings, OutboxRoom, SecretFile, WhenFull};
 use toml::Spanned;
 
 /// The defaults, as a file to copy; equal to [`Config::default`] by a test.
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     /// Kept MQTT sessions of one credential.
     pub(crate) sessions: usize,
     pub(crate) networks: Vec<PathBuf>,
+    /// What is logged, as in `PESCAIA_LOG`.
+    pub(crate) log: Option<String>,
     pub(crate) brokers: Vec<BrokerSettings>,
     pub(crate) edge: Option<Edge>,
     pub(crate) influx: Option<InfluxSettings>,
@@ -62,6 +64,7 @@ impl Default for Config {
             edges: 1_000,
             sessions: 256,
             networks: Vec::new(),
+            log: None,
             brokers: Vec::new(),
             edge: None,
             influx: None,
@@ -97,6 +100,7 @@ struct File {
     data_dir: Option<String>,
     networks: Option<Vec<String>>,
     site: Option<Site>,
+    log: Option<String>,
     http: Option<Http>,
     mqtt: Option<Mqtt>,
     quota: Option<Quota>,
@@ -363,6 +367,7 @@ impl Config {
         if let Some(dir) = file.data_dir {
             config.data_dir = beside.join(dir);
         }
+        config.log = file.log;
         config.networks = file.networks.unwrap_or_default().iter().map(|path| absolute(&beside.join(path))).collect();
         if complaints.is_empty() { Ok(config) } else { Err(complaints) }
     }
@@ -403,8 +408,8 @@ fn broker(entry: BrokerEntry, beside: &Path) -> Result<BrokerSettings, Vec<Strin
             .map_or_else(|| format!("it may be one of {}", model::PAYLOAD_FORMATS.join(", ")), |near| format!("did you mean \"{near}\"?"));
         wrong.push(format!("unknown payload format \"{format}\", {cure}"));
     }
-    let password = entry.password_file.and_then(|file| match std::fs::read_to_string(beside.join(&file)) {
-        Ok(text) => Some(Password(text.trim_end_matches(['\r', '\n']).to_owned())),
+    let password = entry.password_file.and_then(|file| match SecretFile::read(&beside.join(&file)) {
+        Ok(secret) => Some(secret),
         Err(cause) => {
             wrong.push(format!("the password file \"{file}\" can't be read: {cause}"));
             None
@@ -442,12 +447,12 @@ fn edge(entry: EdgeEntry, beside: &Path) -> Result<Edge, Vec<String>> {
         )),
         _ => wrong.push(format!("\"{centre}\" is no address of a centre; write e.g. \"https://pescaia.example.it\"")),
     }
-    let token = std::fs::read_to_string(beside.join(&entry.token_file)).map(|text| text.trim().to_owned()).unwrap_or_else(|cause| {
+    let token = SecretFile::read(&beside.join(&entry.token_file)).unwrap_or_else(|cause| {
         wrong.push(format!(
             "the token file \"{}\" can't be read: {cause}; put a token into it that \"pescaia token new --scope ingest\" printed at the centre",
             entry.token_file
         ));
-        String::new()
+        "".into()
     });
     let when_full = match entry.when_full.as_deref() {
         None | Some("stop") => WhenFull::Stop,
@@ -465,7 +470,7 @@ fn edge(entry: EdgeEntry, beside: &Path) -> Result<Edge, Vec<String>> {
     if gather_ms > 60_000 {
         wrong.push(format!("gather_ms = {gather_ms} would keep readings waiting; it may be 0 to 60000"));
     }
-    let settings = EdgeSettings { name: entry.name, centre, token: Secret(token), gather_ms, max_bytes };
+    let settings = EdgeSettings { name: entry.name, centre, token, gather_ms, max_bytes };
     if wrong.is_empty() { Ok(Edge { settings, room: OutboxRoom { bytes: max_bytes, when_full } }) } else { Err(wrong) }
 }
 
@@ -488,9 +493,9 @@ fn influx(entry: InfluxEntry, beside: &Path) -> Result<InfluxSettings, Vec<Strin
     if org.is_empty() || bucket.is_empty() {
         wrong.push("org and bucket can't be empty".into());
     }
-    let token = std::fs::read_to_string(beside.join(&token_file)).map(|text| text.trim().to_owned()).unwrap_or_else(|cause| {
+    let token = SecretFile::read(&beside.join(&token_file)).unwrap_or_else(|cause| {
         wrong.push(format!("the token file \"{token_file}\" can't be read: {cause}; put a token into it that may write to the bucket"));
-        String::new()
+        "".into()
     });
     if wrong.is_empty() { Ok(InfluxSettings { url, org, bucket, token }) } else { Err(wrong) }
 }

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use std::time::Duration;
 use store::{Complaint, Reason, Settings, Store, load_network};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+
+mod descriptors;
 
 /// Bytes; a pattern is a part of it.
 const LONGEST_REQUEST: u64 = 1 << 20;
@@ -63,6 +66,8 @@ pub(crate) enum Request {
     Correct(CorrectOrder),
     Delete(DeleteOrder),
     Audit,
+    /// The clock is right as it is.
+    ClockTrust,
     Influx {
         again: bool,
     },
@@ -89,6 +94,8 @@ pub(crate) enum Request {
     Adopted,
     Import(ImportOrder),
     Export(ExportOrder),
+    /// With two descriptors along, where there is an instance: where the bytes may be written, and the directory in which the file is to
+    /// be. Only the command sees for certain what its user means by a path.
     Backup {
         file: PathBuf,
     },
@@ -115,6 +122,28 @@ pub(crate) enum Answer {
 
 fn socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
+}
+
+/// What the address of a Unix socket may hold.
+const LONGEST_ADDRESS: usize = 107;
+
+/// The socket by a path that is short enough for its address, and what must be held open as long as that path is used.
+fn short(dir: &Path) -> std::io::Result<(PathBuf, Option<File>)> {
+    let path = socket(dir);
+    if path.as_os_str().len() <= LONGEST_ADDRESS {
+        return Ok((path, None));
+    }
+    let held = File::open(dir)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}/control.sock", held.as_raw_fd())), Some(held)))
+}
+
+/// A connection to the instance that runs on `dir`.
+///
+/// # Errors
+/// The operating system's, when there is none.
+pub(crate) fn connect(dir: &Path) -> std::io::Result<Blocking> {
+    let (path, _held) = short(dir)?;
+    Blocking::connect(path)
 }
 
 /// Does what is asked on an open store.
@@ -144,6 +173,10 @@ fn carry_out(intake: &Intake, request: &Request) -> Answer {
         Request::Correct(order) => correct::correct(intake, order),
         Request::Delete(order) => crate::delete::delete(intake, order),
         Request::Influx { again } => crate::influx::influx(store, *again),
+        Request::ClockTrust => match store.trust_clock() {
+            Ok(()) => Answer::Lines(vec![format!("{} counts as right from now on", store.clock().now())]),
+            Err(cause) => Answer::Wrong(vec![cause.to_string()]),
+        },
         Request::Audit => correct::audit(intake),
         Request::NetworkFaults => Answer::Lines(store.network_faults().iter().map(ToString::to_string).collect()),
         Request::Proposals => proposals::list(intake),
@@ -179,7 +212,7 @@ enum Reply {
 /// Asks the instance that runs on `dir`, or opens the store itself when none does.
 pub(crate) fn ask(at: &At, request: &Request) -> anyhow::Result<Answer> {
     let dir = at.data_dir()?;
-    let Ok(stream) = Blocking::connect(socket(&dir)) else {
+    let Ok(stream) = connect(&dir) else {
         let started = at.networks()?;
         return on_store(&dir, |store| {
             store.starts_with(&started);
@@ -190,9 +223,23 @@ pub(crate) fn ask(at: &At, request: &Request) -> anyhow::Result<Answer> {
     replies(stream, &mut |_| Ok(()))
 }
 
+/// As [`long`], with descriptors along, for the instance to write into. `None` when none runs.
+pub(crate) fn long_with(dir: &Path, request: &Request, along: &[BorrowedFd], line: &mut dyn FnMut(Line)) -> anyhow::Result<Option<Answer>> {
+    let Ok(stream) = connect(dir) else { return Ok(None) };
+    let text = request_line(request)?;
+    descriptors::send(&stream, text.as_bytes(), along)?;
+    let answer = replies(stream, &mut |said| {
+        if let Reply::Goes(said) = said {
+            line(said);
+        }
+        Ok(())
+    });
+    answer.map(Some)
+}
+
 /// As [`ask`], for what takes its time: `line` hears how far it is.
 pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| Ok(carry_out_long(store, request, line)));
     };
     send(&stream, request)?;
@@ -205,13 +252,8 @@ pub(crate) fn long(dir: &Path, request: &Request, line: &mut dyn FnMut(Line)) ->
 }
 
 /// As [`ask`], for an import: the bytes of `source` go along.
-pub(crate) fn import(
-    dir: &Path,
-    order: ImportOrder,
-    mut source: File,
-    line: &mut dyn FnMut(Line),
-) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+pub(crate) fn import(dir: &Path, order: ImportOrder, mut source: File, line: &mut dyn FnMut(Line)) -> anyhow::Result<Answer> {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| Ok(answer(history::import(store, &order, source, line))));
     };
     send(&stream, &Request::Import(order))?;
@@ -233,7 +275,7 @@ pub(crate) fn import(
 
 /// As [`ask`], for an export into `out`.
 pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> anyhow::Result<Answer> {
-    let Ok(stream) = Blocking::connect(socket(dir)) else {
+    let Ok(stream) = connect(dir) else {
         return on_store(dir, |store| history::export(store, &order, out).map(|()| Answer::Lines(Vec::new())));
     };
     send(&stream, &Request::Export(order))?;
@@ -244,17 +286,46 @@ pub(crate) fn export(dir: &Path, order: ExportOrder, out: &mut dyn Write) -> any
 }
 
 pub(crate) fn on_store<T>(dir: &Path, work: impl FnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock))
+    let store = Store::open(dir, Settings::default(), Arc::new(crate::clock::SystemClock::new()))
         .with_context(|| format!("the store in {} can't be opened", dir.display()))?;
     let outcome = work(&store);
     store.close_blocking();
+    drop(store);
+    give_back(dir);
     outcome
 }
 
-fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
+/// What root made in the directory of another user is given to that user: the service could not open it.
+fn give_back(dir: &Path) {
+    let Ok(owner) = std::fs::metadata(dir).map(|found| (found.uid(), found.gid())) else { return };
+    if owner.0 == 0 || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(found) = std::fs::symlink_metadata(&path) else { continue };
+            if found.uid() == 0
+                && let Err(cause) = std::os::unix::fs::lchown(&path, Some(owner.0), Some(owner.1))
+            {
+                tracing::warn!(event = "not_given_back", path = %path.display(), %cause, "this file is root's, and the service can't open it");
+            }
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+}
+
+fn request_line(request: &Request) -> anyhow::Result<String> {
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    Ok(stream.write_all(line.as_bytes())?)
+    Ok(line)
+}
+
+fn send(mut stream: &Blocking, request: &Request) -> anyhow::Result<()> {
+    Ok(stream.write_all(request_line(request)?.as_bytes())?)
 }
 
 fn replies(stream: Blocking, each: &mut dyn FnMut(Reply) -> anyhow::Result<()>) -> anyhow::Result<Answer> {
@@ -276,8 +347,9 @@ fn answer(outcome: Result<Vec<String>, Vec<Complaint>>) -> Answer {
 }
 
 /// The socket of a running instance.
+#[derive(Clone)]
 pub(crate) struct Control {
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
     intake: Intake,
     path: PathBuf,
 }
@@ -288,9 +360,10 @@ pub(crate) fn listen(intake: Intake, dir: &Path) -> anyhow::Result<Control> {
     let path = socket(dir);
     // The lock is ours, so a socket that is there is of an instance that died.
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("{} can't be made", path.display()))?;
+    let (address, _held) = short(dir)?;
+    let listener = UnixListener::bind(address).with_context(|| format!("{} can't be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(Control { listener, intake, path })
+    Ok(Control { listener: Arc::new(listener), intake, path })
 }
 
 impl Control {
@@ -327,7 +400,8 @@ async fn one(intake: Intake, stream: UnixStream) -> anyhow::Result<()> {
 
 fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
     let store = intake.store();
-    let mut source = BufReader::new(stream.try_clone()?);
+    let (first, along) = descriptors::receive(stream)?;
+    let mut source = BufReader::new(std::io::Cursor::new(first).chain(stream.try_clone()?));
     let mut text = String::new();
     // Who connects and never asks must not keep a thread; the file behind an import may come as slowly as it likes.
     stream.set_read_timeout(Some(REQUEST_PATIENCE))?;
@@ -350,6 +424,7 @@ fn serve_one(intake: &Intake, stream: &Blocking) -> anyhow::Result<()> {
             Ok(()) => Answer::Lines(Vec::new()),
             Err(cause) => Answer::Wrong(vec![format!("{cause:#}")]),
         },
+        Ok(Request::Backup { file }) => crate::backup::carry_out_into(store, &file, along, &mut |line| drop(say(&Reply::Goes(line)))),
         Ok(request) if request.takes_long() => carry_out_long(store, &request, &mut |line| drop(say(&Reply::Goes(line)))),
         Ok(request) => carry_out(intake, &request),
         Err(cause) => Answer::Wrong(vec![format!("this pescaia does not know that command: {cause}")]),

@@ -2,7 +2,9 @@
 
 use crate::cli::DemoOptions;
 use crate::clock::SystemClock;
+use crate::descriptors::Descriptors;
 use crate::http::HttpSettings;
+use crate::logs::Log;
 use crate::say::{self, Complaints};
 use crate::serve::{Doors, Opening, Role};
 use crate::stopping::Stopping;
@@ -26,21 +28,21 @@ const HISTORY_S: i64 = 30 * 86_400;
 /// Observations in one commit of the history.
 const COMMIT: usize = 5000;
 
-pub(crate) async fn demo(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<()> {
-    let Some((doors, words)) = stopping.unless_asked(start(options, stopping)).await? else { return Ok(()) };
+pub(crate) async fn demo(options: DemoOptions, log: &Log, stopping: &Stopping) -> anyhow::Result<()> {
+    let Some((doors, words)) = stopping.unless_asked(start(options, log, stopping)).await? else { return Ok(()) };
     say::line(&format!("ready http={} mqtt={}", doors.http, doors.mqtt));
     say::page(&words);
     doors.until_stopped(stopping).await
 }
 
 /// The doors, and what is said once they are open.
-async fn start(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<(Doors, String)> {
+async fn start(options: DemoOptions, log: &Log, stopping: &Stopping) -> anyhow::Result<(Doors, String)> {
     anyhow::ensure!(
         options.mqtt.ip().is_loopback() || options.allow_plaintext,
         "MQTT on {} would send passwords unencrypted over the network; leave --mqtt on 127.0.0.1, or accept it with --allow-plaintext",
         options.mqtt
     );
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = Store::open(&options.data, Settings::default(), clock.clone())
         .with_context(|| format!("the demonstration's store in {} can't be opened", options.data.display()))?;
     stopping.closes(&store);
@@ -54,7 +56,7 @@ async fn start(options: DemoOptions, stopping: &Stopping) -> anyhow::Result<(Doo
     store.starts_with(&[PathBuf::from("demo/network.toml")]);
     crate::run::take(&store, &network);
     let fleet = if options.no_field { fleet } else { with_history(&options.data, &store, fleet, epoch).await? };
-    open(options, store, fleet).await
+    open(options, store, fleet, log).await
 }
 
 /// Puts the history before the epoch into the store, once; a start that was interrupted does it again, which changes nothing.
@@ -71,7 +73,7 @@ async fn with_history(dir: &Path, store: &Store, fleet: Fleet, epoch: Timestamp)
     Ok(fleet)
 }
 
-async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Result<(Doors, String)> {
+async fn open(options: DemoOptions, store: Store, fleet: Fleet, log: &Log) -> anyhow::Result<(Doors, String)> {
     let token = store.new_token(&"demo".into(), &[Scope::Ingest, Scope::Read, Scope::Manage])?;
     let opening = Opening {
         dir: &options.data,
@@ -84,6 +86,8 @@ async fn open(options: DemoOptions, store: Store, fleet: Fleet) -> anyhow::Resul
         influx: None,
         public_url: None,
         site: crate::config::Config::default().site,
+        log: log.clone(),
+        descriptors: Descriptors::raise(),
     };
     let doors = Doors::open(store, opening).await?;
     if !options.no_field {

@@ -3,16 +3,17 @@
 use crate::cli::At;
 use crate::clock::SystemClock;
 use crate::config::{Config, DEFAULT_FILE};
-use crate::control::{Answer, Request};
+use crate::control::{self, Answer, Request};
+use crate::descriptors::Descriptors;
 use crate::say;
 use ingest::source::mqtt::TlsSettings;
 use model::{Clock, Link, ModbusWire};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use store::{Complaint, Error, Settings, Store, load_network_to_start};
+use store::{Complaint, Preview, load_network_to_start};
 
 /// What was found so far.
 #[derive(Default)]
@@ -64,14 +65,16 @@ pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<
             return Ok(ExitCode::FAILURE);
         }
     };
-    let running = std::os::unix::net::UnixStream::connect(config.data_dir.join("control.sock")).is_ok();
+    let running = control::connect(&config.data_dir).is_ok();
     port(&mut findings, "HTTP", config.http, running);
     port(&mut findings, "MQTT", config.mqtt, running);
     if let Some(tls) = &config.mqtt_tls {
         port(&mut findings, "MQTT over TLS", tls.listen, running);
         certificate(&mut findings, tls);
     }
+    descriptors(&findings);
     disk(&mut findings, &config.data_dir);
+    user(&mut findings, &config.data_dir);
     contents(&mut findings, &config.data_dir);
     networks(&mut findings, &config, running);
     Ok(findings.end())
@@ -81,10 +84,11 @@ pub(crate) fn doctor(path: Option<&Path>, print_config: bool) -> anyhow::Result<
 pub(crate) fn of_store(dir: &Path) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(dir.join("store.db").exists(), "there is no store in {}", dir.display());
     let mut findings = Findings::default();
-    if std::os::unix::net::UnixStream::connect(dir.join("control.sock")).is_ok() {
+    if control::connect(dir).is_ok() {
         findings.ok("a pescaia runs on it");
     }
     disk(&mut findings, dir);
+    user(&mut findings, dir);
     contents(&mut findings, dir);
     Ok(findings.end())
 }
@@ -98,7 +102,7 @@ fn contents(findings: &mut Findings, dir: &Path) {
     match store::check(&path, &mut |_, _| ()) {
         Err(cause) => findings.fail(&format!("the store can't be read: {cause}")),
         Ok(found) => {
-            let now = SystemClock.now();
+            let now = SystemClock::new().now();
             if let Some((key, at)) = found.newest.as_ref().filter(|(_, at)| *at > now.plus_seconds(3600)) {
                 findings.warn(&format!(
                     "{key} holds a value of {at}, and the clock says {now}: the clock of this machine, or of the device, is or was wrong; \
@@ -135,9 +139,9 @@ fn certificate(findings: &mut Findings, tls: &TlsSettings) {
     match tls.check() {
         Err(cause) => findings.fail(&cause.to_string()),
         Ok(expires) => {
-            let left_days = (expires.micros() - SystemClock.now().micros()) / 86_400_000_000;
+            let left_days = (expires.micros() - SystemClock::new().now().micros()) / 86_400_000_000;
             let found = format!("the certificate of MQTT over TLS holds until {expires}");
-            if left_days < 21 {
+            if left_days < 30 {
                 findings.warn(&format!("{found}; put its successor into its place, it is taken without a restart"));
             } else {
                 findings.ok(&found);
@@ -146,11 +150,65 @@ fn certificate(findings: &mut Findings, tls: &TlsSettings) {
     }
 }
 
+/// Who must run the service, and whether all of the store is theirs: a command as root may have left files that nobody else can open.
+fn user(findings: &mut Findings, dir: &Path) {
+    let Ok(owner) = std::fs::metadata(dir).map(|found| found.uid()) else { return };
+    let (name, own) = (user_name(owner), rustix::process::geteuid().as_raw());
+    let others: Vec<String> = ["store.db", "store.db-wal", "store.db-shm", "store.lock", "store.reserve", "parquet"]
+        .into_iter()
+        .filter(|file| std::fs::metadata(dir.join(file)).is_ok_and(|found| found.uid() != owner))
+        .map(str::to_owned)
+        .collect();
+    if !others.is_empty() {
+        let (others, dir) = (others.join(", "), dir.display());
+        findings.fail(&format!("in {dir} {others} belong to somebody else than the directory does: chown -R {name} {dir}"));
+    } else if own == owner {
+        findings.ok(&format!("the service is to run as {name}, to whom {} belongs, and so is this", dir.display()));
+    } else {
+        findings.ok(&format!(
+            "the service is to run as {name}, to whom {} belongs; this is {} and only looks",
+            dir.display(),
+            user_name(own)
+        ));
+    }
+}
+
+/// By the list of this machine's own users; the number where it is not in there.
+fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("user {uid}"))
+}
+
+fn descriptors(findings: &Findings) {
+    let Descriptors { limit, http, mqtt } = Descriptors::raise();
+    findings.ok(&format!("{limit} descriptors may be held: {http} viewers and programs over HTTP and {mqtt} devices over MQTT at once"));
+}
+
+/// Looks only: a directory that is not there is not made.
 fn disk(findings: &mut Findings, dir: &Path) {
-    let tried = store::make_private_dir(dir).and_then(|()| store::time_of_sync(dir));
+    let Some(there) = dir.ancestors().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir }).find(|dir| dir.exists())
+    else {
+        return findings.fail(&format!("{} can't be found", dir.display()));
+    };
+    if there != dir {
+        match rustix::fs::access(there, rustix::fs::Access::WRITE_OK) {
+            Ok(()) => findings.ok(&format!("{} is not there yet; the first start makes it, as its own user", dir.display())),
+            Err(cause) => findings.fail(&format!(
+                "{} is not there and can't be made by this user: {cause}; make it and give it to the user of the service",
+                dir.display()
+            )),
+        }
+    }
+    let tried = if there == dir { store::time_of_sync(dir).map(Some) } else { Ok(None) };
     match tried {
+        Ok(None) => {}
         Err(cause) => findings.fail(&format!("{} can't be written: {cause}; choose another data_dir or mend its rights", dir.display())),
-        Ok(each) => {
+        Ok(Some(each)) => {
             let found = format!("{} can be written; a synced write takes {:.2} ms", dir.display(), each * 1e3);
             match doubt_of_sync(each) {
                 Some(doubt) => findings.warn(&format!("{found}: {doubt}")),
@@ -158,6 +216,10 @@ fn disk(findings: &mut Findings, dir: &Path) {
             }
         }
     }
+    if let Some(doubt) = store::doubt_of_place(there) {
+        findings.warn(&format!("{} lies on {doubt}", dir.display()));
+    }
+    let dir = there;
     match store::Room::at(dir) {
         Ok(room) if room.is_short() => findings.fail(&format!(
             "the disk is full: {} MB free, and {} MB stay in reserve; nothing would be taken in",
@@ -193,20 +255,23 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
         }
         return;
     }
-    let store = match Store::open(&config.data_dir, Settings::default(), Arc::new(SystemClock)) {
-        Ok(store) => store,
-        Err(cause @ Error::Locked { .. }) => return findings.warn(&cause.to_string()),
-        Err(cause) => return findings.fail(&format!("the store can't be opened: {cause}")),
+    let Preview { started, registry, distrust } = match store::preview_of(&config.data_dir.join("store.db"), &network, &SystemClock::new())
+    {
+        Ok(preview) => preview,
+        Err(cause) => return findings.fail(&format!("the store can't be read: {cause}")),
     };
-    store.starts_with(&config.networks);
-    let start = store.preview_start(&network);
-    match start.changes.len() {
+    match started.changes.len() {
         0 => findings.ok("the networks hold nothing new"),
-        changes => findings.ok(&format!("the networks would make {changes} changes")),
+        count => findings.ok(&format!("the networks would make {count} changes")),
     }
-    start.faults.iter().for_each(|fault| findings.warn(&format!("the start would leave out: {fault}")));
+    if let Some(distrust) = distrust {
+        findings.warn(&format!(
+            "{distrust}: what comes would wait in the quarantine until it is set; let NTP set it before the start, or say with pescaia clock --trust that it is right"
+        ));
+    }
+    started.faults.iter().for_each(|fault| findings.warn(&format!("the start would leave out: {fault}")));
     let asks = config.mqtt_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    for device in store.registry().devices() {
+    for device in registry.devices() {
         if let Link::Mqtt { credential, .. } = &device.link
             && credential.is_certificate()
             && !asks
@@ -226,7 +291,6 @@ fn networks(findings: &mut Findings, config: &Config, running: bool) {
             }
         }
     }
-    store.close_blocking();
 }
 
 fn reach(endpoint: &str) -> std::io::Result<()> {

@@ -5,7 +5,8 @@ pub(crate) mod wire;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{Request, Response, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use callers::{Callers, Place, client_of};
@@ -51,6 +52,8 @@ impl Default for HttpSettings {
 /// What all connections have in common.
 struct Shared {
     app: Router,
+    /// For the last connections that there is room for.
+    crowded: Router,
     callers: Callers,
     trusted_proxies: Networks,
 }
@@ -78,11 +81,13 @@ fn without_slash(uri: &Uri) -> Option<Uri> {
 }
 
 /// Serves `app` until `stop`, then lets the requests that are under way end.
-pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSettings, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: Arc<TcpListener>, app: Router, settings: HttpSettings, most: usize, mut stop: watch::Receiver<bool>) {
     let HttpSettings { per_address, exempt, trusted_proxies } = settings;
     let uncounted = Networks([exempt.0.as_slice(), &trusted_proxies.0].concat());
     let strangers = Strangers::new(StrangerLimits { most: MOST_STRANGERS, per_address, exempt: uncounted.clone() });
-    let shared = Arc::new(Shared { app: forgiving(app), callers: Callers::new(uncounted), trusted_proxies });
+    let app = forgiving(app);
+    let crowded = app.clone().layer(axum::middleware::from_fn(refuse_long));
+    let shared = Arc::new(Shared { app, crowded, callers: Callers::new(uncounted, most), trusted_proxies });
     let mut failures = AcceptFailures::default();
     let mut connections = JoinSet::new();
     loop {
@@ -114,6 +119,15 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, settings: HttpSett
     while connections.join_next().await.is_some() {}
 }
 
+/// What is held for hours is for others when there is little room.
+async fn refuse_long(request: Request<Body>, next: Next) -> Response<Body> {
+    if request.uri().path() == "/api/v1/live" {
+        let detail = "too many watch; ask /api/v1/latest meanwhile, and come again";
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "30")], detail).into_response();
+    }
+    next.run(request).await
+}
+
 /// A connection that nothing has been said on.
 struct Knock {
     stream: TcpStream,
@@ -131,6 +145,9 @@ async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver
     let _ = stream.set_nodelay(true);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(READ_AHEAD);
+    // One of the last is given back after each request.
+    let is_last = place.is_last();
+    builder.keep_alive(!is_last);
     let evicted = stranger.eviction();
     let stranger = Mutex::new(Some(stranger));
     let known = Connection::of(peer);
@@ -139,7 +156,8 @@ async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver
         // The whole head of a request has come: it is a stranger no more.
         drop(stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
         request.extensions_mut().insert(known.clone());
-        answer(shared.clone(), peer.ip().to_canonical(), request)
+        let app = if is_last { shared.crowded.clone() } else { shared.app.clone() };
+        answer(shared.clone(), app, peer.ip().to_canonical(), request)
     });
     let mut serving = std::pin::pin!(builder.serve_connection(wire, service));
     let is_stopping = tokio::select! {
@@ -157,7 +175,7 @@ async fn connection(knock: Knock, shared: Arc<Shared>, mut stop: watch::Receiver
     drop(place);
 }
 
-async fn answer(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(shared: Arc<Shared>, app: Router, peer: IpAddr, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let client = client_of(peer, request.headers(), &shared.trusted_proxies);
     request.extensions_mut().insert(Client(client));
     // A proxy's connections are not counted: those that it speaks for are, while their request is under way.
@@ -169,7 +187,7 @@ async fn answer(shared: Arc<Shared>, peer: IpAddr, mut request: Request<Incoming
             None => return Ok(callers::too_many().into_response()),
         }
     };
-    TowerToHyperService::new(shared.app.clone()).call(request).await
+    TowerToHyperService::new(app).call(request).await
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::cli::At;
 use crate::control;
 use crate::history::{ExportOrder, ImportOrder, Line, SHIPPED};
 use crate::say;
+use crate::target::{Before, Target};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::import::Pattern;
@@ -219,17 +220,15 @@ pub(crate) fn export_command(order: ExportOrder, out: Option<&Path>, at: &At) ->
             answer => crate::apply::tell(answer?),
         };
     };
-    let part = path.with_extension("part");
     let failed = || format!("{} can't be written", path.display());
-    let mut file = std::io::BufWriter::new(File::create(&part).with_context(failed)?);
-    let answer = control::export(&dir, order, &mut file)?;
+    let mut target = Target::open(path, Before::Replace)?;
+    let mut file = std::io::BufWriter::new(target.file());
+    let answer = control::export(&dir, order, &mut file).with_context(failed)?;
     file.flush().with_context(failed)?;
+    drop(file);
     match answer {
-        control::Answer::Lines(_) => std::fs::rename(&part, path).with_context(failed),
-        wrong => {
-            let _ = std::fs::remove_file(&part);
-            crate::apply::tell(wrong)
-        }
+        control::Answer::Lines(_) => target.finish(),
+        wrong => crate::apply::tell(wrong),
     }
 }
 

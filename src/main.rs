@@ -10,6 +10,7 @@ mod control;
 mod correct;
 mod delete;
 mod demo;
+mod descriptors;
 mod doctor;
 mod headers;
 mod history;
@@ -22,11 +23,13 @@ mod outgoing;
 mod probe;
 mod proposals;
 mod quarantine;
+mod reload;
 mod run;
 mod say;
 mod serve;
 mod shown;
 mod stopping;
+mod target;
 mod token;
 
 use clap::Parser;
@@ -44,14 +47,16 @@ fn main() -> ExitCode {
         // What the service writes is its own user's alone.
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     }
-    logs::start(cli.log_json);
+    let log = logs::start(cli.log_json);
     let done = match is_service {
-        true => serve_until_asked(cli.command),
+        true => serve_until_asked(cli.command, &log),
         false => {
             stopping::let_come();
-            dispatch(cli.command)
+            dispatch(cli.command, &log)
         }
     };
+    // What it said comes before the last word.
+    log.flush();
     match done {
         Ok(code) => code,
         Err(cause) => failed(cause),
@@ -75,22 +80,22 @@ fn failed(cause: anyhow::Error) -> ExitCode {
 }
 
 /// A role that goes on until a signal ends it.
-fn serve_until_asked(command: cli::Command) -> anyhow::Result<ExitCode> {
+fn serve_until_asked(command: cli::Command, log: &logs::Log) -> anyhow::Result<ExitCode> {
     let stopping = stopping::Stopping::listen()?;
     stopping::let_come();
     match command {
-        cli::Command::Demo(options) => async_main(demo::demo(options, &stopping))?,
-        cli::Command::Run { config } => async_main(run::run(&config, &stopping))?,
-        other => return dispatch(other),
+        cli::Command::Demo(options) => async_main(demo::demo(options, log, &stopping))?,
+        cli::Command::Run { config } => async_main(run::run(&config, log, &stopping))?,
+        other => return dispatch(other, log),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
+fn dispatch(command: cli::Command, log: &logs::Log) -> anyhow::Result<ExitCode> {
     use cli::{Command, NetworkCommand, PasswordCommand, ProbeCommand, ProposalsCommand, QuarantineCommand, TokenCommand};
     use control::Request;
     match command {
-        Command::Demo(_) | Command::Run { .. } => return serve_until_asked(command),
+        Command::Demo(_) | Command::Run { .. } => return serve_until_asked(command, log),
         Command::Doctor { data: Some(data), .. } => return doctor::of_store(&data),
         Command::Doctor { config, data: None, print_config } => return doctor::doctor(config.as_deref(), print_config),
         Command::Network { command: NetworkCommand::Apply { files, dry_run, all, why, at } } => {
@@ -129,6 +134,7 @@ fn dispatch(command: cli::Command) -> anyhow::Result<ExitCode> {
         Command::Delete { order, at } => quarantine::command(&Request::Delete(order.signed()), &at)?,
         Command::Archive { now, check, at } => archive::archive_command(now, check, &at)?,
         Command::Influx { again, at } => quarantine::command(&Request::Influx { again }, &at)?,
+        Command::Clock { at, .. } => quarantine::command(&Request::ClockTrust, &at)?,
         Command::Audit { at } => quarantine::command(&Request::Audit, &at)?,
         Command::Redecode { order, at } => quarantine::command(&Request::Redecode(order), &at)?,
         Command::Ledger { order, at } => quarantine::command(&Request::Ledger(order), &at)?,

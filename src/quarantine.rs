@@ -176,6 +176,10 @@ fn entry_lines(entry: &QuarantineEntry) -> Vec<String> {
     let mut lines = vec![
         format!("number    {}", entry.number),
         format!("came      {} × from {} to {}", entry.count, entry.first, entry.last),
+        entry.uptime.as_ref().map_or_else(
+            || "clock     it could be believed then".into(),
+            |uptime| format!("clock     not believed; {} s after the beginning of boot {}", uptime.micros / 1_000_000, uptime.boot),
+        ),
         format!("by        {} {} as {}", entry.source, entry.route, entry.format),
         format!("from      {} / {}", or_none(&entry.owner), or_none(&entry.device)),
     ];

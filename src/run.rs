@@ -2,7 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::say::{self, Complaints};
+use crate::descriptors::Descriptors;
+use crate::logs::{Log, Outlet};
+use crate::reload::Reload;
+use crate::say::Complaints;
 use crate::serve::{Doors, MqttSettings, Opening, Role};
 use crate::stopping::Stopping;
 use anyhow::Context;
@@ -16,19 +19,28 @@ use store::{InfluxSettings, Network, Settings, Store, load_network_to_start};
 /// Changes of the network that are told one by one: ten thousand meters would fill the log.
 const MOST_TOLD: usize = 20;
 
-pub(crate) async fn run(path: &Path, stopping: &Stopping) -> anyhow::Result<()> {
-    let Some(doors) = stopping.unless_asked(open(path, stopping)).await? else { return Ok(()) };
+pub(crate) async fn run(path: &Path, log: &Log, stopping: &Stopping) -> anyhow::Result<()> {
+    let config = Config::read(path).map_err(Complaints::from)?;
+    if let Err(cause) = log.follow(config.log.as_deref()) {
+        let message =
+            format!("log = \"{}\" can't be read: {cause}; write e.g. \"info\" or \"ingest=debug\"", config.log.unwrap_or_default());
+        return Err(Complaints(vec![format!("{}  {message}", path.display())]).into());
+    }
+    let reload = Reload { path: path.to_owned(), config: config.clone(), log: log.clone() };
+    let Some(mut doors) = stopping.unless_asked(open(config, log, stopping)).await? else { return Ok(()) };
+    doors.on_hangup(reload, stopping.hangups());
     let mqtts = doors.mqtts.map_or_else(String::new, |addr| format!(" mqtts={addr}"));
-    say::line(&format!("ready http={} mqtt={}{mqtts}", doors.http, doors.mqtt));
+    // Nobody may be reading it: it must not hold up what it announces.
+    let out = Outlet::new("stdout", std::io::stdout(), None);
+    out.say(format!("ready http={} mqtt={}{mqtts}\n", doors.http, doors.mqtt).into_bytes());
     doors.until_stopped(stopping).await
 }
 
-async fn open(path: &Path, stopping: &Stopping) -> anyhow::Result<Doors> {
-    let config = Config::read(path).map_err(Complaints::from)?;
+async fn open(config: Config, log: &Log, stopping: &Stopping) -> anyhow::Result<Doors> {
     let network = load_network_to_start(&config.networks).map_err(Complaints::from)?;
     let room = config.edge.as_ref().map(|edge| edge.room).or_else(|| config.influx.as_ref().map(|_| InfluxSettings::room()));
     let settings = Settings { linger: Duration::from_millis(config.linger_ms), outbox: room };
-    let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock))
+    let store = Store::open(&config.data_dir, settings, Arc::new(SystemClock::new()))
         .with_context(|| format!("the store in {} can't be opened", config.data_dir.display()))?;
     stopping.closes(&store);
     if config.influx.is_none() && config.edge.is_none() {
@@ -57,6 +69,8 @@ async fn open(path: &Path, stopping: &Stopping) -> anyhow::Result<Doors> {
         influx: config.influx,
         public_url: config.public_url,
         site: config.site,
+        log: log.clone(),
+        descriptors: Descriptors::raise(),
     };
     Doors::open(store, opening).await
 }

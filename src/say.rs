@@ -17,6 +17,16 @@ pub(crate) fn page(text: &str) {
     text.split('\n').for_each(line);
 }
 
+/// Lines on the standard output that somebody wants to have.
+///
+/// # Errors
+/// That they could not be written; a reader that has gone is one too.
+pub(crate) fn lines(lines: &[String]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()
+}
+
 /// One line on the standard error.
 pub(crate) fn error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", one_line(text));

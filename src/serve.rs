@@ -1,9 +1,12 @@
 //! The doors over one store, from the first that opens to the last that closes.
 
 use crate::config::PublicUrl;
+use crate::descriptors::Descriptors;
 use crate::headers::{self, Reached};
 use crate::http::HttpSettings;
+use crate::logs::Log;
 use crate::outgoing::{self, Compressing, Outgoing};
+use crate::reload::Reload;
 use crate::stopping::Stopping;
 use analytics::archive::Archive;
 use analytics::keeper::Keeper;
@@ -19,8 +22,9 @@ use ingest::source::{Source, http};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
-use store::{InfluxForwarder, InfluxSettings, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{InfluxForwarder, InfluxSettings, Part, Store, supervise};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -66,6 +70,57 @@ fn say_disk(store: &Store) {
     }
 }
 
+/// A disk that is shared over a network, or passed through by a program, may lack what the store needs.
+fn say_place(dir: &Path) {
+    if let Some(doubt) = store::doubt_of_place(dir) {
+        tracing::warn!(event = "data_dir", dir = %dir.display(), "the data directory lies on {doubt}");
+    }
+}
+
+/// The tasks that run until the stop, each of them supervised.
+struct Tasks {
+    store: Store,
+    stopping: watch::Receiver<bool>,
+    running: JoinSet<()>,
+}
+
+impl Tasks {
+    /// A part of which there is one.
+    fn keep<F>(&mut self, kind: &'static str, start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.keep_part(self.store.part(kind, "", None), start);
+    }
+
+    fn keep_part<F>(&mut self, part: Part, start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.running.spawn(supervise(part, self.stopping.clone(), start));
+    }
+}
+
+/// How often is looked whether the log can be written.
+const LOOK_AT_LOG: Duration = Duration::from_secs(2);
+
+/// Says in `/readyz` what the log itself can't say.
+async fn watch_log(log: Log, part: Part, mut stop: watch::Receiver<bool>) {
+    loop {
+        match log.trouble() {
+            (lost, Some(cause)) => part.degraded(format!(
+                "it can't be written ({cause}), {lost} lines were lost; free its disk, or mend what reads the standard error: it goes on by itself"
+            )),
+            (0, None) => part.ok("every line was written"),
+            (lost, None) => part.ok(format!("it is written; {lost} lines were lost since the start")),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK_AT_LOG) => {}
+        }
+    }
+}
+
 /// What is opened, and where.
 pub(crate) struct Opening<'a> {
     /// For the control socket.
@@ -81,6 +136,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) public_url: Option<PublicUrl>,
     /// The name above every page.
     pub(crate) site: model::Text,
+    pub(crate) log: Log,
+    pub(crate) descriptors: Descriptors,
 }
 
 /// Open doors.
@@ -124,18 +181,22 @@ impl Doors {
     /// # Errors
     /// Which address can't be had, and the cure.
     pub(crate) async fn open(store: Store, opening: Opening<'_>) -> anyhow::Result<Self> {
-        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx, public_url, site } = opening;
+        let Opening { dir, http, http_settings, mqtt, limits, role, brokers, influx, public_url, site, log, descriptors } = opening;
         say_disk(&store);
+        say_place(dir);
         let meters = Meters::default();
         let mut registry = Registry::default();
         meters.register(&mut registry);
         let keeper_meters = analytics::keeper::Meters::default();
         keeper_meters.register(&mut registry);
         let intake = Intake::new(store.clone(), limits, meters.clone());
+        // First of all: who can't be asked anything is not begun.
+        let control = crate::control::listen(intake.clone(), dir)?;
         let taken = |what: &str, addr: SocketAddr, flag: &str| {
             format!("{what} can't listen on {addr}; stop what holds it, or choose another address with {flag} (port 0 picks a free one)")
         };
-        let mut door = Door::bind(mqtt.listen, store.clone(), mqtt.door, meters.clone())
+        let door = DoorSettings { max_connections: mqtt.door.max_connections.min(descriptors.mqtt), ..mqtt.door };
+        let mut door = Door::bind(mqtt.listen, store.clone(), door, meters.clone())
             .await
             .with_context(|| taken("MQTT", mqtt.listen, "--mqtt or [mqtt] listen"))?;
         if let Some(tls) = mqtt.tls {
@@ -144,44 +205,82 @@ impl Doors {
         let listener = TcpListener::bind(http).await.with_context(|| taken("HTTP", http, "--http or [http] listen"))?;
         let addresses = (listener.local_addr()?, door.local_addr()?, door.tls_addr()?);
         let (stop, stopping) = watch::channel(false);
-        let mut running = JoinSet::new();
-        running.spawn(door.run(intake.clone(), stopping.clone()));
+        let mut tasks = Tasks { store: store.clone(), stopping: stopping.clone(), running: JoinSet::new() };
+        tasks.keep("mqtt-door", {
+            let (intake, stopping) = (intake.clone(), stopping.clone());
+            move || door.clone().run(intake.clone(), stopping.clone())
+        });
         match role {
             Role::Centre => {
                 if let Some(archive) = Archive::of(&store)? {
-                    running.spawn(archive.run(stopping.clone()));
+                    let stopping = stopping.clone();
+                    tasks.keep("archive", move || archive.clone().run(stopping.clone()));
                 }
-                running.spawn(Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters).run(stopping.clone()));
+                let (store, stopping) = (store.clone(), stopping.clone());
+                tasks.keep("datasets", move || {
+                    Keeper::new(store.clone(), analytics::dataset::all(), keeper_meters.clone()).run(stopping.clone())
+                });
             }
             Role::Edge(settings) => {
-                running.spawn(Forwarder::new(settings, store.clone(), meters.clone()).run(stopping.clone()));
+                let (store, meters, stopping) = (store.clone(), meters.clone(), stopping.clone());
+                tasks.keep(ingest::edge::PART, move || {
+                    Forwarder::new(settings.clone(), store.clone(), meters.clone()).run(stopping.clone())
+                });
             }
         }
-        running.spawn(Poller::new(meters.clone()).run(intake.clone(), stopping.clone()));
+        tasks.keep("modbus", {
+            let (intake, meters, stopping) = (intake.clone(), meters.clone(), stopping.clone());
+            move || Poller::new(meters.clone()).run(intake.clone(), stopping.clone())
+        });
         if let Some(settings) = influx {
             store.read_beyond(&settings)?;
-            running.spawn(InfluxForwarder::new(store.clone(), settings).run(stopping.clone()));
+            let (store, stopping) = (store.clone(), stopping.clone());
+            tasks.keep(store::INFLUX_PART, move || InfluxForwarder::new(store.clone(), settings.clone()).run(stopping.clone()));
         }
         for settings in brokers {
             if store.registry().owner(settings.owner.as_str()).is_none() {
                 tracing::error!(event = "broker_owner", broker = settings.name, owner = %settings.owner, "nothing from this broker can be bound: there is no such owner; add it to a network file");
             }
-            running.spawn(Broker::new(settings, meters.clone()).run(intake.clone(), stopping.clone()));
+            let part = store.part("broker", &settings.name, Some(settings.owner.clone()));
+            let (intake, meters, stopping) = (intake.clone(), meters.clone(), stopping.clone());
+            tasks.keep_part(part, move || Broker::new(settings.clone(), meters.clone()).run(intake.clone(), stopping.clone()));
         }
-        let started = store.clock().now();
+        tasks.keep("clock-watch", {
+            let (intake, stopping) = (intake.clone(), stopping.clone());
+            move || ingest::clock::watch(intake.clone(), stopping.clone())
+        });
         let reached = if public_url.as_ref().is_some_and(PublicUrl::is_over_tls) { Reached::OverTls } else { Reached::Plainly };
+        let public_url = public_url.as_ref().map(PublicUrl::as_str);
         let routes = axum::Router::new()
-            .merge(api::router(store.clone(), registry, started, stopping.clone(), public_url.as_ref().map(PublicUrl::as_str)))
+            .merge(api::router(store.clone(), registry, Instant::now(), stopping.clone(), public_url))
             .merge(dashboards::router(store.clone(), site, |uri| Box::pin(api::not_found(uri))))
             .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
             // Behind it: a large body may take longer over a narrow link, and has limits of its own.
             .merge(http::router(intake.clone()));
         let app = dressed(routes, reached);
-        running.spawn(crate::http::serve(listener, app, http_settings, stopping.clone()));
-        let control = crate::control::listen(intake.clone(), dir)?;
-        running.spawn(control.serve(stopping.clone()));
-        running.spawn(write_token_uses(store.clone(), stopping));
+        tasks.keep("http-door", {
+            let (listener, stopping) = (Arc::new(listener), stopping.clone());
+            move || crate::http::serve(listener.clone(), app.clone(), http_settings.clone(), descriptors.http, stopping.clone())
+        });
+        tasks.keep("control", {
+            let stopping = stopping.clone();
+            move || control.clone().serve(stopping.clone())
+        });
+        tasks.keep("token-uses", {
+            let (store, stopping) = (store.clone(), stopping.clone());
+            move || write_token_uses(store.clone(), stopping.clone())
+        });
+        tasks.keep("log", {
+            let store = store.clone();
+            move || watch_log(log.clone(), store.part("log", "", None), stopping.clone())
+        });
+        let running = tasks.running;
         Ok(Self { http: addresses.0, mqtt: addresses.1, mqtts: addresses.2, stop, running, store })
+    }
+
+    /// Takes a changed configuration over at SIGHUP, as far as a running instance can.
+    pub(crate) fn on_hangup(&mut self, reload: Reload, hangups: watch::Receiver<u64>) {
+        self.running.spawn(reload.run(self.store.clone(), hangups, self.stop.subscribe()));
     }
 
     /// What becomes true when everything should stop.

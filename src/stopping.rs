@@ -35,26 +35,27 @@ pub(crate) fn let_come() {
 #[derive(Clone)]
 pub(crate) struct Stopping {
     asked: watch::Receiver<bool>,
+    /// How many there were.
+    hangups: watch::Receiver<u64>,
     store: Arc<Mutex<Option<Store>>>,
 }
 
 impl Stopping {
-    /// Takes the signals from here on. SIGTERM and SIGINT ask once; the second ends the process at once. SIGHUP and SIGUSR1 end nothing.
+    /// Takes the signals from here on. SIGTERM and SIGINT ask once; the second ends the process at once. SIGHUP is
+    /// for [`Self::hangups`]; SIGUSR1, which some programs send to have logs opened anew, does nothing.
     ///
     /// # Errors
     /// The operating system's.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]).context("signals can't be taken")?;
         let (tell, asked) = watch::channel(false);
-        let stopping = Self { asked, store: Arc::default() };
+        let (hang_up, hangups) = watch::channel(0);
+        let stopping = Self { asked, hangups, store: Arc::default() };
         let store = stopping.store.clone();
         let listening = move || {
             for signal in signals.forever() {
                 match signal {
-                    SIGHUP => tracing::info!(
-                        event = "signal",
-                        "SIGHUP was heard; nothing is read again yet: apply network files with pescaia network apply, restart for the rest"
-                    ),
+                    SIGHUP => hang_up.send_modify(|count| *count += 1),
                     SIGUSR1 | SIGUSR2 => {}
                     // Whoever asks twice does not want to wait.
                     second if *tell.borrow() => {
@@ -76,6 +77,11 @@ impl Stopping {
     /// Names the store that is to be closed before the process ends.
     pub(crate) fn closes(&self, store: &Store) {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store.clone());
+    }
+
+    /// Changes at each SIGHUP.
+    pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
+        self.hangups.clone()
     }
 
     /// Becomes ready when the process is to end.

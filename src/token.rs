@@ -3,6 +3,7 @@
 use crate::cli::At;
 use crate::control::{Answer, Request, ask};
 use crate::say;
+use anyhow::Context;
 use model::{Scope, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Store, TokenLine};
@@ -19,7 +20,11 @@ pub(crate) struct NewOrder {
 
 pub(crate) fn new(owner: &str, scopes: &[String], expires: Option<String>, at: &At) -> anyhow::Result<()> {
     let order = NewOrder { owner: owner.to_owned(), scopes: scopes.to_vec(), expires };
-    crate::apply::tell(ask(at, &Request::TokenNew(order))?)
+    match ask(at, &Request::TokenNew(order))? {
+        // It is shown this once.
+        Answer::Lines(lines) => say::lines(&lines).context("the token was made and could not be shown; make another one"),
+        wrong => crate::apply::tell(wrong),
+    }
 }
 
 pub(crate) fn list(json: bool, at: &At) -> anyhow::Result<()> {

@@ -71,11 +71,17 @@ impl Archive {
 
     /// Runs until it is told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let part = self.store.part("archive", "", None);
         let mut wait = AFTER_START;
         loop {
             tokio::select! {
                 () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
                 () = tokio::time::sleep(wait) => {}
+            }
+            // Which months are over nobody knows while the clock can't be right.
+            if self.store.clock_trust().is_err() {
+                wait = AFTER_START;
+                continue;
             }
             wait = EVERY;
             let archive = self.clone();
@@ -85,6 +91,19 @@ impl Archive {
                 () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
                 kept = keeping => kept,
             };
+            match &kept {
+                Ok(Ok(kept)) => match kept.failed.first_key_value() {
+                    None => part.ok("the months that are over are in their files"),
+                    Some((month, cause)) => {
+                        let count = kept.failed.len();
+                        part.degraded(format!("{count} months could not be put away; {month}: {cause}; it is tried again within the hour"));
+                    }
+                },
+                Ok(Err(cause)) => part.degraded(format!("old months could not be put away: {cause}; it is tried again in an hour")),
+                Err(_) => {
+                    part.degraded("putting old months away ended early; it is tried again in an hour, report the line panic of the log")
+                }
+            }
             match kept {
                 Ok(Ok(kept)) => say(&kept),
                 Ok(Err(cause)) => {

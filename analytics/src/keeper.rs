@@ -11,6 +11,7 @@ use model::{Timestamp, civil_day_around};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const AFTER_MIDNIGHT_S: i64 = 120;
 const LOOK_AGAIN_S: f64 = 900.0;
 /// A dataset that could not be made is tried again after this long.
 const RETRY: Duration = Duration::from_secs(30);
+/// A dataset in `/readyz`, by its id.
+const PART: &str = "dataset";
 
 /// Keeps every dataset as the observations say.
 pub struct Keeper {
@@ -78,12 +81,16 @@ impl Keeper {
     }
 
     async fn make_all(&self) -> bool {
+        // Which days are over nobody knows then; what is published holds.
+        if self.store.clock_trust().is_err() {
+            return false;
+        }
         let (store, jobs, meters) = (self.store.clone(), self.jobs.clone(), self.meters.clone());
         let made = tokio::task::spawn_blocking(move || {
             let through = *store.late_changes().borrow();
             let mut all = true;
             for job in jobs.iter() {
-                all &= make(&store, job.as_ref(), through, &meters);
+                all &= made(&store, job.as_ref(), through, &meters);
             }
             if all && through > 0 && store.late_days().is_ok_and(|days| days.first().is_some_and(|day| day.commit <= through)) {
                 all = store.forget_late(through).is_ok();
@@ -94,9 +101,24 @@ impl Keeper {
     }
 }
 
+/// As [`make`]; a job that panics holds up no other.
+fn made(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
+    catch_unwind(AssertUnwindSafe(|| make(store, job, through, meters))).unwrap_or_else(|panic| {
+        meters.failed.inc();
+        store.part(PART, &job.about().id, None).panicked(panic.as_ref());
+        false
+    })
+}
+
 fn make(store: &Store, job: &dyn Job, through: u64, meters: &Meters) -> bool {
+    let part = store.part(PART, &job.about().id, None);
     let start = std::time::Instant::now();
-    match refresh(store, job, through) {
+    let refreshed = refresh(store, job, through);
+    match &refreshed {
+        Ok(_) => part.ok("it is as the observations say"),
+        Err(cause) => part.degraded(format!("it could not be made: {cause}; the one published before holds, and it is tried again")),
+    }
+    match refreshed {
         Ok(Some(Refreshed { published, days, why })) => {
             let seconds = start.elapsed().as_secs_f64();
             meters.published.inc();

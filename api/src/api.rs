@@ -1,8 +1,8 @@
 use crate::live::{OwnWatchers, Public};
 use crate::routes::datasets::Files;
-use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::time::Instant;
 use store::Store;
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Registry>,
-    pub(crate) started: Timestamp,
+    pub(crate) started: Instant,
     pub(crate) live: Public,
     pub(crate) own_watchers: OwnWatchers,
     /// Files that are on their way to somebody.

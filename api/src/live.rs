@@ -6,9 +6,10 @@ use model::{DatastreamId, Observation, OwnerId, Viewer};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::{Store, View};
+use store::{Store, View, supervise};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 
 /// Commits of so long are said together: a screen needs no more, and a burst costs each watcher one message.
 const GATHER: Duration = Duration::from_millis(200);
@@ -134,10 +135,23 @@ pub(crate) struct Public {
 }
 
 impl Public {
-    pub(crate) fn start(store: &Store) -> Self {
+    pub(crate) fn start(store: &Store, stop: watch::Receiver<bool>) -> Self {
         let public = Self { said: broadcast::channel(LAG).0, somebody: Arc::default() };
-        tokio::spawn(public.clone().watch(store.clone()));
+        let (watching, store) = (public.clone(), store.clone());
+        let part = store.part("live-feed", "", None);
+        tokio::spawn(supervise(part, stop.clone(), move || watching.clone().watch_until(store.clone(), stop.clone())));
         public
+    }
+
+    async fn watch_until(self, store: Store, mut stop: watch::Receiver<bool>) {
+        // Somebody may watch already, and was told of by a notice that went down with the one before.
+        if self.watchers() > 0 {
+            self.somebody.notify_one();
+        }
+        tokio::select! {
+            () = self.watch(store) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
     }
 
     /// Ends with the store.

@@ -10,10 +10,9 @@ use axum::extract::OriginalUri;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use model::Timestamp;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::Store;
 use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
@@ -57,9 +56,9 @@ fn described(public_url: Option<&str>) -> String {
 /// The API over `store`; `metrics` holds what the doors count, and gets the store's own meters added.
 ///
 /// `public_url` is what absolute addresses begin with. Must be called within a runtime: it begins to watch what is committed.
-pub fn router(store: Store, mut metrics: Registry, started: Timestamp, stop: watch::Receiver<bool>, public_url: Option<&str>) -> Router {
+pub fn router(store: Store, mut metrics: Registry, started: Instant, stop: watch::Receiver<bool>, public_url: Option<&str>) -> Router {
     metrics.register_collector(Box::new(health::StoreMeters(health::StoreRef(store.clone()))));
-    let (live, own_watchers, files) = (Public::start(&store), OwnWatchers::default(), Files::default());
+    let (live, own_watchers, files) = (Public::start(&store, stop.clone()), OwnWatchers::default(), Files::default());
     let api = Api { live, own_watchers, files, store, metrics: Arc::new(metrics), started, stop };
     // A token is sent because a program says so, never because a browser has it: any page may ask with one.
     let open = CorsLayer::new()

@@ -6,7 +6,7 @@ mod forward;
 mod wire;
 
 pub(crate) use accept::{Unaccepted, accept};
-pub use forward::{EdgeSettings, Forwarder, Secret};
+pub use forward::{EdgeSettings, Forwarder, PART};
 
 /// Where a centre takes batches of the edge that is named after it.
 pub(crate) const PATH: &str = "/api/v1/edges/";

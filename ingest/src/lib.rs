@@ -3,6 +3,7 @@
 pub mod bind;
 mod body_room;
 mod bounds;
+pub mod clock;
 mod clocks;
 pub mod commit;
 pub mod correct;

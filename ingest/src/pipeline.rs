@@ -18,10 +18,11 @@ use crate::meters::Meters;
 use crate::qualify::qualify;
 use crate::recurring::Recurring;
 use crate::turns::{Turn, Turns};
-use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp};
+use model::{DatastreamId, Device, DeviceId, Message, Observation, OwnerId, Reading, Reject, RejectReason, Said, Timestamp, Uptime};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use store::{Batch, Payload, Registry, Store};
+use store::{Batch, Distrust, Payload, Registry, Store};
 use tokio::sync::oneshot;
 
 /// The way in, for every door. Cheap to clone.
@@ -78,6 +79,38 @@ pub(crate) enum Held<'a> {
     Reading(&'a mut Reading),
     Unread(&'a Unread),
     Refusal,
+}
+
+/// What is known of the time at which a message came in.
+pub(crate) enum Arrival<'a> {
+    /// It is the frame's `received_at`.
+    Known,
+    /// Nothing: this machine's clock can't be right, so no time can be judged. Its uptime is kept.
+    Untrusted(&'a Distrust),
+    /// It came in an earlier boot whose clock never was right; `received_at` is now, so that times that devices said can be judged.
+    Lost(&'a Uptime),
+}
+
+impl Arrival<'_> {
+    fn refuses(&self, reading: &Reading, frame: &Frame) -> Option<Refusal> {
+        let detail = match self {
+            Self::Known => return None,
+            Self::Untrusted(distrust) => format!("{distrust}; it is judged as soon as the clock is set"),
+            // A poll's time is our own clock's; some formats take the arrival for a time that is not there.
+            Self::Lost(uptime) => {
+                let says_own = reading.phenomenon_time.is_some_and(|time| time != frame.received_at) && frame.source != "modbus";
+                if says_own {
+                    return None;
+                }
+                format!(
+                    "it says no time, and came {} s after the beginning of boot {}, in which the clock of this machine was never right: nobody knows when that was",
+                    uptime.micros / 1_000_000,
+                    uptime.boot
+                )
+            }
+        };
+        Some(Refusal { reason: RejectReason::UntrustedClock, detail })
+    }
 }
 
 impl Intake {
@@ -172,6 +205,9 @@ impl Intake {
     fn prepare(&self, frame: &Frame, told: Told, excess: Excess) -> Result<Prepared, TooMany> {
         let mut batch = Batch::default();
         let mut rebirth = None;
+        let distrust = self.store.clock_trust().err();
+        let arrival = distrust.as_ref().map_or(Arrival::Known, Arrival::Untrusted);
+        let uptime = distrust.as_ref().and_then(|_| self.store.clock().uptime());
         let decoded = if frame.format == "sparkplug" {
             let heard = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).hear(frame);
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
@@ -192,9 +228,9 @@ impl Intake {
             decoded
         };
         let Taken { observations, indexes, refused, tallies, payloads, passed_over, .. } =
-            self.bound(frame, decoded, &mut |_, _| true);
+            self.bound(frame, decoded, &arrival, &mut |_, _| true);
         self.meters.passed_over(frame.format, passed_over);
-        let rejects = quarantined(frame, &refused);
+        let rejects = quarantined(frame, &refused, uptime);
         let quarantined = refused.iter().map(|refused| u64::from(refused.count)).sum();
         let rejected = refused.into_iter().map(|refused| refused.placed).collect();
         let batch = Batch { observations, rejects, tallies, payloads, ..batch };
@@ -218,21 +254,27 @@ impl Intake {
 
     /// Steps 2 to 4 for a message that is read again from the quarantine. `wanted` says of all that it holds whether it is meant, and
     /// may mend a reading before it is bound.
-    pub(crate) fn read(&self, frame: &Frame, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
+    pub(crate) fn read(&self, frame: &Frame, arrival: &Arrival<'_>, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
         let decoded = match frame.format {
             "sparkplug" => self.nodes.lock().unwrap_or_else(PoisonError::into_inner).read_again(frame),
             _ => self.decode(frame),
         };
-        self.bound(frame, decoded, wanted)
+        self.bound(frame, decoded, arrival, wanted)
     }
 
     /// As [`Intake::read`], of raw bytes that were kept.
     pub(crate) fn read_payload(&self, frame: &Frame, raw: RawPayload) -> Taken {
         let decoded = Decoded { payloads: vec![Placed { index: 0, what: raw }], ..Decoded::default() };
-        self.bound(frame, decoded, &mut |_, _| true)
+        self.bound(frame, decoded, &Arrival::Known, &mut |_, _| true)
     }
 
-    fn bound(&self, frame: &Frame, decoded: Decoded, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
+    fn bound(
+        &self,
+        frame: &Frame,
+        decoded: Decoded,
+        arrival: &Arrival<'_>,
+        wanted: &mut dyn FnMut(usize, Held<'_>) -> bool,
+    ) -> Taken {
         let registry = self.store.registry();
         let (Decoded { readings, rejects, unread, left_out, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {
@@ -272,6 +314,10 @@ impl Intake {
                 }
             };
             let device = caller.device;
+            if let Some(refusal) = arrival.refuses(&reading, frame) {
+                taken.refuse(frame, Some(&device.id), Placed { index, what: refusal }, || Some(said(&reading, time)));
+                continue;
+            }
             match bind(&reading, device, &registry, frame.received_at, &self.limits, &self.arrivals) {
                 Ok(observation) => {
                     let place = taken.tally(frame, &device.id, caller.tally, |tally| tally.observations += 1);
@@ -307,7 +353,16 @@ impl Intake {
         self.decoders.iter().map(|decoder| decoder.name())
     }
 
+    /// What a decoder breaks on waits in the quarantine: a device that sends it again and again would get nothing else through.
     fn decode(&self, frame: &Frame) -> Decoded {
+        catch_unwind(AssertUnwindSafe(|| self.decode_unguarded(frame))).unwrap_or_else(|_| {
+            let detail = "pescaia made a mistake in reading it, which the line panic of the log names; please report it: once it is mended, replay this".into();
+            let rejects = vec![Placed { index: 0, what: Refusal { reason: RejectReason::Unreadable, detail } }];
+            Decoded { rejects, ..Decoded::default() }
+        })
+    }
+
+    fn decode_unguarded(&self, frame: &Frame) -> Decoded {
         if frame.format == "logger" {
             let registry = self.store.registry();
             let device = frame.device.as_ref().and_then(|device| registry.device_called(frame.owner.as_str(), device.as_str()));
@@ -403,7 +458,8 @@ fn said(reading: &Reading, time: Option<Timestamp>) -> Said {
 }
 
 /// What is refused, each with the whole message, which they share.
-pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
+/// `uptime` stands beside an arrival that can't be believed.
+pub(crate) fn quarantined(frame: &Frame, refused: &[Refused], uptime: Option<Uptime>) -> Vec<Reject> {
     if refused.is_empty() {
         return Vec::new();
     }
@@ -415,6 +471,7 @@ pub(crate) fn quarantined(frame: &Frame, refused: &[Refused]) -> Vec<Reject> {
         device: frame.device.clone(),
         channel: frame.channel.clone(),
         received_at: frame.received_at,
+        uptime,
         bytes: frame.bytes.as_ref().into(),
     });
     let reject = |refused: &Refused| Reject {

@@ -2,8 +2,8 @@
 
 use crate::decode::Refusal;
 use crate::frame::Frame;
-use crate::pipeline::{Held, Intake, quarantined, tally};
-use model::{DeviceId, Interval, OwnerId, Reading, RejectReason, Said, Scope, Viewer};
+use crate::pipeline::{Arrival, Held, Intake, quarantined, tally};
+use model::{DeviceId, Interval, OwnerId, Reading, RejectReason, Said, Scope, Uptime, Viewer};
 use store::{Batch, Error, Outcome, QuarantineEntry, Refused, Replayed, View};
 
 /// The doors that a message may have come by.
@@ -55,30 +55,35 @@ impl Intake {
     /// # Errors
     /// As [`store::Store::commit`]; then nothing changed.
     pub fn replay(&self, entry: &QuarantineEntry, mending: &Mending, mode: Mode) -> Result<Outcomes, Error> {
-        let frame = self.frame_of(entry, mending);
+        let Some(heard) = self.heard(entry) else { return Ok(as_it_is(entry)) };
+        let frame = self.frame_of(entry, mending, heard.at);
+        let arrival = heard.lost.as_ref().map_or(Arrival::Known, Arrival::Lost);
+        let later_s = (heard.at.micros() - entry.first.micros()).div_euclid(1_000_000);
         let owner = Viewer::Token { owner: frame.owner.clone(), scopes: vec![Scope::Read] };
         let view = self.store().seen_by(&owner);
         let waiting =
             Waiting { entry, is_as_before: frame.format == entry.format, is_relayed: matches!(frame.format, "chirpstack" | "tts") };
-        let mut taken = self.read(&frame, &mut |place, held| match held {
+        let mut taken = self.read(&frame, &arrival, &mut |place, held| match held {
             Held::Reading(reading) => {
                 let is_wanted = waiting.holds(place, reading, &|reading| self.is_taken(&view, reading));
-                retime(reading, &frame, mending.times);
+                // The time of a poll is the time at which our own clock said it was asked, cut to the second.
+                if entry.uptime.is_some() && frame.source == "modbus" {
+                    reading.phenomenon_time = reading.phenomenon_time.map(|time| time.plus_seconds(later_s));
+                }
+                retime(reading, &frame, mending.times, heard.lost.is_none());
                 is_wanted
             }
             Held::Unread(unread) => waiting.holds_channel(place, &unread.device, unread.channel.as_str()),
             Held::Refusal => waiting.holds_place(place),
         });
         let deleted = taken.without(self.store().is_deleted()?, &self.store().registry());
-        let rejects = quarantined(&frame, &taken.refused);
+        let rejects = quarantined(&frame, &taken.refused, entry.uptime.clone());
         let left: Vec<Refusal> = taken.refused.iter().map(|refused| refused.placed.what.clone()).collect();
         let is_taken = !taken.observations.is_empty() || deleted > 0;
         // What now says nothing at all is left as it is: it must not go without a trace. So is what stays refused, but is told in more
         // or fewer refusals: nothing came in or went that the ledger could count.
         if !is_taken && left.len() != entry.refusals.len() {
-            let refusal = |refused: &Refused| Refusal { reason: refused.reason, detail: refused.detail.clone() };
-            let before = entry.refusals.iter().map(refusal);
-            return Ok(Outcomes { left: if left.is_empty() { before.collect() } else { left }, ..Outcomes::default() });
+            return Ok(if left.is_empty() { as_it_is(entry) } else { Outcomes { left, ..Outcomes::default() } });
         }
         if mode == Mode::DryRun {
             return Ok(Outcomes { accepted: taken.observations.len() as u64, deleted, left, ..Outcomes::default() });
@@ -91,14 +96,30 @@ impl Intake {
             tally.received = tally.received.saturating_add(tally.received.saturating_mul(more.cast_signed()));
             tally.quarantined = tally.quarantined.saturating_add(tally.quarantined.saturating_mul(more.cast_signed()));
         }
-        tallies.extend(struck_off(entry, &frame.owner, frame.received_at));
+        if heard.at != entry.first {
+            tallies = by_day(tallies, entry.first);
+        }
+        tallies.extend(struck_off(entry, &frame.owner, entry.first));
         let replayed = vec![Replayed { number: entry.number, left: rejects }];
         let receipt = self.store().commit_blocking(Batch { observations: taken.observations, tallies, replayed, ..Batch::default() })?;
         let of = |wanted| receipt.outcomes.iter().filter(|outcome| **outcome == wanted).count() as u64;
         Ok(Outcomes { accepted: of(Outcome::Accepted), duplicates: of(Outcome::Duplicate), revised: of(Outcome::Revised), deleted, left })
     }
 
-    fn frame_of(&self, entry: &QuarantineEntry, mending: &Mending) -> Frame {
+    /// When an entry came in, as far as that can be known; `None` while this machine's clock can't be right.
+    fn heard(&self, entry: &QuarantineEntry) -> Option<Heard> {
+        let Some(uptime) = &entry.uptime else { return Some(Heard { at: entry.first, lost: None }) };
+        let (clock, store) = (self.store().clock(), self.store());
+        store.clock_trust().ok()?;
+        let now = clock.now();
+        let of_this_boot = clock.uptime().filter(|current| current.boot == uptime.boot);
+        Some(match of_this_boot {
+            Some(current) => Heard { at: now.plus_micros(uptime.micros - current.micros), lost: None },
+            None => Heard { at: now, lost: Some(uptime.clone()) },
+        })
+    }
+
+    fn frame_of(&self, entry: &QuarantineEntry, mending: &Mending, received_at: model::Timestamp) -> Frame {
         let named = |name: &str| self.formats().find(|known| *known == name);
         let guess = if entry.source == "modbus" { "registers" } else { "native" };
         let format = mending.format.as_deref().and_then(named).or_else(|| named(&entry.format)).unwrap_or(guess);
@@ -109,18 +130,41 @@ impl Intake {
             owner: entry.owner.as_deref().unwrap_or_default().into(),
             device: entry.device.as_deref().map(DeviceId::from),
             channel: entry.channel.clone(),
-            received_at: entry.first,
+            received_at,
             bytes: entry.bytes.clone().into(),
         }
     }
 }
 
-fn retime(reading: &mut Reading, frame: &Frame, times: Times) {
+/// A number without a time is of when it came in, not of when it is read again, as far as that `is_known`.
+fn retime(reading: &mut Reading, frame: &Frame, times: Times, is_known: bool) {
+    let arrival = is_known.then_some(frame.received_at);
     reading.phenomenon_time = match times {
-        Times::AsSaid => reading.phenomenon_time,
-        Times::Shifted(micros) => reading.phenomenon_time.map(|time| time.plus_micros(micros)),
-        Times::Arrival => Some(frame.received_at),
+        Times::AsSaid => reading.phenomenon_time.or(arrival),
+        Times::Shifted(micros) => reading.phenomenon_time.map(|time| time.plus_micros(micros)).or(arrival),
+        Times::Arrival => arrival,
     };
+}
+
+/// When an entry came in.
+struct Heard {
+    at: model::Timestamp,
+    /// Nobody knows; `at` is now.
+    lost: Option<Uptime>,
+}
+
+fn as_it_is(entry: &QuarantineEntry) -> Outcomes {
+    let refusal = |refused: &Refused| Refusal { reason: refused.reason, detail: refused.detail.clone() };
+    Outcomes { left: entry.refusals.iter().map(refusal).collect(), ..Outcomes::default() }
+}
+
+/// What is stored counts on the day on which it came, what is left on the day on which it was counted first.
+fn by_day(tallies: Vec<store::Tally>, counted: model::Timestamp) -> Vec<store::Tally> {
+    let both = |tally: store::Tally| {
+        let left = store::Tally { received: tally.quarantined, observations: 0, repeated: 0, received_at: counted, ..tally.clone() };
+        [store::Tally { received: tally.received - tally.quarantined, quarantined: 0, ..tally }, left]
+    };
+    tallies.into_iter().flat_map(both).filter(|tally| tally.received != 0).collect()
 }
 
 /// The lines of the ledger that counted the entry no longer do.
@@ -163,6 +207,8 @@ impl Waiting<'_> {
                 None if !stands_for_more(refused) || !is_taken(reading) => return true,
                 None => {}
                 Some(said) if said.device != reading.device || said.channel != reading.channel.as_str() => {}
+                // While this machine's clock can't be right, what a message says may hang on when it came.
+                Some(_) if refused.reason == RejectReason::UntrustedClock => return true,
                 Some(said) if said.time == reading.phenomenon_time => return true,
                 Some(said) => {
                     let apart_s = said.time.zip(reading.phenomenon_time).map(|(one, other)| one.seconds_since(other).abs());

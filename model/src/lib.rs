@@ -51,7 +51,7 @@ pub use sentence::{
 pub use state::{Approach, Level, MOST_AHEAD_S, State, approach, hysteresis, level, rise_per_hour, stale_after};
 pub use text::{Lang, Text};
 pub use time::{
-    Clock, Interval, TimeError, Timestamp, TimestampWriter, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch,
+    Clock, Interval, TimeError, Timestamp, TimestampWriter, Uptime, civil_day, civil_day_around, civil_day_start, civil_days, day_of_epoch,
     epoch_day, parse_civil_day, parse_rome, seconds_of_duration,
 };
 pub use unit::Unit;

@@ -1,4 +1,4 @@
-use crate::{DeviceId, OwnerId, Timestamp, Unit};
+use crate::{DeviceId, OwnerId, Timestamp, Unit, Uptime};
 use std::sync::Arc;
 
 /// Why a reading, or a whole message, could not be taken.
@@ -26,10 +26,12 @@ pub enum RejectReason {
     NoLayout,
     /// A number stands for a name that was said when we did not hear it.
     UnknownAlias,
+    /// It came while this machine's own clock could not be right.
+    UntrustedClock,
 }
 
 impl RejectReason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreadable,
         Self::WrongShape,
         Self::NotANumber,
@@ -42,6 +44,7 @@ impl RejectReason {
         Self::TooMany,
         Self::NoLayout,
         Self::UnknownAlias,
+        Self::UntrustedClock,
     ];
 
     /// The word in the API, in logs and on disk.
@@ -60,6 +63,7 @@ impl RejectReason {
             Self::TooMany => "too-many",
             Self::NoLayout => "no-layout",
             Self::UnknownAlias => "unknown-alias",
+            Self::UntrustedClock => "untrusted-clock",
         }
     }
     #[must_use]
@@ -83,6 +87,8 @@ pub struct Message {
     /// The channel that the route names.
     pub channel: Option<String>,
     pub received_at: Timestamp,
+    /// When it came, where `received_at` can't be believed.
+    pub uptime: Option<Uptime>,
     pub bytes: Arc<[u8]>,
 }
 

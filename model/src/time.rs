@@ -214,6 +214,23 @@ impl Interval {
 /// Who is asked for the time. Passed in; nobody else knows what time it is.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+    /// How long this machine has been up: setting the clock changes nothing of it. `None` for a clock that can't be wrong, as a simulated one.
+    fn uptime(&self) -> Option<Uptime> {
+        None
+    }
+    /// No right clock says an earlier time: the program did not exist then.
+    fn built_at(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+}
+
+/// An instant of one boot of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uptime {
+    /// Names the boot.
+    pub boot: std::sync::Arc<str>,
+    /// Microseconds since it began.
+    pub micros: i64,
 }
 
 fn rome() -> TimeZone {

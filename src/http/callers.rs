@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Connections in all, and from one address. A proxy on this machine speaks for many, and has no bound of its own.
-const MOST: usize = 10_000;
+/// Connections from one address, and requests of one behind a proxy. A proxy on this machine speaks for many, and has no bound of its own.
 const MOST_OF_ONE: usize = 1_000;
+/// Of all connections the last so many are for requests that end: `/readyz`, devices and commands get in when viewers hold the rest.
+const KEPT_FREE: usize = 32;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Cheap to clone.
@@ -17,6 +18,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct Callers(Arc<Counted>);
 
 struct Counted {
+    /// Connections in all, and requests through proxies.
+    most: usize,
     /// Proxies, and whoever else speaks for many.
     uncounted: Networks,
     connections: Mutex<HashMap<IpAddr, usize>>,
@@ -28,6 +31,7 @@ pub(super) struct Place {
     callers: Callers,
     kind: Kind,
     group: IpAddr,
+    is_last: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -37,14 +41,14 @@ enum Kind {
 }
 
 impl Callers {
-    pub(super) fn new(uncounted: Networks) -> Self {
-        Self(Arc::new(Counted { uncounted, connections: Mutex::default(), requests: Mutex::default() }))
+    pub(super) fn new(uncounted: Networks, most: usize) -> Self {
+        Self(Arc::new(Counted { most, uncounted, connections: Mutex::default(), requests: Mutex::default() }))
     }
 
     /// A place for a connection; `None` when there are too many.
     pub(super) fn connected(&self, address: IpAddr) -> Option<Place> {
         let speaks_for_many = address.is_loopback() || self.0.uncounted.contain(address);
-        self.admit(Kind::Connection, address, if speaks_for_many { MOST } else { MOST_OF_ONE })
+        self.admit(Kind::Connection, address, if speaks_for_many { self.0.most } else { MOST_OF_ONE })
     }
 
     /// A place for a request that a proxy brings of a client; `None` when it has too many under way.
@@ -55,11 +59,12 @@ impl Callers {
     fn admit(&self, kind: Kind, address: IpAddr, most_of_one: usize) -> Option<Place> {
         let group = group_of(address);
         let mut held = self.held(kind).lock().unwrap_or_else(PoisonError::into_inner);
-        if held.values().sum::<usize>() >= MOST || held.get(&group).is_some_and(|count| *count >= most_of_one) {
+        let all = held.values().sum::<usize>();
+        if all >= self.0.most || held.get(&group).is_some_and(|count| *count >= most_of_one) {
             return None;
         }
         *held.entry(group).or_default() += 1;
-        Some(Place { callers: self.clone(), kind, group })
+        Some(Place { callers: self.clone(), kind, group, is_last: all + KEPT_FREE >= self.0.most })
     }
 
     fn held(&self, kind: Kind) -> &Mutex<HashMap<IpAddr, usize>> {
@@ -67,6 +72,13 @@ impl Callers {
             Kind::Connection => &self.0.connections,
             Kind::Request => &self.0.requests,
         }
+    }
+}
+
+impl Place {
+    /// Whether it is one of those that are kept free for requests that end.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
     }
 }
 

@@ -36,6 +36,30 @@ impl Room {
     }
 }
 
+/// File systems that lack what SQLite needs of a disk, by the number in `statfs(2)`, or can't be trusted with it.
+const DOUBTFUL: [(u64, &str); 7] = [
+    (0x6969, "NFS"),
+    (0xFF53_4D42, "CIFS"),
+    (0xFE53_4D42, "SMB"),
+    (0x517B, "SMB"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9P"),
+    (0x5346_414F, "AFS"),
+];
+
+/// Why a store should not lie in `dir`, with the cure; `None` where nothing is known against it.
+#[must_use]
+pub fn doubt_of_place(dir: &Path) -> Option<String> {
+    let found = rustix::fs::statfs(dir).ok()?;
+    // The number is of another width and sign on each machine.
+    #[expect(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "four bytes, however they are called")]
+    let magic = found.f_type as u64 & 0xFFFF_FFFF;
+    let (_, name) = DOUBTFUL.iter().find(|(number, _)| *number == magic)?;
+    Some(format!(
+        "{name}, which may lack locks, shared memory or a sync that reaches the disk: what is acknowledged could be lost; put data_dir on a disk of this machine, and backups there"
+    ))
+}
+
 /// Bytes kept in a file of their own: what opening a store takes on a disk that others have filled to the last byte.
 const BALLAST: usize = 1 << 20;
 const BALLAST_NAME: &str = "store.reserve";

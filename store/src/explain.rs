@@ -15,7 +15,11 @@ pub(crate) fn of_file(path: &Path, cause: Error) -> Error {
             };
             Error::Damaged { what: format!("{}: {what}", path.display()) }
         }
-        Error::Io { action, cause } => Error::Io { action: format!("{action} {}", path.display()), cause },
+        Error::Io { action, cause } => {
+            let doubt =
+                path.parent().and_then(crate::disk::doubt_of_place).map_or_else(String::new, |doubt| format!("; it lies on {doubt}"));
+            Error::Io { action: format!("{action} {}", path.display()), cause: format!("{cause}{doubt}") }
+        }
         other => other,
     }
 }

@@ -27,10 +27,12 @@ pub struct Health {
     pub room: Option<crate::Room>,
     /// Seconds that a small synced write took when the store was opened; `None` where it could not be measured.
     pub sync_s: Option<f64>,
-    /// What is wrong with parts that readings come by, with the cure, by their names, e.g. `broker field`. Readings of others are taken.
-    pub troubles: std::collections::BTreeMap<String, String>,
     /// The way to an InfluxDB, where there is one.
     pub influx: Option<crate::InfluxHealth>,
+    /// Why this machine's clock can't be right, if it can't.
+    pub distrust: Option<crate::Distrust>,
+    /// The long-running parts of the instance.
+    pub parts: Vec<crate::PartHealth>,
 }
 
 impl Health {

@@ -26,7 +26,7 @@ pub struct InfluxSettings {
     pub url: String,
     pub org: String,
     pub bucket: String,
-    pub token: String,
+    pub token: crate::SecretFile,
 }
 
 impl InfluxSettings {
@@ -69,6 +69,9 @@ pub struct InfluxHealth {
 
 /// Of documents: how far the history is written, and what was refused.
 const KIND: &str = "influx";
+
+/// The way there in `/readyz`.
+pub const PART: &str = "influxdb";
 
 impl Store {
     /// Nothing is owed to an InfluxDB any more: should there be one again, it gets everything anew.

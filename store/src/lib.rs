@@ -28,6 +28,7 @@ mod local;
 mod merge;
 mod network;
 mod outbox;
+mod parts;
 mod payload;
 mod portable;
 mod private;
@@ -36,8 +37,10 @@ mod quarantine;
 mod registry;
 #[cfg(test)]
 mod scratch;
+mod secret;
 mod silence;
 mod store;
+mod trust;
 mod view;
 mod wal_check;
 mod writer;
@@ -52,10 +55,11 @@ pub use complaint::Complaint;
 pub use cursor::{Cursor, EdgeState};
 pub use delete::{Erased, Subject, Tombstone};
 pub use digest::sha256_hex;
-pub use disk::{Room, free_bytes, put_in_place, time_of_sync};
+pub use disk::{Room, doubt_of_place, free_bytes, put_in_place, time_of_sync};
 pub use error::Error;
 pub use health::Health;
 pub use history::History;
+pub use influx::PART as INFLUX_PART;
 pub use influx::{InfluxForwarder, InfluxHealth, InfluxSettings, RefusedLine};
 pub use late::LateDay;
 pub use ledger::Tally;
@@ -65,13 +69,16 @@ pub use network::{
     parse_layout, parse_network, parse_profile, parse_toml,
 };
 pub use outbox::{OutboxRoom, Owed, Waiting, WhenFull};
+pub use parts::{Part, PartHealth, PartState, supervise};
 pub use payload::Payload;
 pub use portable::{Described, Entry, GapEntry};
 pub use private::{create_private, make_private_dir};
 pub use published::{Edition, Format, Published, PublishedFile};
 pub use quarantine::{QuarantineEntry, Refused, Trouble, Wanted};
 pub use registry::Registry;
-pub use store::{NetworkChange, Reason, Revision, Settings, Started, Store};
+pub use secret::SecretFile;
+pub use store::{NetworkChange, Preview, Reason, Revision, Settings, Started, Store, preview_of};
+pub use trust::Distrust;
 pub use view::{
     Bucket, BucketRow, CHANGES_H, Flow, Increase, Latest, LedgerLine, LevelRow, Missing, RainBar, StationSummary, Thinned, View,
 };

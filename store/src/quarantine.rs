@@ -11,7 +11,7 @@ pub(crate) use wire::entry;
 
 use crate::engine::{Engine, Order, Row, Span, Table};
 use crate::{Error, View};
-use model::{DeviceId, OwnerId, RejectReason, Said, Scope, Timestamp, Viewer};
+use model::{DeviceId, OwnerId, RejectReason, Said, Scope, Timestamp, Uptime, Viewer};
 use std::collections::BTreeMap;
 
 /// One message that waits in the quarantine.
@@ -24,6 +24,8 @@ pub struct QuarantineEntry {
     /// … and last, and how often: the same bytes by the same way are one entry.
     pub last: Timestamp,
     pub count: u64,
+    /// When it came, where `first` can't be believed.
+    pub uptime: Option<Uptime>,
     pub source: String,
     /// The decoder that read it, by its name.
     pub format: String,
@@ -232,6 +234,14 @@ pub(crate) fn each_entry(engine: &dyn Engine, each: &mut dyn FnMut(QuarantineEnt
             }
         }
     }
+}
+
+/// Entries behind `after`, by their numbers, of at most `limit` rows; and the number behind which there may be more.
+pub(crate) fn ascending(engine: &dyn Engine, after: u64, limit: usize) -> Result<(Vec<QuarantineEntry>, Option<u64>), Error> {
+    let span = Span { part: 0, from: after.cast_signed().saturating_add(1), to: i64::MAX };
+    let rows = engine.range(Table::Quarantine, span, Order::Ascending, limit)?;
+    let last = rows.last().filter(|_| rows.len() == limit).map(|row| row.at.cast_unsigned());
+    Ok((rows.iter().filter_map(wire::entry).collect(), last))
 }
 
 /// One entry by its number.

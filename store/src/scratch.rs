@@ -52,6 +52,7 @@ pub(crate) fn refusal(device: &str, received_at: Timestamp, bytes: &[u8]) -> Rej
             device: Some(device.into()),
             channel: None,
             received_at,
+            uptime: None,
             bytes: bytes.to_vec().into(),
         }),
         reason: RejectReason::UnknownChannel,

@@ -8,6 +8,7 @@ use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
 use crate::local::Local;
 use crate::outbox::{Outbox, OutboxRoom};
+use crate::parts::{Part, Parts};
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
@@ -31,6 +32,7 @@ pub use former::{NetworkChange, Reason, Revision};
 use networks::Networks;
 pub use networks::Started;
 pub(crate) use networks::{KINDS, registry_of};
+pub use networks::{Preview, preview_of};
 
 /// Commits that a slow follower may lag behind before it is told that it missed some.
 const FOLLOW_COMMITS: usize = 1024;
@@ -62,6 +64,7 @@ struct Inner {
     /// Taken while a token's document is written, so that no write undoes another.
     token_writes: Mutex<()>,
     token_changes: watch::Sender<u64>,
+    parts: Parts,
     /// Where it lies, and its lock, held as long as the store is open; nothing in memory.
     place: Option<Place>,
 }
@@ -83,7 +86,11 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
-            Err(TryLockError::Error(cause)) => return Err(failed("taking the lock", cause)),
+            Err(TryLockError::Error(cause)) => {
+                let doubt = crate::disk::doubt_of_place(dir)
+                    .map_or_else(|| "put data_dir on a disk that has locks".to_owned(), |doubt| format!("it lies on {doubt}"));
+                return Err(failed(&format!("taking the lock in {}; {doubt}", dir.display()), cause));
+            }
         }
         private::narrow(dir);
         let path = dir.join("store.db");
@@ -164,6 +171,7 @@ impl Store {
             damaged_kinds: copies.iter().map(|damaged| damaged.kind().to_owned()).collect(),
             ..Health::default()
         };
+        let last_commit_at = crate::trust::restore(engine.as_ref())?;
         let late = watch::channel(last_late(engine.as_ref())?).0;
         let shared = Arc::new(Shared {
             outbox: Mutex::new(settings.outbox.map(|room| Outbox::restore(engine.as_ref(), room)).transpose()?),
@@ -181,11 +189,12 @@ impl Store {
             committed: broadcast::channel(FOLLOW_COMMITS).0,
             late,
             last_commit: watch::channel(last_commit).0,
+            last_commit_us: last_commit_at.micros().into(),
             on_poison,
         });
         let writer = Writer::new(shared.clone(), writer_chunks, keeper, settings.linger, clock.clone())?;
         let (work, todo) = mpsc::unbounded_channel();
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run(todo));
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.run_or_poison(todo));
         let thread = thread.map_err(|cause| Error::Io { action: "starting the writer".into(), cause: cause.to_string() })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -199,6 +208,7 @@ impl Store {
                 tokens: RwLock::new(tokens),
                 token_writes: Mutex::new(()),
                 token_changes: watch::channel(0).0,
+                parts: Parts::default(),
                 place,
             }),
         })
@@ -208,6 +218,12 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> Option<&Path> {
         self.inner.place.as_ref().map(|place| place.dir.as_path())
+    }
+
+    /// The handle by which a long-running part of this instance reports how it fares; the same one for the same names.
+    #[must_use]
+    pub fn part(&self, kind: &'static str, name: &str, owner: Option<OwnerId>) -> Part {
+        self.inner.parts.part(kind, name, owner)
     }
 
     #[must_use]
@@ -377,20 +393,13 @@ impl Store {
             damaged_chunks: kept.damaged_chunks.max(shared.chunks.fences.len() as u64),
             damaged_rows: kept.damaged_rows + unmended.count() as u64,
             damaged_kinds,
+            parts: self.inner.parts.health(),
+            distrust: self.clock_trust().err(),
             // As it is, also while the forwarder waits for an answer.
             influx: kept
                 .influx
                 .map(|influx| InfluxHealth { waiting_bytes: self.waiting_for_centre().map_or(0, |waiting| waiting.bytes), ..influx }),
             ..kept
-        }
-    }
-
-    /// Says in [`Health`] what is wrong with a part that readings come by, and the cure; or that nothing is.
-    pub fn set_trouble(&self, part: &str, trouble: Option<String>) {
-        let mut health = self.shared().health.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match trouble {
-            Some(trouble) => drop(health.troubles.insert(part.to_owned(), trouble)),
-            None => drop(health.troubles.remove(part)),
         }
     }
 

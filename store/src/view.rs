@@ -64,7 +64,9 @@ impl View {
     /// The time, or the moment that is looked back at.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.as_of.unwrap_or_else(|| self.store.clock().now())
+        // A clock that can't be right would hide what is known, or show as current what is not.
+        self.as_of
+            .unwrap_or_else(|| self.store.clock_trust().err().map_or_else(|| self.store.clock().now(), |distrust| distrust.not_before))
     }
     #[must_use]
     pub fn looks_back(&self) -> bool {

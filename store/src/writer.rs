@@ -11,13 +11,16 @@ use crate::late::LateMarks;
 use crate::ledger::{Book, Bookkeeper, Entry, Kept};
 use crate::merge::TakenIn;
 use crate::outbox::{self, Outbox, Owed};
+use crate::parts::panic_text;
 use crate::payload;
 use crate::quarantine::{Plan, Shelf};
 use crate::silence::{self, Silenced};
+use crate::trust::Note;
 use crate::{Error, Health};
 use model::{Clock, DatastreamId, Interval, Observation, Quality, Timestamp, UtcMonth};
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -82,6 +85,8 @@ pub(crate) struct Shared {
     /// The last commit with something of a day that was over.
     pub(crate) late: watch::Sender<u64>,
     pub(crate) last_commit: watch::Sender<u64>,
+    /// When something was committed last before this run, microseconds: no right clock says an earlier time.
+    pub(crate) last_commit_us: AtomicI64,
     /// What is done when a commit fails for good, after everybody who waited was told.
     pub(crate) on_poison: fn(&Error),
 }
@@ -98,6 +103,7 @@ pub(crate) struct Writer {
     clock: Arc<dyn Clock>,
     /// That there is no room was said, and has not changed since.
     said_full: bool,
+    note: Note,
 }
 
 impl Writer {
@@ -120,11 +126,23 @@ impl Writer {
             linger,
             clock,
             said_full: false,
+            note: Note::default(),
         })
     }
 
+    /// As [`Writer::run`]; a panic poisons the store as a failed sync does: what was staged is in an unknown state, and only a new start
+    /// knows what is on disk.
+    pub(crate) fn run_or_poison(self, work: mpsc::UnboundedReceiver<Work>) {
+        let shared = self.shared.clone();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run(work))) else { return };
+        let words = panic_text(panic.as_ref());
+        let cause = Error::Poisoned { commit: *shared.last_commit.borrow(), cause: format!("the writer panicked: {words}") };
+        shared.health.lock().unwrap_or_else(PoisonError::into_inner).poisoned = Some(cause.to_string());
+        (shared.on_poison)(&cause);
+    }
+
     /// Runs until it is told to stop or nobody can ask any more.
-    pub(crate) fn run(mut self, mut work: mpsc::UnboundedReceiver<Work>) {
+    fn run(mut self, mut work: mpsc::UnboundedReceiver<Work>) {
         let mut held: Option<Work> = None;
         while let Some(next) = held.take().or_else(|| work.blocking_recv()) {
             match next {
@@ -250,14 +268,18 @@ impl Writer {
         };
         let owed = self.owe(group, observations, &staged.outcomes, &mut changes)?;
         let entries = self.keeper.enter(group.iter().map(|(batch, _)| batch), &staged.outcomes);
+        let mut note = None;
         // Nothing but repetitions: all of it is on disk already.
         let kept = if changes.is_empty() && staged.points.is_empty() {
             Kept::Nowhere
         } else {
             let kept = self.put_log(&mut staged, &entries, &mut changes)?;
+            let last_commit = Timestamp::from_micros(self.shared.last_commit_us.load(Ordering::Relaxed));
+            note = Some(self.note.put(self.clock.as_ref(), last_commit, &mut changes));
             self.commit(&changes)?;
             kept
         };
+        self.note = note.unwrap_or(std::mem::take(&mut self.note));
         self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).publish(plan);
         self.shared.chunks.publish(&mut self.chunks, &mut staged);
         self.publish_entries(&entries, kept)?;

@@ -28,4 +28,5 @@ mod ratings;
 mod replay;
 mod starts;
 mod tls;
+mod unattended;
 mod zoo;

@@ -241,3 +241,36 @@ fn the_clock_is_asked_again_within_a_quarter_of_an_hour() {
         assert_eq!(until_next_day(at(now)).as_secs_f64(), expected, "{now}");
     }
 }
+
+/// A job with a mistake in it.
+struct Broken;
+
+impl Job for Broken {
+    fn about(&self) -> model::Dataset {
+        model::Dataset { id: "rotto".into(), ..LivelliGiornalieri.about() }
+    }
+    fn wants(&self, datastream: &model::Datastream) -> bool {
+        LivelliGiornalieri.wants(datastream)
+    }
+    fn revision(&self) -> u32 {
+        1
+    }
+    fn build(&self, _: &crate::frames::Frames, _: model::Interval) -> Result<polars::frame::DataFrame, crate::Error> {
+        panic!("the plant")
+    }
+}
+
+#[test]
+fn a_job_that_panics_is_named_and_holds_up_no_other() {
+    let world = World::on("2026-11-22T09:00:00Z");
+    world.measured("a-level", "2026-11-20T00:00:00Z", 24, |_| 1.0, false);
+    let keeper = Keeper::new(world.store.clone(), vec![Box::new(Broken), Box::new(LivelliGiornalieri)], Meters::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    assert!(!runtime.block_on(keeper.make_all()), "not all could be made");
+    let parts = world.store.health().parts;
+    let of = |name: &str| parts.iter().find(|part| part.kind == "dataset" && part.name == name).expect("a part");
+    assert_eq!(of("rotto").state, store::PartState::Degraded);
+    assert!(of("rotto").detail.contains("the plant"), "{}", of("rotto").detail);
+    assert_eq!(of(&LivelliGiornalieri.about().id).state, store::PartState::Ok);
+    assert_eq!(world.dataset().edition, 1, "the other was made");
+}

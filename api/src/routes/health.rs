@@ -8,14 +8,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::{Scope, Viewer};
+use model::{OwnerId, Scope, Viewer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use store::{Batch, Error, Fault, Health, Store};
+use store::{Batch, Error, Fault, Health, PartHealth, PartState, Store};
 use utoipa::ToSchema;
 
 /// How long the writer may take to answer before it counts as stuck.
@@ -60,6 +61,18 @@ struct Part {
     state: &'static str,
     /// In words, with the cure when there is something to mend.
     detail: String,
+    /// Which one, where there are several: a broker, a line, a dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Whose it is; others are not told of it by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+}
+
+impl Part {
+    fn new(part: &'static str, state: &'static str, detail: String) -> Self {
+        Self { part, state, detail, name: None, owner: None }
+    }
 }
 
 /// Readings can be taken: the writer answers, the disk takes a commit, there is room. A degraded part is named too, with 200.
@@ -72,9 +85,9 @@ pub(crate) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         let _ = tokio::task::spawn_blocking(move || store.try_disk()).await;
     }
     let health = api.store.health();
-    let mut parts = parts(&health, matches!(writer, Ok(Ok(_) | Err(Error::Full))));
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let viewer = token.and_then(|token| api.store.viewer_of(token.trim())).unwrap_or(Viewer::Public);
+    let mut parts = parts(&health, matches!(writer, Ok(Ok(_) | Err(Error::Full))), &viewer);
     parts.push(network(&api.store.network_faults(), &viewer));
     if let Some(failing) = parts.iter().find(|part| part.state == "failing") {
         let detail = format!("{}: {}", failing.part, failing.detail);
@@ -87,8 +100,8 @@ pub(crate) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
 /// Where the disk gets short: this many times the reserve.
 const GETTING_SHORT: u64 = 10;
 
-fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
-    let part = |part, state, detail: String| Part { part, state, detail };
+fn parts(health: &Health, writer_answers: bool, viewer: &Viewer) -> Vec<Part> {
+    let part = Part::new;
     let store = match &health.poisoned {
         Some(cause) => part("store", "failing", format!("{cause}; restart to recover")),
         None => match said_of_store(health).as_slice() {
@@ -112,14 +125,15 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
         }
         _ => part("disk", "ok", free),
     };
-    let influx = health.influx.as_ref().map(|influx| match &influx.trouble {
-        // Nothing waits for it: readings are taken and kept.
-        Some(cause) => part("influxdb", "degraded", format!("{cause}; {} bytes wait and go there later", influx.waiting_bytes)),
-        None => part("influxdb", "ok", format!("{} s behind", influx.lag_s)),
-    });
-    let clock = match health.ahead {
-        0 => part("clock", "ok", "nothing kept lies ahead of it".into()),
-        ahead => {
+    let clock = match (&health.distrust, health.ahead) {
+        (Some(distrust), _) => {
+            let detail = format!(
+                "{distrust}: what comes waits in the quarantine and goes in by itself once the clock is set, by NTP or by hand; if it is right, say so with pescaia clock --trust"
+            );
+            part("clock", "degraded", detail)
+        }
+        (None, 0) => part("clock", "ok", "nothing kept lies ahead of it".into()),
+        (None, ahead) => {
             let detail = format!(
                 "{ahead} datastreams hold values of times ahead of now, which are nobody's last value: the clock of this machine, or of a device, \
                  is or was wrong; look at it, then move them with pescaia correct --shift or take them out with pescaia delete"
@@ -127,8 +141,8 @@ fn parts(health: &Health, writer_answers: bool) -> Vec<Part> {
             part("clock", "degraded", detail)
         }
     };
-    let troubles = health.troubles.iter().map(|(name, trouble)| part("source", "degraded", format!("{name}: {trouble}")));
-    [writer, store, disk, clock].into_iter().chain(influx).chain(troubles).collect()
+    let running = running(&health.parts, viewer);
+    [writer, store, disk, clock].into_iter().chain(running).collect()
 }
 
 /// Entries that are named at once.
@@ -137,7 +151,7 @@ const NAMED: usize = 20;
 /// How many entries of the network can't stand; each by its name, with the cure, to those whose it is.
 fn network(faults: &[Fault], viewer: &Viewer) -> Part {
     if faults.is_empty() {
-        return Part { part: "network", state: "ok", detail: "all of it is in service".into() };
+        return Part::new("network", "ok", "all of it is in service".into());
     }
     let is_own = |fault: &&Fault| matches!(viewer, Viewer::Token { owner, .. } if fault.owner.as_ref() == Some(owner));
     let named: Vec<String> =
@@ -153,7 +167,7 @@ fn network(faults: &[Fault], viewer: &Viewer) -> Part {
     if !named.is_empty() {
         detail = format!("{detail}; yours: {}", named.join("; "));
     }
-    Part { part: "network", state: "degraded", detail }
+    Part::new("network", "degraded", detail)
 }
 
 /// What is not as it should be, each with its cure.
@@ -165,6 +179,31 @@ fn said_of_store(health: &Health) -> Vec<String> {
         )
     });
     removed.into_iter().chain((health.damaged() > 0).then(|| damage(health))).collect()
+}
+
+/// The long-running parts as the viewer may see them: what belongs to an owner is named to that owner only, and counted for all others.
+fn running(parts: &[PartHealth], viewer: &Viewer) -> Vec<Part> {
+    let sees = |owner: &OwnerId| matches!(viewer, Viewer::Token { owner: own, .. } if own == owner);
+    let mut shown = Vec::new();
+    let mut hidden: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+    for part in parts {
+        let is_ok = part.state == PartState::Ok;
+        if part.owner.as_ref().is_some_and(|owner| !sees(owner)) {
+            let (all, degraded) = hidden.entry(part.kind).or_default();
+            (*all, *degraded) = (*all + 1, *degraded + usize::from(!is_ok));
+            continue;
+        }
+        shown.push(Part {
+            name: Some(part.name.clone()).filter(|name| !name.is_empty()),
+            owner: part.owner.as_ref().map(ToString::to_string),
+            ..Part::new(part.kind, if is_ok { "ok" } else { "degraded" }, part.detail.clone())
+        });
+    }
+    shown.extend(hidden.into_iter().map(|(kind, (all, degraded))| match degraded {
+        0 => Part::new(kind, "ok", format!("{all} of them work")),
+        _ => Part::new(kind, "degraded", format!("{degraded} of {all} are in trouble; a token of their owner shows which, and the cure")),
+    }));
+    shown
 }
 
 /// Of what kinds, not of whom: everybody may ask.
@@ -189,7 +228,8 @@ pub(crate) struct StatusOut {
     status: u16,
     detail: String,
     version: String,
-    uptime_s: i64,
+    /// Since the start, whatever the clock was set to.
+    uptime_s: u64,
     /// Of the datastreams that you may see.
     observations: u64,
     datastreams: u64,
@@ -212,7 +252,7 @@ pub(crate) async fn status(State(api): State<Api>, seen: Seen) -> Response {
         status: 200,
         detail: if well { "everything works".into() } else { "see /readyz".into() },
         version: env!("CARGO_PKG_VERSION").into(),
-        uptime_s: api.store.clock().now().seconds() - api.started.seconds(),
+        uptime_s: api.started.elapsed().as_secs(),
         observations: counts.map(|(count, ..)| count).sum(),
         datastreams: visible.len() as u64,
         commits: health.commits,

@@ -65,7 +65,12 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
         Some((told, watch))
     });
     let events = first.chain(later.flat_map(Told::changes));
-    Ok(Sse::new(said(events, stations)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+    // At once: a proxy hands on nothing, and a browser counts as not connected, before the first byte.
+    let events = stream::once(std::future::ready(Ok(Event::default().comment("")))).chain(said(events, stations));
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+    // nginx keeps answers back to hand them on in blocks, unless it is told not to.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 /// Who comes when so many watch.

@@ -7,7 +7,7 @@ use crate::pipeline::{Intake, tally};
 use bytes::Bytes;
 use model::{Datastream, DeviceId, Gap, Message, Observation, OwnerId, Reject, RejectReason, Said, Timestamp};
 use std::sync::Arc;
-use store::{Batch, Cursor, Error};
+use store::{Batch, Cursor, Distrust, Error};
 
 /// Why a batch was not taken.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) enum Unaccepted {
     TooManyEdges(usize),
     /// Nothing is on disk; send it again.
     Store(Error),
+    /// Nothing is on disk; send it again once the clock of this machine is set.
+    Clock(Distrust),
 }
 
 impl From<Unread> for Unaccepted {
@@ -35,6 +37,8 @@ impl From<Unread> for Unaccepted {
 /// are derived again. What is of no datastream here, or of a time that can't be, waits in the quarantine: it has been taken all the
 /// same, or the edge would send it for ever.
 pub(crate) async fn accept(intake: &Intake, owner: &OwnerId, edge: &str, bytes: Bytes) -> Result<u64, Unaccepted> {
+    // The edge keeps it, and its times are judged by a clock that is right.
+    intake.store().clock_trust().map_err(Unaccepted::Clock)?;
     let most = intake.limits().edges;
     if !intake.store().has_room_for_edge(owner, edge, most) {
         return Err(Unaccepted::TooManyEdges(most));
@@ -120,6 +124,7 @@ impl Sender {
                 device: None,
                 channel: None,
                 received_at: now,
+                uptime: None,
                 bytes: bytes.into(),
             });
             let reject = |reason, detail, place, said, count| Reject { reason, detail, place, said, line: edge.clone(), count, message: message.clone() };

@@ -6,7 +6,7 @@ use crate::meters::Meters;
 use crate::source::{Stop, stopped};
 use model::Timestamp;
 use std::time::{Duration, Instant};
-use store::{Owed, Store, Waiting};
+use store::{Owed, Part, SecretFile, Store, Waiting};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -17,6 +17,8 @@ const LARGEST: usize = 1 << 20;
 const AIM: Duration = Duration::from_secs(2);
 /// How slow a link may be before a request is given up: bytes a second.
 const SLOWEST: u64 = 200;
+/// The way to the centre in `/readyz`.
+pub const PART: &str = "edge-centre";
 
 /// Where an edge sends what it has, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,21 +27,11 @@ pub struct EdgeSettings {
     pub name: String,
     /// `https://host[:port]`
     pub centre: String,
-    pub token: Secret,
+    pub token: SecretFile,
     /// How long a reading waits for company on its way, milliseconds.
     pub gather_ms: u64,
     /// What may wait, bytes; for the alarm.
     pub max_bytes: u64,
-}
-
-/// Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Hands on what the store owes.
@@ -48,6 +40,7 @@ pub struct Forwarder {
     store: Store,
     meters: Meters,
     agent: ureq::Agent,
+    part: Part,
 }
 
 /// How sending went.
@@ -87,7 +80,8 @@ impl Forwarder {
             // The centre closes what says nothing for ten seconds.
             .max_idle_age(Duration::from_secs(5))
             .max_redirects(0);
-        Self { settings, store, meters, agent: config.build().into() }
+        let part = store.part(PART, "", None);
+        Self { settings, store, meters, agent: config.build().into(), part }
     }
 
     /// Forwards until `stop`.
@@ -136,12 +130,24 @@ impl Forwarder {
         is_live: bool,
         lanes: &mut Lanes,
     ) -> Duration {
+        match &sent {
+            Sent::Kept => {}
+            Sent::Later(cause) => {
+                self.part.degraded(format!("the centre can't be reached: {cause}; what comes is kept here and goes on later"))
+            }
+            Sent::Refused(cause) => {
+                self.part.degraded(format!(
+                    "the centre refuses this edge: {cause}; mend [edge], or make a new token there and put it into token_file"
+                ));
+            }
+        }
         match sent {
             Sent::Kept => {
                 if lanes.is_cut {
                     tracing::info!(event = "edge_connected", centre = self.settings.centre, "the centre takes what this edge has");
                 }
                 (lanes.is_cut, lanes.wait) = (false, SHORTEST_WAIT);
+                self.part.ok("the centre takes what this edge has");
                 if !is_live && bytes > 0 {
                     let rate = bytes as u128 * 1000 / took.as_millis().max(1);
                     let aimed = usize::try_from(rate * AIM.as_millis() / 1000).unwrap_or(LARGEST);
@@ -206,8 +212,11 @@ impl Forwarder {
         let length = body.len();
         let patience = Duration::from_secs(30 + length as u64 / SLOWEST);
         let request = self.agent.post(format!("{}{}{}", self.settings.centre, super::PATH, self.settings.name));
-        let request =
-            request.header("authorization", format!("Bearer {}", self.settings.token.0)).config().timeout_global(Some(patience)).build();
+        let request = request
+            .header("authorization", format!("Bearer {}", self.settings.token.current()))
+            .config()
+            .timeout_global(Some(patience))
+            .build();
         let sent = match request.send(&body[..]) {
             Ok(mut answer) => match answer.status().as_u16() {
                 204 if epoch_of(&answer) == Some(parcel.epoch) => Sent::Kept,
@@ -247,6 +256,12 @@ impl Forwarder {
                 limit = self.settings.max_bytes,
                 "what waits for the centre is nearly as much as it may be; mend the link"
             );
+        }
+        if is_near {
+            self.part.degraded(format!(
+                "{} of {} bytes wait for the centre, nearly as much as may; mend the link",
+                waiting.bytes, self.settings.max_bytes
+            ));
         }
         lanes.said_full = is_near;
     }

@@ -19,6 +19,7 @@ use rumqttc::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use store::SecretFile;
 use tokio::sync::mpsc;
 
 /// Messages that may be on their way to the disk before the broker has to wait.
@@ -32,6 +33,8 @@ const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 const MAX_PACKET: usize = 16 * 1024 * 1024;
 /// Connections that ended one after another without a message, before it is said that something is wrong.
 const MOST_FRUITLESS: u32 = 3;
+/// As `/readyz` says of one that has nothing to mend.
+const CONNECTED: &str = "connected";
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -45,7 +48,7 @@ pub struct BrokerSettings {
     /// The broker keeps our session under this name; no two pescaia may have the same.
     pub client_id: String,
     pub user: Option<String>,
-    pub password: Option<Password>,
+    pub password: Option<SecretFile>,
     /// In whose name everything from there is taken.
     pub owner: OwnerId,
     /// Filters, e.g. `application/#`.
@@ -54,16 +57,6 @@ pub struct BrokerSettings {
     pub format: String,
     /// Members of one group share the messages between them.
     pub share: Option<String>,
-}
-
-/// Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Takes what one broker has for us.
@@ -95,10 +88,15 @@ impl Broker {
             .set_manual_acks(true)
             .set_keep_alive(Duration::from_secs(30))
             .set_max_packet_size(MAX_PACKET, MAX_PACKET);
-        if let Some(user) = &settings.user {
-            options.set_credentials(user.clone(), settings.password.as_ref().map_or_else(String::new, |password| password.0.clone()));
-        }
+        self.show_password(&mut options);
         options
+    }
+
+    /// As its file holds it now: it may have been mended.
+    fn show_password(&self, options: &mut MqttOptions) {
+        if let Some(user) = &self.settings.user {
+            options.set_credentials(user.clone(), self.settings.password.as_ref().map_or_else(String::new, SecretFile::current));
+        }
     }
 
     fn filters(&self) -> Vec<SubscribeFilter> {
@@ -158,13 +156,15 @@ impl Broker {
 
     /// One connection after another; returns when it is time to stop.
     async fn listen(&self, client: &AsyncClient, events: &mut EventLoop, line: &Line, intake: &Intake, stop: &mut Stop) {
+        let part = intake.store().part("broker", &self.settings.name, Some(self.settings.owner.clone()));
         let mut wait = SHORTEST_WAIT;
         let mut is_known_lost = false;
         let (mut passed_over, mut fruitless, mut is_refused) = (0, 0_u32, false);
-        let part = format!("broker {}", self.settings.name);
         loop {
             let event = tokio::select! {
                 () = stopped(stop) => return,
+                // Nobody acknowledges any more: all is begun anew, and the broker sends again what was not acknowledged.
+                () = line.taken.closed() => return,
                 () = line.broken.notified() => {
                     // What could not be committed is not acknowledged; over a new connection the broker hands it to us again.
                     events.clean();
@@ -185,6 +185,10 @@ impl Broker {
                         "listening to a broker"
                     );
                     (wait, is_known_lost) = (SHORTEST_WAIT, false);
+                    // One that ended again and again before anything came is not believed yet.
+                    if fruitless < MOST_FRUITLESS {
+                        part.ok(CONNECTED);
+                    }
                     // Also with a session: the list of topics may have changed since.
                     if let Err(cause) = client.try_subscribe_many(self.filters()) {
                         tracing::error!(event = "broker_subscribe", broker = self.settings.name, %cause, "the topics could not be asked for");
@@ -193,26 +197,16 @@ impl Broker {
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     let refused = ack.return_codes.iter().filter(|code| matches!(code, rumqttc::SubscribeReasonCode::Failure)).count();
                     is_refused = refused > 0;
-                    if is_refused {
-                        intake.store().set_trouble(
-                            &part,
-                            Some(format!(
-                                "{refused} of its topics are refused; give its user the right to read {:?}",
-                                self.settings.topics
-                            )),
-                        );
-                    } else if fruitless < MOST_FRUITLESS {
-                        intake.store().set_trouble(&part, None);
-                    }
                     if refused > 0 {
                         tracing::error!(event = "broker_refused", broker = self.settings.name, refused, topics = ?self.settings.topics, "the broker refuses topics; give this user the right to read them");
+                        part.degraded(format!("it refuses {refused} topics; give this user the right to read them there"));
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     if fruitless > 0 {
                         fruitless = 0;
                         if !is_refused {
-                            intake.store().set_trouble(&part, None);
+                            part.ok(CONNECTED);
                         }
                     }
                     let mut settling = self.take(&publish, intake, &mut passed_over).await;
@@ -227,27 +221,29 @@ impl Broker {
                         let _ = client.try_publish(topic, QoS::AtMostOnce, false, payload);
                     }
                     let generation = line.generation.load(Ordering::Relaxed);
-                    // The settler lives as long as this sender: sending can't fail. When it is full the broker waits, as it should.
+                    // When it is full the broker waits, as it should.
                     let _ = line.taken.send(Taken { settling, publish, generation }).await;
                 }
                 Ok(Event::Incoming(Packet::PingResp)) if fruitless > 0 => {
                     // It has stood for a while, and had nothing for us.
                     fruitless = 0;
                     if !is_refused {
-                        intake.store().set_trouble(&part, None);
+                        part.ok(CONNECTED);
                     }
                 }
                 Ok(_) => {}
                 Err(cause) => {
                     self.meters.broker_connected(self.settings.owner.as_str(), &self.settings.name, 0);
+                    self.show_password(&mut events.mqtt_options);
                     let (why, cure) = why(&cause);
+                    fruitless = fruitless.saturating_add(1);
+                    part.degraded(match fruitless {
+                        1 => format!("{why}; {cure}"),
+                        times => format!("{why}, {times} times in a row; {cure}"),
+                    });
                     if !is_known_lost {
                         tracing::warn!(event = "broker_lost", broker = self.settings.name, cause = why, cure, "no connection to a broker");
                         is_known_lost = true;
-                    }
-                    fruitless = fruitless.saturating_add(1);
-                    if fruitless >= MOST_FRUITLESS {
-                        intake.store().set_trouble(&part, Some(format!("{why}, {fruitless} times in a row; {cure}")));
                     }
                     // Jitter, so that many don't come back at once.
                     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

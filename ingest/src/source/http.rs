@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, RequestExt, Router};
 use body::{Terms, Unkept};
-use model::{OwnerId, Scope, Viewer};
+use model::{OwnerId, RejectReason, Scope, Viewer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -136,6 +136,10 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
     drop(body.held);
     let Some(settled) = settled else { return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", TOO_LONG, None) };
     match settled {
+        // Nothing is wrong with it: it comes in by itself once this machine's clock is set.
+        Ok(settled) if settled.rejected.iter().any(|placed| placed.what.reason == RejectReason::UntrustedClock) => {
+            axum::Json(Answer::from(settled)).into_response()
+        }
         Ok(settled) if settled.stored.is_empty() => {
             let detail = "none of the readings could be taken; each has its reason under \"rejected\", and waits in the quarantine";
             problem(StatusCode::UNPROCESSABLE_ENTITY, "Nothing acceptable", detail, Some(settled.into()))

@@ -10,7 +10,7 @@ use model::{Device, Link, ModbusWire};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use store::Registry;
+use store::{Part, Registry, Store, supervise};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -37,6 +37,7 @@ pub struct Poller {
 /// A bus at work, and the devices that it was made for.
 struct Working {
     devices: Vec<Arc<Device>>,
+    part: Part,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -64,23 +65,44 @@ impl Poller {
     }
 
     fn start(&self, wire: &ModbusWire, devices: Vec<Arc<Device>>, intake: &Intake) -> Working {
-        let endpoint = wire.to_string();
-        let mut units = Vec::new();
-        for device in &devices {
-            match Unit::new(device) {
-                Some(Ok(unit)) => units.push(unit),
-                Some(Err(cause)) => {
-                    tracing::error!(event = "no_plan", device = device.id.as_str(), endpoint, cause = %cause, "a device is not polled; mend its profile and apply the network again");
-                }
-                None => {}
-            }
-        }
-        tracing::info!(event = "polling", endpoint, units = units.len(), "polling over Modbus");
         let (stop, stopped) = watch::channel(false);
-        let bus = Bus::new(wire, units, intake.store().clock().as_ref());
-        let task = tokio::spawn(bus.run(intake.clone(), self.meters.clone(), stopped));
-        Working { devices, stop, task }
+        let part = part(wire, &devices, intake.store());
+        tracing::info!(event = "polling", endpoint = %wire, devices = devices.len(), "polling over Modbus");
+        let begin = {
+            let (wire, devices, part, stopped) = (wire.clone(), devices.clone(), part.clone(), stopped.clone());
+            let (intake, meters) = (intake.clone(), self.meters.clone());
+            move || {
+                let bus = Bus::new(&wire, units(&wire, &devices), intake.store().clock().as_ref(), part.clone());
+                bus.run(intake.clone(), meters.clone(), stopped.clone())
+            }
+        };
+        let task = tokio::spawn(supervise(part.clone(), stopped, begin));
+        Working { devices, part, stop, task }
     }
+}
+
+/// The line in `/readyz`. One that devices of several owners share belongs to none of them, and is not named.
+fn part(wire: &ModbusWire, devices: &[Arc<Device>], store: &Store) -> Part {
+    let first = devices.first().map(|device| &device.owner);
+    let is_shared = devices.iter().any(|device| Some(&device.owner) != first);
+    match first {
+        Some(owner) if !is_shared => store.part("modbus-line", &wire.to_string(), Some(owner.clone())),
+        _ => store.part("modbus-line", "shared", None),
+    }
+}
+
+fn units(wire: &ModbusWire, devices: &[Arc<Device>]) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for device in devices {
+        match Unit::new(device) {
+            Some(Ok(unit)) => units.push(unit),
+            Some(Err(cause)) => {
+                tracing::error!(event = "no_plan", device = device.id.as_str(), endpoint = %wire, cause = %cause, "a device is not polled; mend its profile and apply the network again");
+            }
+            None => {}
+        }
+    }
+    units
 }
 
 impl Source for Poller {
@@ -117,5 +139,6 @@ async fn halt(buses: Vec<Working>) {
     }
     for bus in buses {
         let _ = bus.task.await;
+        bus.part.remove();
     }
 }

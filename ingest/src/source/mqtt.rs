@@ -40,13 +40,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::Store;
+use store::{Store, supervise};
 use tls::TlsDoor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::rustls::ServerConfig;
 
 /// Limits of the door.
 #[derive(Debug, Clone)]
@@ -89,9 +88,10 @@ impl Default for DoorSettings {
     }
 }
 
-/// A door that is bound to its address and not yet open.
+/// A door that is bound to its address and not yet open. All clones are the same door: one is opened after the other should it end early.
+#[derive(Clone)]
 pub struct Door {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     tls: Option<Arc<TlsDoor>>,
     shared: Arc<Shared>,
 }
@@ -187,7 +187,7 @@ impl Door {
     /// # Errors
     /// The operating system's, when the address can't be had.
     pub async fn bind(addr: SocketAddr, store: Store, settings: DoorSettings, meters: Meters) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
+        let listener = Arc::new(TcpListener::bind(addr).await?);
         if !addr.ip().is_loopback() {
             meters.mqtt_plaintext.set(1);
             tracing::warn!(event = "mqtt_plaintext", %addr, "MQTT without TLS can be reached from other machines; passwords go unencrypted");
@@ -217,7 +217,7 @@ impl Door {
     /// # Errors
     /// Which file or address is in the way, and the cure.
     pub async fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
-        let tls = TlsDoor::open(settings, self.shared.meters.clone()).await?;
+        let tls = TlsDoor::open(settings, self.shared.meters.clone(), self.shared.store.clone()).await?;
         Ok(Self { tls: Some(Arc::new(tls)), ..self })
     }
 
@@ -236,10 +236,10 @@ impl Door {
     }
 
     /// The next connection, and how to speak TLS on it if it came that way.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<ServerConfig>>)> {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<TlsDoor>>)> {
         let encrypted = async {
             match &self.tls {
-                Some(tls) => tls.listener.accept().await.map(|(stream, peer)| (stream, peer, Some(tls.config()))),
+                Some(tls) => tls.listener.accept().await.map(|(stream, peer)| (stream, peer, Some(tls.clone()))),
                 None => std::future::pending().await,
             }
         };
@@ -256,7 +256,9 @@ impl Source for Door {
         let mut failures = AcceptFailures::default();
         let mut connections = JoinSet::new();
         if let Some(tls) = &self.tls {
-            connections.spawn(tls.clone().renew(stop.clone()));
+            let (tls, stopping) = (tls.clone(), stop.clone());
+            let part = self.shared.store.part("certificate-watch", "mqtt", None);
+            connections.spawn(supervise(part, stop.clone(), move || tls.clone().renew(stopping.clone())));
         }
         loop {
             let accepted = tokio::select! {
@@ -306,7 +308,7 @@ struct Places {
 struct Knock {
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<TlsDoor>>,
 }
 
 async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop, places: Places) {
@@ -319,10 +321,10 @@ async fn serve(shared: Arc<Shared>, intake: Intake, knock: Knock, mut stop: Stop
     let Places { slot, stranger } = places;
     let ended = match tls {
         None => connection::run(&shared, &intake, stream, Caller { peer, certificate: None, until }, stop, stranger).await,
-        Some(config) => {
+        Some(door) => {
             let shaken = tokio::select! {
                 biased;
-                shaken = Box::pin(tls::shake_hands(config, stream, peer, until, &stranger)) => shaken,
+                shaken = Box::pin(tls::shake_hands(&door, stream, peer, until, &stranger)) => shaken,
                 () = stranger.evicted() => Err(Ended::Crowded),
                 () = stopped(&mut stop) => Err(Ended::ShuttingDown),
             };

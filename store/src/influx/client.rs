@@ -49,8 +49,9 @@ impl Client {
         let builder = || reqwest::Client::builder().connect_timeout(CONNECT.min(whole)).timeout(whole);
         let url = &settings.url;
         reqwest::Url::parse(url).map_err(|cause| format!("{url} is no address: {cause}"))?;
-        let influx =
-            ClientBuilder::with_builder(builder(), url, &settings.org, &settings.token).build().map_err(|cause| cause.to_string())?;
+        let influx = ClientBuilder::with_builder(builder(), url, &settings.org, settings.token.current())
+            .build()
+            .map_err(|cause| cause.to_string())?;
         let plain = builder().build().map_err(|cause| cause.to_string())?;
         Ok(Self { influx, plain, settings: settings.clone() })
     }
@@ -77,7 +78,7 @@ impl Client {
     async fn asked_to_wait(&self) -> Option<Duration> {
         let InfluxSettings { url, org, bucket, token } = &self.settings;
         let request = self.plain.post(format!("{}/api/v2/write", url.trim_end_matches('/')));
-        let request = request.query(&[("org", org), ("bucket", bucket)]).header("authorization", format!("Token {token}"));
+        let request = request.query(&[("org", org), ("bucket", bucket)]).header("authorization", format!("Token {}", token.current()));
         let answer = request.send().await.ok()?;
         let seconds: u64 = answer.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds.min(600)))
@@ -98,7 +99,7 @@ impl Client {
         let predicate = format!("_measurement=\"{measurement}\" AND datastream=\"{datastream}\"");
         let body = serde_json::json!({ "start": from.to_string(), "stop": to.to_string(), "predicate": predicate });
         let request = self.plain.post(format!("{}/api/v2/delete", url.trim_end_matches('/')));
-        let request = request.query(&[("org", org), ("bucket", bucket)]).header("authorization", format!("Token {token}"));
+        let request = request.query(&[("org", org), ("bucket", bucket)]).header("authorization", format!("Token {}", token.current()));
         let answer = request.header("content-type", "application/json").body(body.to_string()).send().await;
         let answer = answer.map_err(|cause| words(&cause.to_string()))?;
         let status = answer.status();

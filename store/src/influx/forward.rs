@@ -2,7 +2,7 @@
 
 use super::client::{Client, Wrote};
 use super::{InfluxHealth, InfluxSettings, RefusedLine, line};
-use crate::{Error, Store, Tombstone};
+use crate::{Error, Part, Store, Tombstone};
 use model::{GapReason, Interval, Observation, Quality, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -41,10 +41,12 @@ impl InfluxForwarder {
 
     /// Runs until it is told to stop; what was not written then is owed still.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let client = match Client::new(&self.settings) {
+        let mut client = match Client::new(&self.settings) {
             Ok(client) => client,
             Err(cause) => {
                 tracing::error!(event = "influx_address", cause, "nothing goes to InfluxDB; mend url under [influx]");
+                self.part().degraded(format!("nothing goes there: {cause}; mend url under [influx] and start again"));
+                let _ = stop.wait_for(|stop| *stop).await;
                 return;
             }
         };
@@ -58,7 +60,11 @@ impl InfluxForwarder {
             let pause = match went {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => LONGEST_WAIT,
-                Err(Later(cause, asked)) => self.back_off(&cause, asked),
+                Err(Later(cause, asked)) => {
+                    // Its token file may be mended meanwhile.
+                    client = Client::new(&self.settings).unwrap_or(client);
+                    self.back_off(&cause, asked)
+                }
             };
             self.tell();
             let is_idle = self.health.trouble.is_none();
@@ -234,8 +240,17 @@ impl InfluxForwarder {
         Ok(())
     }
 
+    fn part(&self) -> Part {
+        self.store.part(super::PART, "", None)
+    }
+
     fn tell(&mut self) {
         self.health.waiting_bytes = self.store.waiting_for_centre().map_or(0, |waiting| waiting.bytes);
         self.store.shared().health.lock().unwrap_or_else(PoisonError::into_inner).influx = Some(self.health.clone());
+        match &self.health.trouble {
+            // Nothing waits for it: readings are taken and kept.
+            Some(cause) => self.part().degraded(format!("{cause}; {} bytes wait and go there later", self.health.waiting_bytes)),
+            None => self.part().ok(format!("{} s behind", self.health.lag_s)),
+        }
     }
 }

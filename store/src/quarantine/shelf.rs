@@ -237,7 +237,11 @@ impl Shelf {
 /// A number without a time of its own is another reading each time it comes.
 fn takes_arrival_time(rejects: &[Reject]) -> bool {
     let timeless = |reject: &Reject| reject.said.as_ref().is_some_and(|said| said.time.is_none());
-    rejects.iter().any(timeless) || rejects.first().is_some_and(|reject| reject.message.format == "bare")
+    // Where the clock can't be believed, each has an arrival of its own too.
+    let is_untrusted = |reject: &Reject| reject.message.uptime.is_some();
+    rejects.iter().any(timeless)
+        || rejects.iter().any(is_untrusted)
+        || rejects.first().is_some_and(|reject| reject.message.format == "bare")
 }
 
 /// The same for the same bytes by the same way, refused for the same reasons.

@@ -13,6 +13,7 @@ fn reject(owner: &str, bytes: &str, at_s: i64) -> Reject {
         device: Some("d".into()),
         channel: None,
         received_at: Timestamp::from_seconds(at_s),
+        uptime: None,
         bytes: bytes.as_bytes().into(),
     };
     Reject {

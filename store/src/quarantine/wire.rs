@@ -3,7 +3,7 @@
 use super::{QuarantineEntry, Refused};
 use crate::Error;
 use crate::engine::Row;
-use model::{Message, Reject, RejectReason, Said, Timestamp, Unit};
+use model::{Message, Reject, RejectReason, Said, Timestamp, Unit, Uptime};
 use serde::{Deserialize, Serialize};
 
 /// The line. What is as it mostly is, is left out.
@@ -14,6 +14,9 @@ pub(super) struct Label {
     pub(super) last_us: Option<i64>,
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub(super) count: u64,
+    /// The boot in which it came and the microseconds since that began, where `received_at_us` can't be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uptime: Option<(String, i64)>,
     source: String,
     format: String,
     route: String,
@@ -61,6 +64,7 @@ impl Label {
             received_at_us: message.received_at.micros(),
             last_us: None,
             count: 1,
+            uptime: message.uptime.as_ref().map(|uptime| (uptime.boot.to_string(), uptime.micros)),
             source: message.source.to_owned(),
             format: message.format.to_owned(),
             route: message.route.clone(),
@@ -137,6 +141,7 @@ pub(crate) fn entry(row: &Row) -> Option<QuarantineEntry> {
         first: Timestamp::from_micros(label.received_at_us),
         last: Timestamp::from_micros(label.last_us.unwrap_or(label.received_at_us)),
         count: label.count,
+        uptime: label.uptime.map(|(boot, micros)| Uptime { boot: boot.into(), micros }),
         source: label.source,
         format: label.format,
         route: label.route,

@@ -2,12 +2,12 @@
 
 use super::Store;
 use super::former::{History, Reason};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Sqlite};
 use crate::network::{self, Change, Document, Fault, Network, OriginMap, Plan, Restored};
 use crate::registry::Registry;
 use crate::writer::Work;
-use crate::{Complaint, Error};
-use model::DatastreamId;
+use crate::{Complaint, Distrust, Error, explain, trust};
+use model::{Clock, DatastreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -159,6 +159,33 @@ pub struct Started {
 
 fn of_store(message: String) -> Vec<Complaint> {
     vec![Complaint { file: "the store".into(), line: 0, column: 0, message }]
+}
+
+/// What a start would make of a network, looked at without changing anything.
+#[derive(Debug)]
+pub struct Preview {
+    pub started: Started,
+    /// What would stand in the field then.
+    pub registry: Registry,
+    /// Why this machine's clock can't be right, by the store that is there.
+    pub distrust: Option<Distrust>,
+}
+
+/// As [`Store::preview_start`], of the store in the file at `path`, which is only read; of an empty one where there is none.
+///
+/// # Errors
+/// Why the store can't be read.
+pub fn preview_of(path: &Path, network: &Network, clock: &dyn Clock) -> Result<Preview, Error> {
+    let (mut origins, mut last_commit) = (OriginMap::default(), Timestamp::MIN);
+    if path.exists() {
+        let (engine, _) = Sqlite::snapshot(path).map_err(|cause| explain::of_file(path, cause))?;
+        origins = network::restore(documents(&engine)?).origins;
+        last_commit = trust::restore(&engine)?;
+    }
+    let plan = network::plan_start(&origins, network, |file| Path::new(file).exists());
+    let faults = plan.left_out.into_iter().chain(plan.faults).collect();
+    let started = Started { changes: plan.changes, faults };
+    Ok(Preview { started, registry: plan.registry, distrust: trust::judge(clock, last_commit).err() })
 }
 
 impl Store {

@@ -141,6 +141,8 @@ impl View {
         let now = self.now();
         let ids: Vec<_> = datastreams.iter().map(|datastream| datastream.id).collect();
         let last = self.last_of(&ids, now)?;
+        // Nothing can be called current while nobody knows what time it is.
+        let is_timeless = !self.looks_back() && self.store.clock_trust().is_err();
         let mut found = Vec::with_capacity(datastreams.len());
         for (datastream, observation) in datastreams.iter().zip(last) {
             let observation = observation.filter(|_| self.sees(datastream));
@@ -149,7 +151,8 @@ impl View {
                 Ok(Cow::Owned(self.recent(datastream, last, seconds)?))
             })?;
             let rain = observation.map(|last| self.rain_sums(datastream, last.phenomenon_time)).transpose()?.flatten();
-            found.push(Latest { rain, ..Latest::of(datastream, station, observation, state, now) });
+            let latest = Latest { rain, ..Latest::of(datastream, station, observation, state, now) };
+            found.push(if is_timeless { Latest { state: UNKNOWN, age_s: None, ..latest } } else { latest });
         }
         Ok(found)
     }

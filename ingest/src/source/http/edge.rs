@@ -40,6 +40,9 @@ pub(super) async fn take(State(intake): State<Intake>, Path(name): Path<String>,
             );
             problem(StatusCode::FORBIDDEN, "Too many edges", detail, None)
         }
+        Err(Unaccepted::Clock(distrust)) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("at the centre {distrust}; send it again once it is set"), None)
+        }
         Err(Unaccepted::Store(cause)) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", format!("{cause}; send it again later"), None)
         }

@@ -103,7 +103,8 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
     match settled {
         Ok(settled) => {
             // What can be read and is only not known yet is kept, and comes in once it is.
-            let known_later = |reason| matches!(reason, RejectReason::UnknownDevice | RejectReason::UnknownChannel);
+            let known_later =
+                |reason| matches!(reason, RejectReason::UnknownDevice | RejectReason::UnknownChannel | RejectReason::UntrustedClock);
             let bad: Vec<&str> = settled
                 .rejected
                 .iter()

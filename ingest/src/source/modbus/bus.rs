@@ -7,9 +7,10 @@ use crate::meters::Meters;
 use crate::pipeline::Intake;
 use crate::source::{Stop, stopped};
 use model::{Clock, Gap, GapReason, ModbusWire};
+use std::collections::BTreeMap;
 use std::task::Poll;
 use std::time::Duration;
-use store::{Batch, Receipt, Store};
+use store::{Batch, Part, Receipt, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -27,11 +28,17 @@ pub(super) struct Bus {
     endpoint: String,
     units: Vec<(Unit, Interval)>,
     line: Line,
+    part: Part,
+    /// Devices that could not be read at their last poll, by place, and why.
+    ailing: BTreeMap<usize, String>,
 }
+
+/// Devices that are named at once in `/readyz`.
+const NAMED: usize = 3;
 
 impl Bus {
     /// Every interval starts at a multiple of itself on the wall clock: 10 s polls fall on :00, :10, … Must be called on a runtime.
-    pub(super) fn new(wire: &ModbusWire, units: Vec<Unit>, clock: &dyn Clock) -> Self {
+    pub(super) fn new(wire: &ModbusWire, units: Vec<Unit>, clock: &dyn Clock, part: Part) -> Self {
         let paced = |unit: Unit| {
             let interval = unit.interval;
             let micros = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
@@ -41,7 +48,8 @@ impl Bus {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             (unit, ticks)
         };
-        Self { endpoint: wire.to_string(), units: units.into_iter().map(paced).collect(), line: Line::new(wire) }
+        let units = units.into_iter().map(paced).collect();
+        Self { endpoint: wire.to_string(), units, line: Line::new(wire), part, ailing: BTreeMap::new() }
     }
 
     /// Polls until `stop`, then waits until what was taken has been settled.
@@ -52,17 +60,21 @@ impl Bus {
         let mut last = 0;
         while let Some(due) = self.next(last, &mut stop).await {
             last = due;
-            let Self { endpoint, units, line } = &mut self;
+            let Self { endpoint, units, line, .. } = &mut self;
             let Some((unit, _)) = units.get_mut(due) else { continue };
             let Said { frame, gaps, outcome } = unit.turn(line, endpoint, store.clock().now()).await;
             if let Some(outcome) = outcome {
                 meters.polled(result(&outcome));
+                let trouble = outcome.err().map(|failure| format!("{}: {}", unit.device(), failure.cause));
+                self.report(due, trouble);
             }
             hand_over_gaps(&store, &meters, &unsettled, gaps).await;
             if let Some(frame) = frame {
-                // The settler lives as long as this sender: sending can't fail.
                 let settling = intake.take(frame).await;
-                let _ = unsettled.send(Unsettled::Frame(Box::new(settling))).await;
+                // Nobody says any more what could not be committed: the line begins anew.
+                if unsettled.send(Unsettled::Frame(Box::new(settling))).await.is_err() {
+                    return;
+                }
             }
         }
         for (unit, _) in &mut self.units {
@@ -70,6 +82,23 @@ impl Bus {
         }
         drop(unsettled);
         let _ = settler.await;
+    }
+
+    /// Keeps `/readyz` as the last poll of each device says.
+    fn report(&mut self, place: usize, trouble: Option<String>) {
+        match trouble {
+            Some(trouble) => drop(self.ailing.insert(place, trouble)),
+            None if self.ailing.remove(&place).is_none() => return,
+            None => {}
+        }
+        if self.ailing.is_empty() {
+            return self.part.ok("all its devices answer");
+        }
+        let named: Vec<&str> = self.ailing.values().take(NAMED).map(String::as_str).collect();
+        let (ailing, all, named) = (self.ailing.len(), self.units.len(), named.join("; "));
+        self.part.degraded(format!(
+            "{ailing} of {all} devices can't be read: {named}; look at their power, cable and unit number, e.g. with pescaia probe modbus"
+        ));
     }
 
     /// Waits for the next unit whose turn it is, looking first at those behind `last`, so that a slow one can't crowd the
@@ -95,7 +124,8 @@ impl Bus {
 }
 
 async fn hand_over_gaps(store: &Store, meters: &Meters, unsettled: &mpsc::Sender<Unsettled>, gaps: Vec<Gap>) {
-    if !gaps.is_empty() {
+    // A gap of a time that never was would say nothing; that nothing is there says enough.
+    if !gaps.is_empty() && store.clock_trust().is_ok() {
         for gap in &gaps {
             meters.gap(&gap.reason, gap.count);
         }

@@ -116,6 +116,10 @@ impl Unit {
         }))
     }
 
+    pub(super) fn device(&self) -> &str {
+        self.device.id.as_str()
+    }
+
     /// The turn of this unit has come, at `now`: asks it, or leaves the poll out while the unit rests.
     ///
     /// The phenomenon time of everything in one poll is `now`, the time of asking, cut to the whole second (to the

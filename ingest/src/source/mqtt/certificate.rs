@@ -53,11 +53,30 @@ impl Presented {
     }
 }
 
-/// When a certificate ceases to hold.
-pub(super) fn expires_at(der: &[u8]) -> Option<Timestamp> {
-    let mut validity = Der(fields(der)?.validity);
-    validity.next()?;
-    let (tag, text) = validity.next()?;
+/// From when and until when a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Validity {
+    pub(super) fn read(der: &[u8]) -> Option<Self> {
+        let mut validity = Der(fields(der)?.validity);
+        let (from, until) = (validity.next()?, validity.next()?);
+        Some(Self { from: instant(from)?, until: instant(until)? })
+    }
+}
+
+/// Whether the issuer of `one` has the name of `next`; true where that can't be read.
+pub(super) fn is_signed_by(one: &[u8], next: &[u8]) -> bool {
+    match (fields(one), fields(next)) {
+        (Some(one), Some(next)) => one.issuer == next.subject,
+        _ => true,
+    }
+}
+
+fn instant((tag, text): (u8, &[u8])) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (year, rest) = text.split_at_checked(if tag == UTC_TIME { 2 } else { 4 })?;
     let year = match (tag, year.parse::<u16>().ok()?) {
@@ -75,6 +94,7 @@ pub(super) fn expires_at(der: &[u8]) -> Option<Timestamp> {
 }
 
 struct Fields<'a> {
+    issuer: &'a [u8],
     validity: &'a [u8],
     subject: &'a [u8],
     extensions: Option<&'a [u8]>,
@@ -85,10 +105,10 @@ fn fields(certificate: &[u8]) -> Option<Fields<'_>> {
     if signed.0.first() == Some(&VERSION) {
         signed.next()?;
     }
-    let (_serial, _algorithm, _issuer) = (signed.next()?, signed.next()?, signed.next()?);
+    let (_serial, _algorithm, issuer) = (signed.next()?, signed.next()?, signed.expect(SEQUENCE)?);
     let (validity, subject, _key) = (signed.expect(SEQUENCE)?, signed.expect(SEQUENCE)?, signed.next()?);
     let extensions = signed.find(|(tag, _)| *tag == EXTENSIONS).and_then(|(_, list)| Der(list).expect(SEQUENCE));
-    Some(Fields { validity, subject, extensions })
+    Some(Fields { issuer, validity, subject, extensions })
 }
 
 /// The common name of a subject that has one and no more.
@@ -165,10 +185,10 @@ mod tests {
     fn a_certificate_says_until_when_it_holds() {
         for (year, expected) in [(2026, "2026-12-31T00:00:00Z"), (2049, "2049-12-31T00:00:00Z"), (2050, "2050-12-31T00:00:00Z")] {
             let der = made(|params| params.not_after = date_time_ymd(year, 12, 31));
-            assert_eq!(expires_at(&der).map(|at| at.to_string()).as_deref(), Some(expected));
+            assert_eq!(Validity::read(&der).map(|held| held.until.to_string()).as_deref(), Some(expected));
         }
         let never = made(|params| params.not_after = date_time_ymd(9999, 12, 31));
-        assert!(expires_at(&never) > Timestamp::parse("9000-01-01T00:00:00Z").ok());
+        assert!(Validity::read(&never).map(|held| held.until) > Timestamp::parse("9000-01-01T00:00:00Z").ok());
     }
 
     #[test]
@@ -178,9 +198,9 @@ mod tests {
             for byte in [0, 0x7f, 0x80, 0x84, 0xff] {
                 let mut bad = good.clone();
                 bad[place] = byte;
-                let _ = (Presented::read(&bad), expires_at(&bad));
+                let _ = (Presented::read(&bad), Validity::read(&bad));
             }
-            let _ = (Presented::read(&good[..place]), expires_at(&good[..place]));
+            let _ = (Presented::read(&good[..place]), Validity::read(&good[..place]));
         }
     }
 }

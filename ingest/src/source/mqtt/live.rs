@@ -13,6 +13,7 @@ use crate::meters::Meters;
 use model::Observation;
 use routes::{Map, Routes};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use tokio::runtime::Handle;
@@ -102,7 +103,7 @@ impl Live {
             // Followed from this moment on: what is committed after the SUBACK is heard. On a thread of its own: telling many is long
             // work, and who acknowledges must not wait behind it.
             let (live, committed, runtime) = (self.clone(), self.store.follow(), Handle::current());
-            let telling = move || runtime.block_on(live.follow(committed));
+            let telling = move || live.follow_on(&runtime, committed);
             if let Err(cause) = std::thread::Builder::new().name("mqtt-live".into()).spawn(telling) {
                 tracing::error!(event = "mqtt_live", %cause, "no thread for the live feed; who subscribed hears nothing until it subscribes again");
                 heard.following = false;
@@ -155,6 +156,14 @@ impl Live {
 
     pub(super) fn forget(&self, client: &str) {
         self.heard().remembered.remove(client);
+    }
+
+    /// Follows until nobody listens. What it breaks on is said, and the commits after it are followed.
+    fn follow_on(self: Arc<Self>, runtime: &Handle, mut committed: broadcast::Receiver<Arc<[Observation]>>) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.clone().follow(committed)))) {
+            committed = self.store.follow();
+            self.store.part("mqtt-live", "", None).panicked(panic.as_ref());
+        }
     }
 
     async fn follow(self: Arc<Self>, mut committed: broadcast::Receiver<Arc<[Observation]>>) {

@@ -1,26 +1,31 @@
 //! The door's TLS: 1.2 and 1.3, its certificate read anew whenever its files change, clients' certificates if a CA is given.
 
-use super::certificate::{Presented, expires_at};
+mod chain;
+mod days;
+
+use super::certificate::{Presented, Validity};
 use super::ended::Ended;
 use crate::meters::Meters;
 use crate::source::guard::Stranger;
 use crate::source::{Stop, stopped};
+use days::Days;
 use model::Timestamp;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use store::{Part, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{Acceptor, NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{AlertDescription, Error as Tls, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 /// Where the TLS door listens and with what it shows who it is.
@@ -51,22 +56,79 @@ pub(super) struct TlsDoor {
     pub(super) listener: TcpListener,
     settings: TlsSettings,
     meters: Meters,
+    store: Store,
+    part: Part,
     current: RwLock<Arc<ServerConfig>>,
+    validity: Mutex<Validity>,
+    /// What was last said of its days.
+    said: Mutex<Days>,
+    /// When it was last said that a client refuses the certificate.
+    refused: Mutex<Option<Instant>>,
     first: Digests,
 }
+
+/// That clients refuse the door's certificate is said this often.
+const SAY_REFUSED: Duration = Duration::from_secs(600);
 
 /// Of what was last tried, so that each state of the files is tried, and complained about, once.
 type Digests = [u8; 32];
 
 impl TlsDoor {
-    pub(super) async fn open(settings: TlsSettings, meters: Meters) -> Result<Self, TlsError> {
+    pub(super) async fn open(settings: TlsSettings, meters: Meters, store: Store) -> Result<Self, TlsError> {
         let files = Files::read_aside(&settings).await.map_err(TlsError::Files)?;
-        let (config, expires) = files.config().map_err(TlsError::Files)?;
-        meters.certificate_expires("mqtt", seconds(expires));
+        let (config, validity) = files.config().map_err(TlsError::Files)?;
+        meters.certificate_expires("mqtt", seconds(validity.until));
         let listen = settings.listen;
         let listener = TcpListener::bind(listen).await.map_err(|source| TlsError::Address { listen, source })?;
         let first = files.digests();
-        Ok(Self { listener, settings, meters, current: RwLock::new(Arc::new(config)), first })
+        let part = store.part("certificate", "mqtt", None);
+        let (current, validity) = (RwLock::new(Arc::new(config)), Mutex::new(validity));
+        let (said, refused) = (Mutex::new(Days::Enough), Mutex::default());
+        let door = Self { listener, settings, meters, store, part, current, validity, said, refused, first };
+        door.tell_days();
+        Ok(door)
+    }
+
+    /// Says how long the certificate still holds, in `/readyz`, and in the log when it gets worse.
+    fn tell_days(&self) {
+        // A clock that can't be right knows nothing of days.
+        if self.store.clock_trust().is_err() {
+            return;
+        }
+        let validity = *self.validity.lock().unwrap_or_else(PoisonError::into_inner);
+        let (days, detail) = days::judge(validity, self.store.clock().now());
+        if days == Days::Enough {
+            self.part.ok(detail.as_str());
+        } else {
+            self.part.degraded(detail.as_str());
+        }
+        let before = std::mem::replace(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner), days);
+        if days > before {
+            let file = self.settings.certificate.display();
+            match days {
+                Days::Enough | Days::FewerThanMonth => {
+                    tracing::warn!(event = "certificate_ends", %file, detail, "the certificate of MQTT over TLS ends soon");
+                }
+                _ => {
+                    tracing::error!(event = "certificate_ends", %file, detail, "the certificate of MQTT over TLS keeps devices away, or will")
+                }
+            }
+        }
+    }
+
+    /// Says why a handshake failed, where a person can mend it; the same for many devices is said once in a while.
+    fn tell_refused(&self, peer: SocketAddr, cause: &Tls) {
+        let why = match cause {
+            Tls::AlertReceived(alert) => refusal(*alert),
+            Tls::PeerIncompatible(_) => Some("it and the door have no version or cipher of TLS in common; the door speaks 1.2 and 1.3"),
+            _ => None,
+        };
+        let Some(why) = why else { return };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.is_none_or(|before| before.elapsed() >= SAY_REFUSED) {
+            *refused = Some(Instant::now());
+            tracing::warn!(event = "mqtt_door_refused", %peer, why, "an MQTT client breaks off the handshake; others that do are not told for ten minutes");
+        }
     }
 
     /// What the next connection is shown.
@@ -82,15 +144,20 @@ impl TlsDoor {
                 () = tokio::time::sleep(self.settings.look_every) => {}
                 () = stopped(&mut stop) => return,
             }
+            self.tell_days();
             let Ok(files) = Files::read_aside(&self.settings).await else { continue };
             if files.digests() == tried {
                 continue;
             }
             tried = files.digests();
             match files.config() {
-                Ok((config, expires)) => {
+                Ok((config, validity)) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    *self.validity.lock().unwrap_or_else(PoisonError::into_inner) = validity;
+                    *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Days::Enough;
+                    let expires = validity.until;
                     self.meters.certificate_expires("mqtt", seconds(expires));
+                    self.tell_days();
                     tracing::info!(event = "certificate_renewed", %expires, "the MQTT door shows its new certificate from now on");
                 }
                 Err(cause) => {
@@ -103,7 +170,7 @@ impl TlsDoor {
 
 /// Until `until`, or it is cut; returns the certificate that the client showed, if any.
 pub(super) async fn shake_hands(
-    config: Arc<ServerConfig>,
+    door: &TlsDoor,
     stream: TcpStream,
     peer: SocketAddr,
     until: Instant,
@@ -112,14 +179,18 @@ pub(super) async fn shake_hands(
     let shaking = async {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         stranger.has_greeted();
-        hello.into_stream(config).await
+        hello.into_stream(door.config()).await
     };
     let shaken = tokio::time::timeout_at(until, shaking).await.map_err(|_| Ended::Slow)?;
     stranger.has_to_greet_again();
     let stream = shaken.map_err(|cause| {
-        let of_tls = cause.get_ref().and_then(|cause| cause.downcast_ref::<tokio_rustls::rustls::Error>());
-        if let Some(tokio_rustls::rustls::Error::InvalidCertificate(why)) = of_tls {
-            tracing::warn!(event = "mqtt_refused", audit = true, %peer, ?why, "an MQTT client showed a certificate that can't be believed");
+        let of_tls = cause.get_ref().and_then(|cause| cause.downcast_ref::<Tls>());
+        match of_tls {
+            Some(Tls::InvalidCertificate(why)) => {
+                tracing::warn!(event = "mqtt_refused", audit = true, %peer, ?why, "an MQTT client showed a certificate that can't be believed");
+            }
+            Some(cause) => door.tell_refused(peer, cause),
+            None => {}
         }
         Ended::Handshake
     })?;
@@ -133,7 +204,7 @@ impl TlsSettings {
     /// # Errors
     /// Which file can't be used, and the cure.
     pub fn check(&self) -> Result<Timestamp, TlsError> {
-        Files::read(self).config().map(|(_, expires)| expires).map_err(TlsError::Files)
+        Files::read(self).config().map(|(_, validity)| validity.until).map_err(TlsError::Files)
     }
 }
 
@@ -191,13 +262,13 @@ impl Files {
         digest.finalize().into()
     }
 
-    /// With when the door's certificate ceases to hold.
-    fn config(&self) -> Result<(ServerConfig, Timestamp), String> {
+    /// With how long the door's certificate holds.
+    fn config(&self) -> Result<(ServerConfig, Validity), String> {
         let chain = self.certificate.certificates()?;
-        let expires = chain.first().and_then(|own| expires_at(own));
-        let expires = expires.ok_or_else(|| format!("{} holds no X.509 certificate; write it anew", self.certificate.path.display()))?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.bytes()?)
-            .map_err(|_| format!("{} holds no private key; it must begin with -----BEGIN PRIVATE KEY-----", self.key.path.display()))?;
+        let key = chain::key(self.key.bytes()?, &self.key.path)?;
+        chain::check(&chain, &key, (&self.certificate.path, &self.key.path))?;
+        let validity = chain.first().and_then(|own| Validity::read(own));
+        let validity = validity.ok_or_else(|| format!("{} holds no X.509 certificate; write it anew", self.certificate.path.display()))?;
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -221,7 +292,26 @@ impl Files {
         // A resumed session would let in a certificate that has run out since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok((config, expires))
+        Ok((config, validity))
+    }
+}
+
+/// What a client means that ends the handshake with this alert, where a person can mend it.
+fn refusal(alert: AlertDescription) -> Option<&'static str> {
+    match alert {
+        AlertDescription::UnknownCA => Some(
+            "it does not know the CA that signed the door's certificate; give the device that CA's certificate, or put the missing certificates up to the CA behind the door's own",
+        ),
+        AlertDescription::CertificateExpired => {
+            Some("it takes the door's certificate for expired; look at the certificate, then at the device's clock")
+        }
+        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown | AlertDescription::UnsupportedCertificate => Some(
+            "it refuses the door's certificate; look whether the name that it calls the door by stands in the certificate, and whether it knows the CA",
+        ),
+        AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            Some("it and the door have no version or cipher of TLS in common; the door speaks 1.2 and 1.3")
+        }
+        _ => None,
     }
 }
 

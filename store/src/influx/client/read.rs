@@ -44,7 +44,7 @@ impl Client {
         }
         let InfluxSettings { url, org, token, bucket } = &self.settings;
         let request = self.plain.post(format!("{}/api/v2/query", url.trim_end_matches('/'))).query(&[("org", org)]);
-        let request = request.header("authorization", format!("Token {token}")).header("content-type", "application/vnd.flux");
+        let request = request.header("authorization", format!("Token {}", token.current())).header("content-type", "application/vnd.flux");
         let answer = request.header("accept", "application/csv").body(question(bucket, datastream, interval, which)).send().await;
         let answer = answer.map_err(failed)?;
         let status = answer.status();

@@ -326,6 +326,20 @@ async fn files_that_can_t_be_used_are_named_with_their_cure() {
     std::fs::write(dir.join("key.pem"), identity.certificate.pem()).expect("written");
     assert!(open().await.contains("key.pem holds no private key"));
     std::fs::write(dir.join("key.pem"), KeyPair::generate().expect("a key").serialize_pem()).expect("written");
-    assert!(open().await.contains("don't go together"));
+    assert!(open().await.contains("don't go together: the key is of another certificate"));
+    std::fs::write(dir.join("key.pem"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIF\n-----END ENCRYPTED PRIVATE KEY-----\n")
+        .expect("written");
+    assert!(open().await.contains("encrypted by a password"));
+    let authority = Authority::new();
+    let identity = authority.signs("door", "localhost", 2040);
+    identity.write(&dir);
+    let (own, ca) = (identity.certificate.pem(), authority.certificate.pem());
+    std::fs::write(dir.join("cert.pem"), format!("{ca}{own}")).expect("written");
+    assert!(open().await.contains("the door's own is the 2."));
+    let stranger = Authority::new().signs("other", "elsewhere", 2040).certificate.pem();
+    std::fs::write(dir.join("cert.pem"), format!("{own}{stranger}{ca}")).expect("written");
+    assert!(open().await.contains("the 1. was not signed by the one behind it"));
+    std::fs::write(dir.join("cert.pem"), format!("{own}{ca}")).expect("written");
+    assert_eq!(open().await, "");
     let _ = std::fs::remove_dir_all(&dir);
 }
