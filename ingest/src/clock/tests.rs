@@ -68,7 +68,7 @@ impl World {
             bytes: text.to_owned().into(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(self.intake.take(frame)).expect("on disk");
+        runtime.block_on(async { self.intake.take(frame).await.await }).expect("on disk");
     }
     fn view(&self) -> View {
         self.intake.store().seen_by(&Viewer::Token { owner: "demo".into(), scopes: vec![Scope::Read, Scope::Manage] })

@@ -229,7 +229,7 @@ impl Base {
         let refuse = |reason, detail: String| Refusal { reason, detail };
         let own = record.name.as_deref().unwrap_or("");
         // Judged before it is put together: a long base name would be copied for each record.
-        let says_nothing = record.n.is_none() && record.v.is_none() && record.vb.is_none();
+        let says_nothing = record.name.is_none() && record.value.is_none() && record.flag.is_none();
         if !says_nothing && self.name.len() + own.len() > LONGEST_CHANNEL {
             let detail = format!("{} and {} are more than the {LONGEST_CHANNEL} bytes that a name may have", shown(&self.name), shown(own));
             return Err(refuse(RejectReason::WrongShape, detail));

@@ -80,6 +80,7 @@ impl Ended {
             | Self::Credentials
             | Self::ClientId
             | Self::Impatient
+            | Self::Crowded
             | Self::Store
             | Self::Full
             | Self::ShuttingDown => return None,
