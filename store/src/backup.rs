@@ -94,6 +94,11 @@ pub fn restore_into(dir: &Path, backup: &Path, progress: &mut dyn FnMut(Progress
         let cause = "there is a store already; it takes the backup in by a merge".into();
         return Err(Error::Io { action: format!("restoring into {}", dir.display()), cause });
     }
+    // SQLite would play it over whatever is put beside it.
+    if std::fs::metadata(dir.join("store.db-wal")).is_ok_and(|log| log.len() > 0) {
+        let cause = "there is a store.db-wal without its store.db, and it would be played over what is restored; bring store.db back, or take the log away (what it holds is lost then), or restore into another directory".into();
+        return Err(Error::Io { action: format!("restoring into {}", dir.display()), cause });
+    }
     let checked = check(backup, &mut |datastreams, of| progress(Progress::Read { datastreams, of }))?;
     if let Some(first) = checked.damage.first() {
         return Err(Error::Damaged { what: format!("the backup {}: {first}", backup.display()) });

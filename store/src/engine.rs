@@ -13,6 +13,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod wal_mark;
+mod write;
 
 pub use damage::Damaged;
 pub use memory::Memory;

@@ -67,6 +67,12 @@ mod tests {
         restore_into(&dir.join("restored"), &whole.join("store.db"), &mut |_| ()).expect("restored");
         assert_eq!(observations(&dir.join("restored/store.db")), Ok(300));
 
+        // A log that is left of another store is not played over what is restored.
+        let left = place("left");
+        std::fs::write(left.join("store.db-wal"), b"of another").expect("written");
+        let refused = restore_into(&left, &whole.join("store.db"), &mut |_| ()).expect_err("refused").to_string();
+        assert!(refused.contains("without its store.db") && !left.join("store.db").exists(), "{refused}");
+
         // Without it: named, however often one looks, and restored nowhere.
         for _ in 0..2 {
             let said = observations(&bare.join("store.db")).expect_err("named");

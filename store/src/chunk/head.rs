@@ -10,7 +10,7 @@ const STAY_POINTS: usize = 512;
 const LATE_POINTS: usize = 128;
 const REPLACED_POINTS: usize = 256;
 
-/// So many points that were appended one after another have one number of a commit: a number beside each would make a point a third larger.
+/// So many points that were appended one after another, or a few more, have one number of a commit: a number beside each would make a point a third larger.
 const SHARED: usize = 32;
 
 /// Neighbouring points of a buffer, from this place to where the next ones begin: none came before `commit`.
@@ -122,8 +122,8 @@ impl Head {
         let after = self.starts.partition_point(|start| *start <= at);
         self.starts.get(after.checked_sub(1)?).copied()
     }
+    /// Puts a point into its buffer. `since` is its commit or an earlier one, and none before what was given last.
     #[inline]
-    /// `since` is its commit or an earlier one, and none before what was given last.
     pub(super) fn insert(&mut self, point: Point, since: u64) -> Inserted {
         self.first_at = self.first_at.min(point.at);
         if point.at > self.sealed_end {
@@ -148,7 +148,7 @@ impl Head {
     #[inline]
     fn share(&mut self, place: usize, commit: u64) {
         if place + 1 == self.fresh.len() {
-            if self.fresh_since.last().is_none_or(|last| place - last.place >= SHARED) {
+            if place.is_multiple_of(SHARED) {
                 self.fresh_since.push(Since { place, commit });
             }
             return;

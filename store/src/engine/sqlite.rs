@@ -1,12 +1,13 @@
 use super::damage::Noted;
 use super::schema::begin;
-use super::tally::{self, Source, Tallies, Tally};
+use super::tally::{self, Source, Tally};
 use super::wal_mark::{Beside, Mark, State, has_log};
+use super::write::{Writer, checkpoint, is_corrupt, is_full, unless_full, unless_later, words};
 use super::{Change, Damaged, Depth, Document, Engine, Key, Order, Place, Row, Span, Table, documents, sums};
 use crate::Error;
 use crate::disk::Room;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
@@ -38,21 +39,6 @@ pub(crate) struct Sqlite {
     noted: Noted,
     /// Kinds of documents that were asked for: what is damaged among them is noted.
     asked: Mutex<BTreeSet<String>>,
-}
-
-struct Writer {
-    connection: Connection,
-    commits: u64,
-    poisoned: Option<String>,
-    tallies: Tallies,
-    /// Of the log that is written; nothing where there was no room to say so.
-    mark: Option<Mark>,
-}
-
-impl Writer {
-    fn of(connection: Connection) -> Self {
-        Self { connection, commits: 0, poisoned: None, tallies: [None; 2], mark: None }
-    }
 }
 
 impl Sqlite {
@@ -96,7 +82,7 @@ impl Sqlite {
         let opened = whole.map_or(Ok(()), |whole| writer.write(&[whole]));
         opened.or_else(unless_full).and_then(|()| checkpoint(&writer.connection, "TRUNCATE")).map_err(failed)?;
         writer.mark = Some(Mark::next(found, beside));
-        writer.renew_mark(path).or_else(unless_full).map_err(failed)?;
+        writer.renew_mark(path).or_else(unless_later).map_err(failed)?;
         Ok(Self::of(path, found, lacks_log, writer, Vec::new()))
     }
 
@@ -274,11 +260,6 @@ fn sound(table: Table, part: i64, row: &rusqlite::Row<'_>) -> rusqlite::Result<R
 fn is_held(path: &Path) -> bool {
     let lock = File::open(path.with_file_name("store.lock"));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// Name of the table, its condition on the part in `?1`, and its weight.
-fn words(table: Table) -> (&'static str, &'static str, &'static str) {
-    if table.is_single_part() { (table.name(), "?1 = 0", "0") } else { (table.name(), "part = ?1", "weight") }
 }
 
 impl Engine for Sqlite {
@@ -476,7 +457,7 @@ impl Sqlite {
         if kept == Tally::default() {
             // What counts them is gone, not they.
             self.noted.note(Damaged::Document { kind: tally::KIND.into(), id: table.name().into() });
-            self.writer.lock().unwrap_or_else(PoisonError::into_inner).tallies = [None; 2];
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).tallies = tally::UNKNOWN;
             return Ok(keys);
         }
         match self.reading(|connection| tally::entries(connection, table, Source::Rows)) {
@@ -491,93 +472,6 @@ impl Sqlite {
             }
         }
     }
-}
-
-impl Writer {
-    /// All changes or none; what is counted is counted with them.
-    fn write(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
-        let mut tallies = self.tallies;
-        let transaction = self.connection.transaction()?;
-        write(&transaction, changes, &mut tallies)?;
-        for (table, (now, before)) in tally::TABLES.into_iter().zip(tallies.iter().zip(&self.tallies)) {
-            if let Some(now) = now.filter(|now| Some(*now) != *before) {
-                tally::put(&transaction, table, &now)?;
-            }
-        }
-        transaction.commit()?;
-        self.tallies = tallies;
-        Ok(())
-    }
-
-    fn recount(&mut self) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        let mut tallies = [None; 2];
-        for (kept, table) in tallies.iter_mut().zip(tally::TABLES) {
-            let found = tally::entries(&transaction, table, Source::Index)?.1;
-            tally::put(&transaction, table, &found)?;
-            *kept = Some(found);
-        }
-        transaction.commit()?;
-        self.tallies = tallies;
-        Ok(())
-    }
-
-    fn settle(&self) -> rusqlite::Result<()> {
-        let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum")?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-        drop(rows);
-        checkpoint(&self.connection, "TRUNCATE")
-    }
-
-    /// Moves what is in the log into the file, and goes on.
-    fn checkpoint(&mut self, path: &Path) -> rusqlite::Result<()> {
-        checkpoint(&self.connection, "PASSIVE")?;
-        // Once more, for little: between the two marks a copy that another program makes by SQLite's own means would count as behind.
-        self.renew_mark(path)
-    }
-
-    /// Begins another generation of the log: the file alone says that it is behind, with the log it is whole.
-    fn renew_mark(&mut self, path: &Path) -> rusqlite::Result<()> {
-        self.put_mark(State::Behind)?;
-        checkpoint(&self.connection, "PASSIVE")?;
-        let Some(mark) = self.mark else { return Ok(()) };
-        let mark = Mark { state: State::Whole, ..mark };
-        self.write(&[mark.put()])?;
-        // Without it a log that was removed is still missed, unless somebody read the whole time while it went into the file.
-        if let Err(cause) = Beside::write(path, mark) {
-            tracing::warn!(event = "no_mark", %cause, "the file that says which write-ahead log belongs to the store could not be written");
-        }
-        self.mark = Some(Mark { generation: mark.generation.saturating_add(1), ..mark });
-        Ok(())
-    }
-
-    fn put_mark(&mut self, state: State) -> rusqlite::Result<()> {
-        let Some(mark) = self.mark else { return Ok(()) };
-        let record = self.connection.query_row("SELECT coalesce(max(at), 0) FROM log", [], |row| row.get(0))?;
-        let mark = Mark { state, record, ..mark };
-        self.write(&[mark.put()])?;
-        self.mark = Some(mark);
-        Ok(())
-    }
-}
-
-fn is_corrupt(cause: &rusqlite::Error) -> bool {
-    cause.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
-}
-
-fn is_full(cause: &rusqlite::Error) -> bool {
-    cause.sqlite_error_code() == Some(ErrorCode::DiskFull)
-}
-
-/// Nor does another program that writes into the file.
-fn unless_later(cause: rusqlite::Error) -> rusqlite::Result<()> {
-    if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) { Ok(()) } else { unless_full(cause) }
-}
-
-/// A full disk stops nothing that can be done later.
-fn unless_full(cause: rusqlite::Error) -> rusqlite::Result<()> {
-    if is_full(&cause) { Ok(()) } else { Err(cause) }
 }
 
 /// Whether the file is ours, and of the format that this pescaia knows.
@@ -612,51 +506,4 @@ fn wal_pages(path: &Path) -> u32 {
     let mut pages = [0; 4];
     let read = std::fs::File::open(index).and_then(|index| index.read_exact_at(&mut pages, 16));
     read.map_or(u32::MAX, |()| u32::from_ne_bytes(pages))
-}
-
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).optional().map(|_| ())
-}
-
-fn write(transaction: &Transaction<'_>, changes: &[Change], tallies: &mut Tallies) -> rusqlite::Result<()> {
-    for change in changes {
-        match change {
-            Change::Put { table, row } => {
-                let sum = || sums::of_row(Place::of(*table, row), &row.body);
-                let name = table.name();
-                if table.is_single_part() && table.has_own_sum() {
-                    let sql = format!("INSERT OR REPLACE INTO {name}(at, body) VALUES(?1, ?2)");
-                    transaction.prepare_cached(&sql)?.execute(params![row.at, row.body])?;
-                } else if table.is_single_part() {
-                    let sql = format!("INSERT OR REPLACE INTO {name}(at, body, sum) VALUES(?1, ?2, ?3)");
-                    transaction.prepare_cached(&sql)?.execute(params![row.at, row.body, sum()])?;
-                } else {
-                    // The weight is part of the index, so that counting reads no body: replace by hand.
-                    delete(transaction, *table, (row.part, row.at, "="), tallies)?;
-                    let sum = if table.has_own_sum() { 0 } else { sum() };
-                    tally::insert(transaction, *table, row, sum, tally_of(*table, tallies))?;
-                }
-            }
-            Change::Delete { table, part, at } => delete(transaction, *table, (*part, *at, "="), tallies)?,
-            Change::DropThrough { table, part, at } => delete(transaction, *table, (*part, *at, "<="), tallies)?,
-            Change::PutDocument(document) => documents::put(transaction, document)?,
-            Change::DeleteDocument { kind, id } => documents::delete(transaction, kind, id)?,
-        }
-    }
-    Ok(())
-}
-
-fn tally_of(table: Table, tallies: &mut Tallies) -> Option<&mut Tally> {
-    let place = tally::TABLES.iter().position(|of| *of == table)?;
-    tallies.get_mut(place)?.as_mut()
-}
-
-fn delete(
-    transaction: &Transaction<'_>,
-    table: Table,
-    (part, at, compare): (i64, i64, &str),
-    tallies: &mut Tallies,
-) -> rusqlite::Result<()> {
-    let (_, of_part, _) = words(table);
-    tally::delete(transaction, table, (&format!("{of_part} AND at {compare} ?2"), part, at), tally_of(table, tallies))
 }

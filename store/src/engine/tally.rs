@@ -79,10 +79,12 @@ impl Tally {
 }
 
 /// The tables of which there is one.
-pub(super) const TABLES: [Table; 2] = [Table::Chunk, Table::Superseded];
+pub(super) const TABLES: [Table; COUNT] = [Table::Chunk, Table::Superseded, Table::Gap, Table::Ledger];
+const COUNT: usize = 4;
+pub(super) const UNKNOWN: Tallies = [None; COUNT];
 
 /// Of each of [`TABLES`], in their order; `None` where it can't be read.
-pub(super) type Tallies = [Option<Tally>; 2];
+pub(super) type Tallies = [Option<Tally>; COUNT];
 
 /// What is kept of a table: nothing was ever written to one of which nothing is kept. `None` when it can't be read.
 pub(super) fn kept(connection: &Connection, table: Table) -> rusqlite::Result<Option<Tally>> {
