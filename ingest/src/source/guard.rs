@@ -194,11 +194,29 @@ impl Drop for Stranger {
     }
 }
 
-/// Wrong sign-ins by address: so many at once, then one more each second. Who signs in rightly is never counted.
+/// Wrong sign-ins by address: so many at once, then one more each second. One that is still looked at counts as wrong until it has shown to
+/// be right, so that no address fills the line before the slow hash.
 pub struct WrongSignIns {
     at_once: u32,
     exempt: Networks,
     of: Mutex<BTreeMap<IpAddr, Instant>>,
+}
+
+/// A sign-in that is looked at. Dropped, it was wrong.
+pub struct Attempt<'a> {
+    wrong: &'a WrongSignIns,
+    /// `None` where none are counted.
+    group: Option<IpAddr>,
+}
+
+impl Attempt<'_> {
+    /// It is not counted.
+    pub fn was_right(self) {
+        let mut of = self.wrong.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(paid_until) = self.group.and_then(|group| of.get_mut(&group)) {
+            *paid_until = paid_until.checked_sub(EACH).unwrap_or(*paid_until);
+        }
+    }
 }
 
 /// How long one wrong sign-in is remembered.
@@ -212,18 +230,17 @@ impl WrongSignIns {
         Self { at_once: u32::try_from(at_once).unwrap_or(u32::MAX), exempt, of: Mutex::default() }
     }
 
-    /// Whether a sign-in from this address may be looked at now.
-    pub fn may_try(&self, address: IpAddr, now: Instant) -> bool {
-        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        self.exempt.contain(address)
-            || of
-                .get(&group_of(address))
-                .is_none_or(|paid_until| paid_until.saturating_duration_since(now) <= EACH.saturating_mul(self.at_once.saturating_sub(1)))
-    }
-
-    /// Counts a wrong one.
-    pub fn failed(&self, address: IpAddr, now: Instant) {
+    /// Begins a sign-in from this address; `None` when there were too many wrong ones.
+    pub fn begin(&self, address: IpAddr, now: Instant) -> Option<Attempt<'_>> {
+        if self.exempt.contain(address) {
+            return Some(Attempt { wrong: self, group: None });
+        }
+        let group = group_of(address);
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let debt = of.get(&group).map_or(Duration::ZERO, |paid_until| paid_until.saturating_duration_since(now));
+        if debt > EACH.saturating_mul(self.at_once.saturating_sub(1)) {
+            return None;
+        }
         if of.len() >= MOST_ADDRESSES {
             of.retain(|_, paid_until| *paid_until > now);
         }
@@ -232,8 +249,8 @@ impl WrongSignIns {
         {
             of.remove(&least);
         }
-        let paid_until = of.entry(group_of(address)).or_insert(now);
-        *paid_until = (*paid_until).max(now) + EACH;
+        of.insert(group, now + debt + EACH);
+        Some(Attempt { wrong: self, group: Some(group) })
     }
 }
 

@@ -85,18 +85,21 @@ fn networks_hold_what_begins_alike() {
 }
 
 #[test]
-fn wrong_sign_ins_are_forgotten_one_each_second() {
+fn wrong_sign_ins_are_forgotten_one_each_second_and_right_ones_at_once() {
     let wrong = WrongSignIns::new(3, Networks::default());
     let (one, other, now) = (address("192.0.2.1"), address("192.0.2.2"), Instant::now());
+    let pending: Vec<Attempt<'_>> = (0..3).map(|_| wrong.begin(one, now).expect("a try")).collect();
+    assert!(wrong.begin(one, now).is_none(), "three are being looked at");
+    pending.into_iter().for_each(Attempt::was_right);
     for _ in 0..3 {
-        assert!(wrong.may_try(one, now));
-        wrong.failed(one, now);
+        drop(wrong.begin(one, now).expect("a try"));
     }
-    assert!(!wrong.may_try(one, now) && wrong.may_try(other, now));
+    assert!(wrong.begin(one, now).is_none() && wrong.begin(other, now).is_some());
     let later = now + Duration::from_millis(1100);
-    assert!(wrong.may_try(one, later));
-    wrong.failed(one, later);
-    assert!(!wrong.may_try(one, later));
+    drop(wrong.begin(one, later).expect("a second is over"));
+    assert!(wrong.begin(one, later).is_none());
+    let exempt = WrongSignIns::new(1, Networks(vec!["192.0.2.0/24".parse().expect("a network")]));
+    assert!((0..9).all(|_| exempt.begin(one, now).is_some()));
 }
 
 #[test]

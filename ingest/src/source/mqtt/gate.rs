@@ -2,6 +2,7 @@
 
 use super::certificate::Presented;
 use super::pass::Pass;
+use crate::source::guard::Attempt;
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use model::{Credential, Device, Link};
 use sha2::{Digest, Sha256};
@@ -44,9 +45,14 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// The pass of the device whose credentials these are; `may_try` is asked before a password is hashed that was not seen to be right
+    /// The pass of the device whose credentials these are; `begin` is asked before a password is hashed that was not seen to be right
     /// before.
-    pub(super) async fn admit(&self, registry: &Registry, shown: Shown<'_>, may_try: impl Fn() -> bool) -> Result<Pass, Denied> {
+    pub(super) async fn admit<'a>(
+        &self,
+        registry: &Registry,
+        shown: Shown<'_>,
+        begin: impl FnOnce() -> Option<Attempt<'a>>,
+    ) -> Result<Pass, Denied> {
         let Shown { certificate, user, password } = shown;
         if let Some((certificate, device)) = certificate.and_then(|certificate| certificate.device(registry)) {
             // The certificate says who it is; a user name may repeat that and nothing else.
@@ -54,12 +60,18 @@ impl Gate {
             return own.then(|| Pass::of_certificate(certificate, device)).ok_or(Denied::Wrong);
         }
         let user = user.unwrap_or_default();
-        let device = self.holder(registry, user, password.unwrap_or_default(), may_try).await?;
+        let device = self.holder(registry, user, password.unwrap_or_default(), begin).await?;
         Ok(Pass::of_user(user, device))
     }
 
     /// The device of this user, if the password or token is its own. Every no takes as long as any other.
-    async fn holder(&self, registry: &Registry, user: &str, password: &[u8], may_try: impl Fn() -> bool) -> Result<Arc<Device>, Denied> {
+    async fn holder<'a>(
+        &self,
+        registry: &Registry,
+        user: &str,
+        password: &[u8],
+        begin: impl FnOnce() -> Option<Attempt<'a>>,
+    ) -> Result<Arc<Device>, Denied> {
         let (device, hash) = match registry.device_by_user(user).map(|device| (device, &device.link)) {
             Some((device, Link::Mqtt { credential: Credential::Password(hash), .. })) => (Some(device.clone()), hash.clone()),
             // 256 random bits need no slow hash; compared by their digests, a guess learns nothing of how near it was.
@@ -74,16 +86,12 @@ impl Gate {
         if known() {
             return device.ok_or(Denied::Wrong);
         }
-        if !may_try() {
-            return Err(Denied::Later);
-        }
+        let attempt = begin().ok_or(Denied::Later)?;
         let _permit = self.hashing.acquire().await.map_err(|_| Denied::Later)?;
-        // Another connection may have verified the same while this one waited, or have been wrong too often.
+        // Another connection may have verified the same while this one waited.
         if known() {
+            attempt.was_right();
             return device.ok_or(Denied::Wrong);
-        }
-        if !may_try() {
-            return Err(Denied::Later);
         }
         let matches = tokio::task::spawn_blocking(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
@@ -92,6 +100,7 @@ impl Gate {
             return Err(Denied::Wrong);
         }
         let device = device.ok_or(Denied::Wrong)?;
+        attempt.was_right();
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         Ok(device)
     }

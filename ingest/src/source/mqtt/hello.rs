@@ -52,12 +52,11 @@ pub(super) async fn greet(
     let mut connect = reading.await.map_err(|_| Ended::Slow)??;
     stranger.has_greeted();
     let shown = Shown { certificate: caller.certificate.as_ref(), user: connect.user.as_deref(), password: connect.password.as_deref() };
-    let may_try = || shared.wrong_sign_ins.may_try(peer.ip(), Instant::now());
-    let pass = match shared.gate.admit(&shared.store.registry(), shown, may_try).await {
+    let begin = || shared.wrong_sign_ins.begin(peer.ip(), Instant::now());
+    let pass = match shared.gate.admit(&shared.store.registry(), shown, begin).await {
         Ok(pass) => pass,
         Err(Denied::Later) => return Err(refuse(stream, connect.version, Refusal::Busy, Ended::Impatient).await),
         Err(Denied::Wrong) => {
-            shared.wrong_sign_ins.failed(peer.ip(), Instant::now());
             let user = connect.user.as_deref().unwrap_or("").chars().take(64).collect::<String>();
             tracing::warn!(event = "mqtt_refused", audit = true, %peer, user = ?user, "an MQTT client gave a wrong user, password or token, or a certificate that is not its user's");
             return Err(refuse(stream, connect.version, Refusal::Credentials, Ended::Credentials).await);
