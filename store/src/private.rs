@@ -71,8 +71,9 @@ fn narrow_all(path: &Path, narrowed: &mut u64, failed: &mut Option<std::io::Erro
 fn narrow_one(path: &Path, narrowed: &mut u64, failed: &mut Option<std::io::Error>) {
     let Ok(found) = std::fs::symlink_metadata(path) else { return };
     let mode = found.permissions().mode() & 0o7777;
+    let own = if found.is_dir() { 0o700 } else { 0o600 };
     if mode & 0o077 != 0 {
-        match std::fs::set_permissions(path, Permissions::from_mode(mode & 0o700)) {
+        match std::fs::set_permissions(path, Permissions::from_mode(mode & own)) {
             Ok(()) => *narrowed += 1,
             Err(cause) => *failed = Some(cause),
         }
