@@ -2,6 +2,7 @@
 
 mod body;
 mod edge;
+mod encoding;
 mod proposals;
 mod replay;
 mod write;
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use body::Unkept;
+use encoding::Packed;
 use model::{OwnerId, Scope, Viewer};
 use serde::Serialize;
 use store::{Error, Outcome};
@@ -32,6 +34,7 @@ pub fn router(intake: Intake) -> Router {
         .route("/api/v1/proposals", get(proposals::list))
         .route("/api/v1/proposals/adopt", post(proposals::adopt))
         .route(write::PATH, post(write::write))
+        .route(write::PATH_1, post(write::write_1))
         .route("/api/v2/ping", get(write::ping))
         .route("/ping", get(write::ping))
         .with_state(intake)
@@ -117,6 +120,14 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
             let detail = "the body did not arrive whole; nothing was kept; send it again";
             return problem(StatusCode::BAD_REQUEST, "Broken request", detail, None);
         }
+    };
+    let body = match encoding::unpacked(&head.headers, body, MOST_BYTES) {
+        Ok(body) => body,
+        Err(Packed::TooLarge) => return too_large(),
+        Err(packed @ Packed::Unknown(_)) => {
+            return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding", packed.detail(), None);
+        }
+        Err(packed @ Packed::Broken(_)) => return problem(StatusCode::BAD_REQUEST, "Broken request", packed.detail(), None),
     };
     let frame = Frame {
         source: "http",

@@ -3,6 +3,7 @@
 //! reason for Telegraf to worry.
 
 use super::body::{self, Unkept};
+use super::encoding::{self, Packed};
 use super::{MOST_BYTES, holder};
 use crate::frame::Frame;
 use crate::pipeline::Intake;
@@ -10,14 +11,15 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::{RejectReason, Scope, Viewer};
 use serde_json::json;
-use std::io::Read;
 use store::Error;
 
 pub(super) const PATH: &str = "/api/v2/write";
+/// InfluxDB 1's.
+pub(super) const PATH_1: &str = "/write";
 
 /// InfluxDB's own shape of a no.
 fn refuse(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
@@ -35,8 +37,24 @@ pub(super) async fn ping() -> Response {
 }
 
 pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Response {
+    let bearing = bearer(request.headers());
+    take(intake, request, bearing, &["ns", "us", "ms", "s"]).await
+}
+
+/// As InfluxDB 1 is written to: `?db=…&precision=…`, the token as the password `p`, in the address or as Basic. What database is
+/// named says nothing here.
+pub(super) async fn write_1(State(intake): State<Intake>, request: Request) -> Response {
+    let in_address = request.uri().query().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("p=")).map(str::to_owned);
+    let bearing = match in_address.or_else(|| basic(request.headers())) {
+        Some(token) => bearing(&token),
+        None => bearer(request.headers()),
+    };
+    take(intake, request, bearing, &["ns", "n", "us", "u", "ms", "s", "m", "h"]).await
+}
+
+async fn take(intake: Intake, request: Request, bearing: HeaderMap, precisions: &[&str]) -> Response {
     let (head, body) = request.into_parts();
-    let viewer = holder(&intake, head.uri.query(), &bearer(&head.headers), Scope::Ingest);
+    let viewer = holder(&intake, head.uri.query(), &bearing, Scope::Ingest);
     let Ok(Viewer::Token { owner, .. }) = viewer else {
         body::refuse(&head.headers, body).await;
         let message = "send Authorization: Token … with a token of scope ingest; make one with: pescaia token new --owner … --scope ingest";
@@ -47,26 +65,21 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
         Err(Unkept::TooLarge) => return too_large(),
         Err(Unkept::Broken) => return refuse(StatusCode::BAD_REQUEST, "invalid", "the body did not arrive whole; nothing was kept"),
     };
-    let is = |name, wanted: &str| {
-        head.headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    let bytes = match encoding::unpacked(&head.headers, packed, MOST_BYTES) {
+        Ok(bytes) => bytes,
+        Err(Packed::TooLarge) => return too_large(),
+        Err(packed @ Packed::Unknown(_)) => return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", packed.detail()),
+        Err(packed @ Packed::Broken(_)) => return refuse(StatusCode::BAD_REQUEST, "invalid", packed.detail()),
     };
-    let bytes = if is(header::CONTENT_ENCODING, "gzip") {
-        match unpacked(&packed) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return too_large(),
-            Err(cause) => return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip: {cause}")),
-        }
-    } else {
-        packed
+    let asked = head.uri.query().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("precision=")).unwrap_or("ns");
+    let Some(precision) = precisions.iter().find(|known| **known == asked) else {
+        let asked: String = asked.chars().take(20).collect();
+        return refuse(StatusCode::BAD_REQUEST, "invalid", format!("precision={asked} is not known; it may be {}", precisions.join(", ")));
     };
-    let precision = head.uri.query().unwrap_or("").split('&').find(|pair| pair.starts_with("precision=")).unwrap_or("precision=ns");
-    if !["precision=ns", "precision=us", "precision=ms", "precision=s"].contains(&precision) {
-        return refuse(StatusCode::BAD_REQUEST, "invalid", format!("{precision} is not known; it may be ns, us, ms or s"));
-    }
     let frame = Frame {
         source: "http",
         format: "line-protocol",
-        route: format!("{PATH}?{precision}"),
+        route: format!("{PATH}?precision={precision}"),
         owner,
         device: None,
         channel: None,
@@ -105,8 +118,19 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
 fn bearer(headers: &HeaderMap) -> HeaderMap {
     let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = said.and_then(|value| value.strip_prefix("Token ").or_else(|| value.strip_prefix("Bearer ")));
-    let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    token.map(bearing).unwrap_or_default()
+}
+
+fn bearing(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
     value.into_iter().map(|value| (header::AUTHORIZATION, value)).collect()
+}
+
+/// The password of a `Basic` header.
+fn basic(headers: &HeaderMap) -> Option<String> {
+    let said = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(STANDARD.decode(said.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 fn too_large() -> Response {
@@ -115,11 +139,4 @@ fn too_large() -> Response {
         "request too large",
         format!("a batch may be {MOST_BYTES} bytes long, unpacked too; send smaller ones"),
     )
-}
-
-/// `None` when it is more than may be kept, found out without keeping it.
-fn unpacked(packed: &Bytes) -> std::io::Result<Option<Bytes>> {
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(packed.as_ref()).take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= MOST_BYTES).then(|| bytes.into()))
 }
