@@ -114,7 +114,8 @@ impl Intake {
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
             batch.silenced = self.silenced(&frame, &heard.silenced);
             rebirth = heard.rebirth;
-            self.bound(&frame, heard.decoded, &mut |_, _| true)
+            let is_dated = |held: Held<'_>| !matches!(held, Held::Reading(reading) if reading.phenomenon_time.is_none());
+            self.bound(&frame, heard.decoded, &mut |_, held| told == Told::Now || is_dated(held))
         } else {
             let mut decoded = self.decode(&frame);
             if told == Told::Again {

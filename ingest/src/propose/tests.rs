@@ -96,3 +96,13 @@ fn what_an_adoption_lacks_is_said_and_changes_nothing() {
     );
     assert_eq!(intake.store().adopted().expect("read"), "");
 }
+
+#[test]
+fn nothing_is_proposed_whose_name_hides_something() {
+    let intake = intake();
+    for name in ["pump\\u0000", "\\ufeffpump", "pu\\u200bmp", "pump\\n"] {
+        says(&intake, &format!(r#"{{"device": "{name}", "time": "2026-11-23T06:00:00Z", "values": {{"level": 1}}}}"#));
+        says(&intake, &format!(r#"{{"device": "prova", "time": "2026-11-23T06:00:00Z", "values": {{"{name}": 1}}}}"#));
+    }
+    assert_eq!(proposals(&view(&intake), &intake).expect("read"), []);
+}
