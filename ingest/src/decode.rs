@@ -77,6 +77,8 @@ pub struct Heard {
     pub device: DeviceId,
     pub id: String,
     pub heard_at: Timestamp,
+    /// The name is another's when it comes after longer, s: counters may begin anew in one session.
+    pub within_s: f64,
 }
 
 /// A gateway whose clock is far from that of its network server.

@@ -19,13 +19,14 @@ pub(crate) struct Echoes {
 impl Echoes {
     /// Gives an uplink that was told before the time that it was told with first, so that it is a duplicate to the store.
     pub(crate) fn settle(&mut self, owner: &OwnerId, decoded: &mut Decoded) {
-        let Some(Heard { device, id, heard_at }) = decoded.heard.clone() else { return };
+        let Some(Heard { device, id, heard_at, within_s }) = decoded.heard.clone() else { return };
         let key = (owner.clone(), device);
         if !self.of.contains_key(&key) && self.of.len() >= DEVICES {
             return;
         }
         let known = self.of.entry(key).or_default();
-        let Some(first) = known.iter().find(|(known, _)| *known == id).map(|(_, first)| *first) else {
+        let is_same = |(known, first): &&(String, Timestamp)| *known == id && heard_at.seconds_since(*first).abs() <= within_s;
+        let Some(first) = known.iter().find(is_same).map(|(_, first)| *first) else {
             if known.len() == UPLINKS {
                 known.pop_front();
             }
@@ -54,7 +55,7 @@ mod tests {
         let mut told = |device: &str, id: Option<&str>, second| {
             let heard_at = Timestamp::from_seconds(second);
             let raw = RawPayload { device: device.into(), port: Some(2), time: Some(heard_at), bytes: vec![1] };
-            let heard = id.map(|id| Heard { device: device.into(), id: id.into(), heard_at });
+            let heard = id.map(|id| Heard { device: device.into(), id: id.into(), heard_at, within_s: 30.0 });
             let mut decoded = Decoded { payloads: vec![Placed { index: 1, what: raw }], heard, ..Decoded::default() };
             echoes.settle(&OwnerId::from("acque"), &mut decoded);
             decoded.payloads[0].what.time.map(Timestamp::seconds)
@@ -65,6 +66,7 @@ mod tests {
         assert_eq!(told("b", Some("u1"), 1001), Some(1001), "another device");
         assert_eq!(told("a", Some("u2"), 1001), Some(1001), "the same bytes, another uplink");
         assert_eq!(told("a", None, 1002), Some(1002), "nobody says what it is");
+        assert_eq!(told("a", Some("u1"), 1060), Some(1060), "the same name long after: a counter that began anew");
         for uplink in 100..140 {
             told("a", Some(&uplink.to_string()), 6000);
         }

@@ -213,7 +213,11 @@ impl Intake {
             batch.births = heard.birth.into_iter().map(|birth| (birth.id, birth.text)).collect();
             batch.silenced = self.silenced(frame, &heard.silenced);
             rebirth = heard.rebirth;
-            heard.decoded
+            let mut decoded = heard.decoded;
+            if told == Told::Again {
+                decoded.readings.retain(|placed| placed.what.phenomenon_time.is_some());
+            }
+            decoded
         } else {
             let mut decoded = self.decode(frame);
             if excess == Excess::Refused && decoded.left_out.iter().any(|left| left.reason == RejectReason::TooMany) {

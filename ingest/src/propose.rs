@@ -5,9 +5,9 @@ mod guess;
 
 use crate::pipeline::Intake;
 use crate::replay::{Mending, Mode, Outcomes};
-use crate::shown::shown;
+use crate::shown::{is_visible, shown};
 use guess::guessed;
-use model::{Datastream, ObservedProperty, OwnerId, RejectReason, Scope, Timestamp, Unit, Viewer, Visibility};
+use model::{Datastream, ObservedProperty, OwnerId, RejectReason, Said, Scope, Timestamp, Unit, Viewer, Visibility};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -107,7 +107,8 @@ pub fn proposals(view: &View, intake: &Intake) -> Result<Vec<Proposal>, Error> {
     for entry in view.quarantine(&Wanted::default(), usize::MAX)? {
         for refused in &entry.refusals {
             let unknown = matches!(refused.reason, RejectReason::UnknownChannel | RejectReason::UnknownDevice);
-            let Some(said) = refused.said.as_ref().filter(|_| unknown) else { continue };
+            let is_proposed = |said: &&Said| unknown && is_visible(said.device.as_str()) && is_visible(&said.channel);
+            let Some(said) = refused.said.as_ref().filter(is_proposed) else { continue };
             let known = registry.device_called(owner.as_str(), said.device.as_str());
             let name = known.map_or_else(|| said.device.to_string(), |device| device.id.to_string());
             let time = said.time.unwrap_or(entry.first);

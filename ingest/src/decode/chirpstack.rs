@@ -36,7 +36,7 @@ fn read(frame: &Frame) -> Result<Decoded, Box<Decoded>> {
     let number = |key: &str| event.get(key).and_then(Value::as_u64);
     let uplink = Uplink {
         device,
-        id: text(&event, &["deduplicationId"]).filter(|id| !id.is_empty()).map(str::to_owned),
+        id: text(&event, &["deduplicationId"]).filter(|id| !id.is_empty()).map(|id| (id.to_owned(), f64::INFINITY)),
         time,
         wrong_clocks: wrong_clock.into_iter().collect(),
         port: number("fPort").and_then(|port| u8::try_from(port).ok()),

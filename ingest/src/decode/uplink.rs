@@ -24,8 +24,8 @@ const CLOCKS_APART_S: f64 = 600.0;
 /// One uplink, whoever brought it.
 pub(super) struct Uplink<'a> {
     pub(super) device: DeviceId,
-    /// By which the network server tells this uplink from every other.
-    pub(super) id: Option<String>,
+    /// By which the network server tells this uplink from every other, and for how long, s.
+    pub(super) id: Option<(String, f64)>,
     pub(super) time: Option<Timestamp>,
     pub(super) wrong_clocks: Vec<WrongClock>,
     pub(super) port: Option<u8>,
@@ -38,8 +38,8 @@ pub(super) struct Uplink<'a> {
 impl Uplink<'_> {
     pub(super) fn decoded(self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded { wrong_clocks: self.wrong_clocks, ..Decoded::default() };
-        if let (Some(id), Some(heard_at)) = (self.id, self.time) {
-            decoded.heard = Some(Heard { device: self.device.clone(), id, heard_at });
+        if let (Some((id, within_s)), Some(heard_at)) = (self.id, self.time) {
+            decoded.heard = Some(Heard { device: self.device.clone(), id, heard_at, within_s });
         }
         let mut channels = Channels::default();
         if let Some(object) = self.object {

@@ -175,3 +175,13 @@ fn nothing_is_adopted_onto_what_belongs_to_another() {
     // Its own, which nothing feeds.
     assert_eq!(adopt("prova", Some("prova-spare")), "prova-spare");
 }
+
+#[test]
+fn nothing_is_proposed_whose_name_hides_something() {
+    let intake = intake();
+    for name in ["pump\\u0000", "\\ufeffpump", "pu\\u200bmp", "pump\\n"] {
+        says(&intake, &format!(r#"{{"device": "{name}", "time": "2026-11-23T06:00:00Z", "values": {{"level": 1}}}}"#));
+        says(&intake, &format!(r#"{{"device": "prova", "time": "2026-11-23T06:00:00Z", "values": {{"{name}": 1}}}}"#));
+    }
+    assert_eq!(proposals(&view(&intake), &intake).expect("read"), []);
+}

@@ -2,6 +2,7 @@
 
 mod body;
 mod edge;
+mod encoding;
 mod proposals;
 mod replay;
 mod write;
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, RequestExt, Router};
 use body::{Terms, Unkept};
+use encoding::Packed;
 use model::{OwnerId, RejectReason, Scope, Viewer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +41,7 @@ pub fn router(intake: Intake) -> Router {
         .route("/api/v1/proposals", get(proposals::list))
         .route("/api/v1/proposals/adopt", post(proposals::adopt))
         .route(write::PATH, post(write::write))
+        .route(write::PATH_1, post(write::write_1))
         .route("/api/v2/ping", get(write::ping))
         .route("/ping", get(write::ping))
         .with_state(intake)
@@ -117,10 +120,19 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
             return *response;
         }
     };
-    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: 0 };
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: encoding::beside(&head.headers) };
     let body = match body::collect(body, &terms).await {
         Ok(body) => body,
         Err(cause) => return unkept(cause),
+    };
+    let bytes = match encoding::unpack(&intake, &owner, &head.headers, body.bytes).await {
+        Ok(bytes) => bytes,
+        Err(Packed::TooLarge) => return too_large(),
+        Err(packed @ Packed::Unknown(_)) => {
+            return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding", packed.detail(), None);
+        }
+        Err(packed @ Packed::Broken(_)) => return problem(StatusCode::BAD_REQUEST, "Broken request", packed.detail(), None),
+        Err(packed @ Packed::Closing) => return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", packed.detail(), None),
     };
     let frame = Frame {
         source: "http",
@@ -130,7 +142,7 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
         device: None,
         channel: None,
         received_at: intake.store().clock().now(),
-        bytes: body.bytes,
+        bytes,
     };
     let settled = in_time(async { intake.take(frame).await.await }).await;
     drop(body.held);

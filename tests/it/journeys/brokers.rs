@@ -115,3 +115,34 @@ fn two_ingesters_share_what_a_broker_has_and_each_reading_is_taken_once() {
         assert!(!world.observations("prova-level", "period=P1D").is_empty(), "each takes its share");
     }
 }
+
+#[test]
+fn what_a_broker_retains_is_no_measurement_of_now_and_a_message_too_large_costs_only_itself() {
+    let dir = Dir::new("broker-retained");
+    let mut mosquitto = Mosquitto::start(&dir);
+    let retain = |payload: &str| {
+        let port = mosquitto.port.to_string();
+        let topic = ["-q", "1", "-r", "-t", "pescaia/v1/demo/prova/level", "-m", payload];
+        let done = std::process::Command::new("mosquitto_pub").args(["-h", "127.0.0.1", "-p", &port]).args(topic).status().unwrap();
+        assert!(done.success());
+    };
+    // It was there before us: nobody knows since when.
+    retain("3.33");
+    let world = listening(&dir, &mosquitto, "pescaia-a", "");
+    let passed_over =
+        |what: &str| world.get_as("/metrics", None).1.contains(&format!("pescaia_ingest_passed_over_total{{format=\"{what}\"}}"));
+    eventually("it is counted", 20, || passed_over("retained"));
+    assert_eq!(world.observations("prova-level", "period=P1D"), []);
+    let start = now_s() - 600;
+    let large = format!("{{\"time\": {}, \"values\": {{\"level\": 9}}}}{}", start + 1, " ".repeat(5 << 20));
+    publish(&mosquitto, start..start + 1);
+    mosquitto.publish("pescaia/v1/demo/prova", std::iter::once(large));
+    publish(&mosquitto, start + 2..start + 3);
+    eventually("what is behind the large one comes", 20, || world.observations("prova-level", "period=P1D").len() == 2);
+    assert!(passed_over("too-large"));
+    mosquitto.restart();
+    publish(&mosquitto, start + 3..start + 4);
+    eventually("the broker is found again", 40, || world.observations("prova-level", "period=P1D").len() >= 3);
+    let levels: Vec<f64> = world.observations("prova-level", "period=P1D").into_iter().map(|(_, value)| value).collect();
+    assert_eq!(levels, [0, 2, 3].map(|second| level(start + second)));
+}

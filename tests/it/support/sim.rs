@@ -66,7 +66,7 @@ pub(crate) fn network(devices: &[Polled<'_>], poll_s: u32, timeout_s: f64) -> St
         let mut feeds = Vec::new();
         for channel in *channels {
             text += &format!(
-                "[[datastream]]\nid = \"{id}-{channel}\"\nstation = \"s\"\nproperty = \"water_level\"\nperiod_s = {poll_s}\nvisibility = \"public\"\n"
+                "[[datastream]]\nid = \"{id}-{channel}\"\nstation = \"s\"\nproperty = \"water_level\"\nspan = [-2, 15]\nperiod_s = {poll_s}\nvisibility = \"public\"\n"
             );
             feeds.push(format!("{{ channel = \"{channel}\", datastream = \"{id}-{channel}\" }}"));
         }

@@ -3,6 +3,7 @@
 //! reason for Telegraf to worry.
 
 use super::body::{self, Terms, Unkept};
+use super::encoding::{self, Packed};
 use super::{BUSY, MOST_BYTES, TOO_LONG, TOO_SLOW, closing, holder, in_time};
 use crate::bounds::MOST_READINGS;
 use crate::frame::Frame;
@@ -11,17 +12,15 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::{RejectReason, Scope, Viewer};
 use serde_json::json;
-use std::io::Read;
 use store::Error;
 
-/// Bytes that are unpacked before it is asked again whether it is too much.
-const UNPACKED_AT_ONCE: usize = 1 << 20;
-
 pub(super) const PATH: &str = "/api/v2/write";
+/// InfluxDB 1's.
+pub(super) const PATH_1: &str = "/write";
 
 /// InfluxDB's own shape of a no.
 fn refuse(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
@@ -39,47 +38,51 @@ pub(super) async fn ping() -> Response {
 }
 
 pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Response {
+    let bearing = bearer(request.headers());
+    take(intake, request, bearing, &["ns", "us", "ms", "s"]).await
+}
+
+/// As InfluxDB 1 is written to: `?db=…&precision=…`, the token as the password `p`, in the address or as Basic. What database is
+/// named says nothing here.
+pub(super) async fn write_1(State(intake): State<Intake>, request: Request) -> Response {
+    let in_address = request.uri().query().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("p=")).map(str::to_owned);
+    let bearing = match in_address.or_else(|| basic(request.headers())) {
+        Some(token) => bearing(&token),
+        None => bearer(request.headers()),
+    };
+    take(intake, request, bearing, &["ns", "n", "us", "u", "ms", "s", "m", "h"]).await
+}
+
+async fn take(intake: Intake, request: Request, bearing: HeaderMap, precisions: &[&str]) -> Response {
     let (head, body) = request.into_parts();
-    let viewer = holder(&intake, head.uri.query(), &bearer(&head.headers), Scope::Ingest);
+    let viewer = holder(&intake, head.uri.query(), &bearing, Scope::Ingest);
     let Ok(Viewer::Token { owner, .. }) = viewer else {
         body::refuse(&head.headers, body).await;
         let message = "send Authorization: Token … with a token of scope ingest that is known, not expired and not revoked; make one with: pescaia token new --owner … --scope ingest";
         return refuse(StatusCode::UNAUTHORIZED, "unauthorized", message);
     };
-    let is = |name, wanted: &str| {
-        head.headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
-    };
-    let is_packed = is(header::CONTENT_ENCODING, "gzip");
-    // Unpacked it may be as long as any body, however short it comes.
-    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: if is_packed { MOST_BYTES } else { 0 } };
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: encoding::beside(&head.headers) };
     let body = match body::collect(body, &terms).await {
         Ok(body) => body,
         Err(cause) => return unkept(cause),
     };
-    let bytes = if is_packed {
-        // By its length unpacked: that is what it may cost.
-        match intake.in_turn(&owner, MOST_BYTES, move |_| unpacked(&body.bytes)).await {
-            Some(Ok(Some(bytes))) => bytes,
-            Some(Ok(None)) => return too_large(),
-            Some(Err(cause)) => {
-                return refuse(StatusCode::BAD_REQUEST, "invalid", format!("the body is no gzip, or ends too early: {cause}"));
-            }
-            None => {
-                return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "pescaia is closing; nothing was kept; send it again later");
-            }
-        }
-    } else {
-        body.bytes
+    let bytes = match encoding::unpack(&intake, &owner, &head.headers, body.bytes).await {
+        Ok(bytes) => bytes,
+        Err(Packed::TooLarge) => return too_large(),
+        Err(packed @ Packed::Unknown(_)) => return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", packed.detail()),
+        Err(packed @ Packed::Broken(_)) => return refuse(StatusCode::BAD_REQUEST, "invalid", packed.detail()),
+        Err(packed @ Packed::Closing) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", packed.detail()),
+    };
+    let asked = head.uri.query().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("precision=")).unwrap_or("ns");
+    let Some(precision) = precisions.iter().find(|known| **known == asked) else {
+        let asked: String = asked.chars().take(20).collect();
+        return refuse(StatusCode::BAD_REQUEST, "invalid", format!("precision={asked} is not known; it may be {}", precisions.join(", ")));
     };
     let _held = body.held;
-    let precision = head.uri.query().unwrap_or("").split('&').find(|pair| pair.starts_with("precision=")).unwrap_or("precision=ns");
-    if !["precision=ns", "precision=us", "precision=ms", "precision=s"].contains(&precision) {
-        return refuse(StatusCode::BAD_REQUEST, "invalid", format!("{precision} is not known; it may be ns, us, ms or s"));
-    }
     let frame = Frame {
         source: "http",
         format: "line-protocol",
-        route: format!("{PATH}?{precision}"),
+        route: format!("{PATH}?precision={precision}"),
         owner,
         device: None,
         channel: None,
@@ -133,7 +136,11 @@ pub(super) async fn write(State(intake): State<Intake>, request: Request) -> Res
 fn bearer(headers: &HeaderMap) -> HeaderMap {
     let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = said.and_then(|value| value.strip_prefix("Token ").or_else(|| value.strip_prefix("Bearer ")));
-    let value = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    token.map(bearing).unwrap_or_default()
+}
+
+fn bearing(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).ok();
     value.into_iter().map(|value| (header::AUTHORIZATION, value)).collect()
 }
 
@@ -146,26 +153,17 @@ fn unkept(cause: Unkept) -> Response {
     }
 }
 
+/// The password of a `Basic` header.
+fn basic(headers: &HeaderMap) -> Option<String> {
+    let said = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(STANDARD.decode(said.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 fn too_large() -> Response {
     refuse(
         StatusCode::PAYLOAD_TOO_LARGE,
         "request too large",
         format!("a batch may be {MOST_BYTES} bytes long, unpacked too; send smaller ones"),
     )
-}
-
-/// `None` when it is more than may be kept, found out without keeping it.
-fn unpacked(packed: &Bytes) -> std::io::Result<Option<Bytes>> {
-    let (mut bytes, mut source) = (Vec::new(), MultiGzDecoder::new(packed.as_ref()));
-    loop {
-        // As much again each time would be half as much too much at the end.
-        bytes.reserve_exact(UNPACKED_AT_ONCE);
-        let count = source.by_ref().take(UNPACKED_AT_ONCE as u64).read_to_end(&mut bytes)?;
-        if bytes.len() > MOST_BYTES {
-            return Ok(None);
-        }
-        if count < UNPACKED_AT_ONCE {
-            return Ok(Some(bytes.into()));
-        }
-    }
 }
