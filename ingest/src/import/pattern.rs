@@ -262,9 +262,12 @@ impl Pattern {
         if !matches!(decimal, '.' | ',') {
             return Some(format!("the decimal sign {decimal:?} can't be; use \".\" or \",\""));
         }
-        if decimal == separator {
+        // Where cells stand in quotation marks, both may be commas.
+        if decimal == separator && !self.quote {
             return Some(
-                "decimal and separator are both \",\"; a file with decimal commas is separated by something else, often \";\"".into(),
+                "decimal and separator are both \",\"; a file with decimal commas is separated by something else, often \";\", or has its numbers in \
+                 quotation marks: leave quote = false out then"
+                    .into(),
             );
         }
         if *thousands == Some(*decimal) {
