@@ -8,7 +8,9 @@ pub(crate) use dataset::{DatasetOut, DatasetWhole};
 pub(crate) use quarantine::{LedgerOut, QuarantineOut, QuarantineWhole, TroubleOut, Troubles};
 pub(crate) use rating::{DischargeOut, RatingOut};
 
-use model::{CounterStep, Datastream, Gap, Increment, Lang, Observation, SignalClass, Station, Threshold, Timestamp, TimestampWriter, Visibility};
+use model::{
+    CounterStep, Datastream, Gap, Increment, Lang, Observation, SignalClass, Station, Threshold, Timestamp, TimestampWriter, Visibility,
+};
 use serde::Serialize;
 use store::{BucketRow, Increase, Latest, Thinned, View};
 use utoipa::ToSchema;
