@@ -83,7 +83,9 @@ impl Params {
                 .filter(|(time, offset)| time.contains(['T', 't']) && offset.starts_with(|sign: char| sign.is_ascii_digit()));
             let text = offset.map_or_else(|| text.to_owned(), |(time, offset)| format!("{}+{offset}", time.trim_end()));
             // A date alone is where that day begins in Italy.
-            parse_civil_day(&text)
+            Some(&text)
+                .filter(|text| text.len() == 10)
+                .and_then(|text| parse_civil_day(text))
                 .map(|day| day.from)
                 .map_or_else(|| Timestamp::parse(&text), Ok)
                 .map_err(|cause| self.bad(format!("{name}: {cause}")))

@@ -43,10 +43,10 @@ mod tests {
 
     #[test]
     fn what_no_sensor_can_mean_fails_and_is_kept_as_it_is() {
-        for good in [-15.0, -6.59, 0.0, 1.42, 30.0] {
+        for good in [-2.0, 0.0, 1.42, 15.0] {
             check(good, (Flag::Good, false));
         }
-        for bad in [-15.001, 30.001, 99.99, -999.0, f64::MAX] {
+        for bad in [-2.001, 15.001, 99.99, -999.0, f64::MAX] {
             check(bad, (Flag::Fail, true));
         }
     }
