@@ -114,7 +114,9 @@ fn words(report: &Report, dry_run: bool) -> Vec<String> {
             format!("{rows} rows understood, {refused} refused; nothing was written, because this was a dry run{end}")
         }
         false => {
-            format!("{rows} rows: {accepted} observations accepted, {duplicates} there already, {revised} revised; {refused} rows refused{end}")
+            format!(
+                "{rows} rows: {accepted} observations accepted, {duplicates} there already, {revised} revised; {refused} rows refused{end}"
+            )
         }
     });
     lines

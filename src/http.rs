@@ -196,13 +196,9 @@ mod tests {
 
     #[test]
     fn a_slash_at_the_end_of_an_address_is_forgiven() {
-        for (uri, expected) in [
-            ("/api/v1/latest/?x=1/", Some("/api/v1/latest?x=1/")),
-            ("/a//", Some("/a")),
-            ("/a", None),
-            ("/", None),
-            ("//", None),
-        ] {
+        for (uri, expected) in
+            [("/api/v1/latest/?x=1/", Some("/api/v1/latest?x=1/")), ("/a//", Some("/a")), ("/a", None), ("/", None), ("//", None)]
+        {
             let found = without_slash(&uri.parse().expect(uri)).map(|uri| uri.to_string());
             assert_eq!(found.as_deref(), expected, "{uri}");
         }

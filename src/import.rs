@@ -40,7 +40,8 @@ impl Import<'_> {
         let path = if is_piped { Path::new("/dev/stdin") } else { self.file };
         let mut source = File::open(path).with_context(|| format!("{name} can't be read"))?;
         if !source.metadata()?.is_file() {
-            source = control::spooled(&mut source, &std::env::temp_dir()).with_context(|| format!("{name} can't be kept while it is read"))?;
+            source =
+                control::spooled(&mut source, &std::env::temp_dir()).with_context(|| format!("{name} can't be kept while it is read"))?;
         }
         let bytes = source.metadata()?.len();
         let order = self.order(&name, &mut source)?;
@@ -184,7 +185,10 @@ impl Telling {
         match self.refused.take() {
             Some((path, mut file)) => {
                 file.flush()?;
-                say::error(&format!("the refused rows{more} are in {}, each with its reason; mend them there and import it", path.display()));
+                say::error(&format!(
+                    "the refused rows{more} are in {}, each with its reason; mend them there and import it",
+                    path.display()
+                ));
             }
             None if self.complaints > SHOWN => say::error(&format!("…{more}; --refused FILE keeps all of them in a dry run too")),
             None => {}

@@ -172,9 +172,15 @@ mod tests {
         let expected = "\u{feff}data_ora;offset;result\n25/10/2026 02:30:00;+02:00;-0,5\n25/10/2026 02:30:00;+01:00;-0,5\n";
         assert_eq!(String::from_utf8(found).expect("UTF-8"), expected);
         let column = |name: &str, kind| Column { name: name.into(), kind, unit: None, meaning: model::Text::new("", "") };
-        let columns = [column("river", ColumnKind::Text), column("day", ColumnKind::Day), column("mean", ColumnKind::Number), column("max_at", ColumnKind::Instant)];
+        let columns = [
+            column("river", ColumnKind::Text),
+            column("day", ColumnKind::Day),
+            column("mean", ColumnKind::Number),
+            column("max_at", ColumnKind::Instant),
+        ];
         let file = b"river,day,mean,max_at\n\"Po; Delta\",2014-10-01,2.5,2014-09-30T22:00:00Z\nPo,2014-10-02,,\n";
-        let expected = "\u{feff}river;day;mean;max_at;max_at_offset\n\"Po; Delta\";01/10/2014;2,5;01/10/2014 00:00:00;+02:00\nPo;02/10/2014;;;\n";
+        let expected =
+            "\u{feff}river;day;mean;max_at;max_at_offset\n\"Po; Delta\";01/10/2014;2,5;01/10/2014 00:00:00;+02:00\nPo;02/10/2014;;;\n";
         assert_eq!(String::from_utf8(italian(file, &columns)).expect("UTF-8"), expected);
     }
 }

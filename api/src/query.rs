@@ -90,10 +90,18 @@ impl Params {
     pub(crate) fn instant(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let parse = |text: &str| {
             // A + that nobody encoded comes as a blank.
-            let offset = text.trim_end().rsplit_once(' ').filter(|(time, offset)| time.contains(['T', 't']) && offset.starts_with(|sign: char| sign.is_ascii_digit()));
+            let offset = text
+                .trim_end()
+                .rsplit_once(' ')
+                .filter(|(time, offset)| time.contains(['T', 't']) && offset.starts_with(|sign: char| sign.is_ascii_digit()));
             let text = offset.map_or_else(|| text.to_owned(), |(time, offset)| format!("{}+{offset}", time.trim_end()));
             // A date alone is where that day begins in Italy.
-            parse_civil_day(&text).map(|day| day.from).map_or_else(|| Timestamp::parse(&text), Ok).map_err(|cause| self.bad(format!("{name}: {cause}")))
+            Some(&text)
+                .filter(|text| text.len() == 10)
+                .and_then(|text| parse_civil_day(text))
+                .map(|day| day.from)
+                .map_or_else(|| Timestamp::parse(&text), Ok)
+                .map_err(|cause| self.bad(format!("{name}: {cause}")))
         };
         self.get(name).map(parse).transpose()
     }
@@ -103,9 +111,9 @@ impl Params {
         let period = match self.get("period") {
             None => None,
             Some(_) if from.is_some() || to.is_some() => return Err(self.bad("give either period, or from and to")),
-            Some(text) => Some(
-                now.before(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H, P7D or P1M")))?,
-            ),
+            Some(text) => {
+                Some(now.before(text).ok_or_else(|| self.bad(format!("period={text} is no ISO 8601 duration; write PT36H, P7D or P1M")))?)
+            }
         };
         // Readings may lie a little ahead of our clock: now is not the end.
         let end = to.unwrap_or(now.plus_seconds(3600));

@@ -76,29 +76,24 @@ pub fn import(
     mode: Mode,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Report, Vec<Complaint>> {
-    let unreadable = |cause: std::io::Error| vec![Complaint { file: name.to_owned(), line: 0, column: 0, message: format!("it can't be read: {cause}") }];
+    let unreadable = |cause: std::io::Error| {
+        vec![Complaint { file: name.to_owned(), line: 0, column: 0, message: format!("it can't be read: {cause}") }]
+    };
     let start = source.stream_position().map_err(unreadable)?;
     let mut first = Taker::new(store, name, pattern);
-    let halved = |told: Told<'_>, tell: &mut dyn FnMut(Told<'_>)| {
+    if mode == Mode::DryRun {
+        return first.read(&mut source, None, tell).map(|(report, _)| report);
+    }
+    let mut half = |told: Told<'_>| {
         if let Told::Progress { rows, bytes } = told {
             tell(Told::Progress { rows, bytes: bytes / 2 });
         }
     };
-    let (checked, winners) = match mode {
-        Mode::DryRun => first.read(&mut source, None, tell)?,
-        Mode::Write => first.read(&mut source, None, &mut |told| halved(told, tell))?,
-    };
-    if mode == Mode::DryRun {
-        return Ok(checked);
-    }
+    let (checked, winners) = first.read(&mut source, None, &mut half)?;
     source.seek(SeekFrom::Start(start)).map_err(unreadable)?;
-    let mut before = 0;
     let mut second = Taker::new(store, name, pattern);
     let (written, _) = second.read(&mut source, Some(winners), &mut |told| match told {
-        Told::Progress { rows, bytes } => {
-            before = bytes / 2;
-            tell(Told::Progress { rows, bytes: checked.bytes / 2 + before });
-        }
+        Told::Progress { rows, bytes } => tell(Told::Progress { rows, bytes: checked.bytes / 2 + bytes / 2 }),
         told => tell(told),
     })?;
     Ok(Report { notes: checked.notes, ..written })
@@ -169,6 +164,11 @@ impl<'a> Taker<'a> {
         };
         if let Some((line, message)) = repeated.complaint(rows.header()) {
             return Err(vec![Complaint { file: self.name.to_owned(), line, column: 1, message }]);
+        }
+        if report.rows == 0
+            && let Some(message) = report::nothing_chosen(&rows, &report)
+        {
+            return Err(vec![Complaint { file: self.name.to_owned(), line: 0, column: 0, message }]);
         }
         report.notes = report::notes(&rows, &columns, &repeated, self.pattern, &report);
         report.columns = columns.into_reports();

@@ -60,18 +60,16 @@ pub enum ObservedProperty {
 /// `(property, word, canonical unit, class, span in which most sensors of it measure, it, en)`.
 type Row = (ObservedProperty, &'static str, Unit, SignalClass, (f64, f64), &'static str, &'static str);
 
-/// Levels: the Po at Pontelagoscuro falls below −7 m of its gauge in a drought, and rivers rise by 20. Rain: of any interval up to a
-/// day, of which 948 mm fell on Genova in 1970.
 const TABLE: [Row; 23] = {
     use ObservedProperty as P;
     use SignalClass::{Counter, Instant, Interval, State};
     [
-        (P::WaterLevel, "water_level", Unit::Metre, Instant, (-15.0, 30.0), "livello idrometrico", "water level"),
-        (P::LevelUp, "level_up", Unit::Metre, Instant, (-15.0, 30.0), "livello a monte", "upstream level"),
-        (P::LevelDown, "level_down", Unit::Metre, Instant, (-15.0, 30.0), "livello a valle", "downstream level"),
+        (P::WaterLevel, "water_level", Unit::Metre, Instant, (-2.0, 15.0), "livello idrometrico", "water level"),
+        (P::LevelUp, "level_up", Unit::Metre, Instant, (-2.0, 15.0), "livello a monte", "upstream level"),
+        (P::LevelDown, "level_down", Unit::Metre, Instant, (-2.0, 15.0), "livello a valle", "downstream level"),
         (P::GroundwaterLevel, "groundwater_level", Unit::Metre, Instant, (-500.0, 5000.0), "livello di falda", "groundwater level"),
         (P::Flow, "flow", Unit::CubicMetrePerSecond, Instant, (-1000.0, 20_000.0), "portata", "flow"),
-        (P::RainIncrement, "rain_increment", Unit::Millimetre, Interval, (0.0, 1000.0), "pioggia", "rain"),
+        (P::RainIncrement, "rain_increment", Unit::Millimetre, Interval, (0.0, 100.0), "pioggia", "rain"),
         (P::RainCounter, "rain_counter", Unit::Millimetre, Counter, (0.0, 1e9), "pioggia (contatore)", "rain (counter)"),
         (P::PumpRun, "pump_run", Unit::One, State, (0.0, 1.0), "pompa", "pump"),
         (P::MainsOk, "mains_ok", Unit::One, State, (0.0, 1.0), "rete elettrica", "mains power"),

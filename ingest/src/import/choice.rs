@@ -56,7 +56,8 @@ pub(super) fn place(header: &Header, pattern: &Pattern, column: &ColumnRef, at: 
     match is_block {
         true if pattern.heading.is_some() => Ok(Place::Block),
         true => {
-            let message = "block is the name of a block of rows; say with heading = \"…\" what the line begins with that heads one".to_owned();
+            let message =
+                "block is the name of a block of rows; say with heading = \"…\" what the line begins with that heads one".to_owned();
             Err(vec![pattern.complain(at, message)])
         }
         false => header.place(column, pattern, at).map(Place::Cell),

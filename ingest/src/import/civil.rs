@@ -2,9 +2,9 @@
 //! a date alone where the hour would be midnight.
 
 use crate::shown::shown;
+use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::ToSpan;
 use model::Timestamp;
 
 /// A strftime format, ready to read texts.
@@ -119,16 +119,13 @@ impl Civil {
         if is_plain && let Ok(parsed) = BrokenDownTime::parse(&self.format, text) {
             return self.moment(parsed, false, text);
         }
-        let rewritten = self.rewritten(text)?;
-        if let Some((text_of, is_end_of_day)) = &rewritten
-            && let Ok(parsed) = BrokenDownTime::parse(&self.format, text_of)
-        {
-            return self.moment(parsed, *is_end_of_day, text);
+        let (text_of, is_end_of_day) = self.rewritten(text)?;
+        if let Ok(parsed) = BrokenDownTime::parse(&self.format, &text_of) {
+            return self.moment(parsed, is_end_of_day, text);
         }
-        let text_of = rewritten.as_ref().map_or(text, |(text, _)| text);
         if let Some(date) = &self.date
             && !self.has_offset()
-            && let Ok(parsed) = BrokenDownTime::parse(date, text_of)
+            && let Ok(parsed) = BrokenDownTime::parse(date, &text_of)
         {
             return self.moment(parsed, false, text);
         }
@@ -137,12 +134,16 @@ impl Civil {
 
     fn wrong(&self, text: &str) -> String {
         let long_year = self.has_two_digit_years() && BrokenDownTime::parse(self.format.replace("%y", "%Y"), text).is_ok();
-        let cure = if long_year { "write %Y for %y in [time] format: its year has four digits" } else { "mend it, or [time] format in the pattern" };
+        let cure = if long_year {
+            "write %Y for %y in [time] format: its year has four digits"
+        } else {
+            "mend it, or [time] format in the pattern"
+        };
         format!("{} is not a time as {:?} says; {cure}", shown(text), self.written)
     }
 
-    /// The text as the library reads it, and whether it said 24 for the hour; `None` when it is another text from its beginning.
-    fn rewritten(&self, text: &str) -> Result<Option<(String, bool)>, String> {
+    /// The text as the library reads it, as far as it can be followed, and whether it said 24 for the hour.
+    fn rewritten(&self, text: &str) -> Result<(String, bool), String> {
         let (mut text, mut is_end_of_day) = (text.to_owned(), false);
         for Loose { directive, before } in &self.loose {
             let Ok((_, at)) = BrokenDownTime::parse_prefix(before, &text) else { break };
@@ -172,7 +173,7 @@ impl Civil {
             };
             text.replace_range(at..at + from.len(), &to);
         }
-        Ok(Some((text, is_end_of_day)))
+        Ok((text, is_end_of_day))
     }
 
     fn moment(&self, mut parsed: BrokenDownTime, is_end_of_day: bool, text: &str) -> Result<Moment, String> {

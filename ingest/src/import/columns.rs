@@ -1,11 +1,11 @@
 //! The value columns: which datastream each feeds, in which unit, of which rows.
 
+use super::ColumnReport;
 use super::choice::{Condition, Place, conditions, place};
 use super::header_unit;
 use super::number::Missing;
 use super::pattern::{ColumnRef, Label, Pattern, ValuePattern};
 use super::rows::{Header, Row, Rows};
-use super::ColumnReport;
 use super::zone::Times;
 use crate::decimal::scale;
 use crate::shown::{nearest, shown};
@@ -114,8 +114,8 @@ impl Columns {
         let is_kept = |datastream: &&Arc<Datastream>| !datastream.retired;
         self.registry.datastream_by_key(key).filter(is_kept).cloned().ok_or_else(|| {
             let keys = self.registry.datastreams().filter(|datastream| !datastream.retired).map(|datastream| datastream.key.as_str());
-            let cure =
-                nearest(key, keys).map_or_else(|| "add it to a network file and apply it".to_owned(), |near| format!("did you mean \"{near}\"?"));
+            let cure = nearest(key, keys)
+                .map_or_else(|| "add it to a network file and apply it".to_owned(), |near| format!("did you mean \"{near}\"?"));
             format!("there is no datastream {}; {cure}", shown(key))
         })
     }
@@ -131,7 +131,11 @@ impl Columns {
             let condition = Condition::one(&ColumnRef::Name(key.to_owned()), named.place, key);
             let mut template = named.template.clone();
             template.conditions.push(condition);
-            if self.columns.iter().any(|column| column.template.place == template.place && column.template.conditions == template.conditions) {
+            if self
+                .columns
+                .iter()
+                .any(|column| column.template.place == template.place && column.template.conditions == template.conditions)
+            {
                 continue;
             }
             let at = if let Place::Cell(place) = named.place { place + 1 } else { 1 };
@@ -164,12 +168,7 @@ fn interval_of(pattern: &Pattern) -> Result<Option<i64>, Vec<Complaint>> {
     seconds_of_duration(written.get_ref()).map(Some).ok_or_else(wrong)
 }
 
-fn column(
-    datastream: Arc<Datastream>,
-    pattern: &Pattern,
-    value: &ValuePattern,
-    template: Template,
-) -> Result<Column, Vec<Complaint>> {
+fn column(datastream: Arc<Datastream>, pattern: &Pattern, value: &ValuePattern, template: Template) -> Result<Column, Vec<Complaint>> {
     let unit = match &value.unit {
         None => datastream.unit(),
         Some(symbol) => {

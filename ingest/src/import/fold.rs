@@ -65,9 +65,8 @@ fn direction(rows: &[Twice], before: Option<Timestamp>, after: Option<Timestamp>
         (Some(one), Some(other)) => (one == other).then_some(one),
         (Some(one), None) | (None, Some(one)) => Some(one),
         (None, None) => {
-            let count = |order: Ordering| {
-                rows.windows(2).filter(|pair| matches!(pair, [one, next] if one.civil.cmp(&next.civil) == order)).count()
-            };
+            let count =
+                |order: Ordering| rows.windows(2).filter(|pair| matches!(pair, [one, next] if one.civil.cmp(&next.civil) == order)).count();
             match count(Ordering::Less).cmp(&count(Ordering::Greater)) {
                 Ordering::Equal => None,
                 Ordering::Greater => Some(Ordering::Less),

@@ -111,7 +111,9 @@ fn known(text: &str) -> Option<Stated> {
     let lower = text.trim().to_lowercase();
     let ours = Unit::from_symbol(text.trim()).or_else(|| {
         let symbol = WRITTEN.iter().find(|(written, _)| *written == lower).map(|(_, symbol)| *symbol);
-        symbol.and_then(Unit::from_symbol).or_else(|| Unit::symbols().find(|symbol| symbol.to_lowercase() == lower).and_then(Unit::from_symbol))
+        symbol
+            .and_then(Unit::from_symbol)
+            .or_else(|| Unit::symbols().find(|symbol| symbol.to_lowercase() == lower).and_then(Unit::from_symbol))
     });
     // kW is a unit of ours, k is kelvin: the longest text has been compared.
     let foreign = || FOREIGN.iter().find(|(written, _)| *written == lower).map(|(_, cure)| Stated::Foreign(cure));

@@ -58,7 +58,9 @@ pub(crate) fn read(bytes: &[u8], pattern: &str) -> Result<Vec<Said>, String> {
 fn channel<'a, R: Read>(rows: &Rows<R>, pattern: &'a Pattern, value: &'a ValuePattern) -> Result<Channel<'a>, String> {
     let first = |complaints: Vec<store::Complaint>| complaints.first().map_or_else(String::new, ToString::to_string);
     let place = rows.header().place(value.column.get_ref(), pattern, value.column.span().start).map_err(first)?;
-    let Some(name) = &value.datastream else { return Err("each [[value]] of the lines of a device names its channel; write channel = \"…\"".into()) };
+    let Some(name) = &value.datastream else {
+        return Err("each [[value]] of the lines of a device names its channel; write channel = \"…\"".into());
+    };
     let unit = match &value.unit {
         None => None,
         Some(symbol) => Some(Unit::from_symbol(symbol.get_ref()).ok_or_else(|| format!("there is no unit {:?}", symbol.get_ref()))?),

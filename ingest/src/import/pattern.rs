@@ -262,13 +262,18 @@ impl Pattern {
         if !matches!(decimal, '.' | ',') {
             return Some(format!("the decimal sign {decimal:?} can't be; use \".\" or \",\""));
         }
-        if decimal == separator {
+        // Where cells stand in quotation marks, both may be commas.
+        if decimal == separator && !self.quote {
             return Some(
-                "decimal and separator are both \",\"; a file with decimal commas is separated by something else, often \";\"".into(),
+                "decimal and separator are both \",\"; a file with decimal commas is separated by something else, often \";\", or has its numbers in \
+                 quotation marks: leave quote = false out then"
+                    .into(),
             );
         }
         if *thousands == Some(*decimal) {
-            return Some(format!("decimal and thousands are both {decimal:?}; the decimal sign is the one that stands once, before the last digits"));
+            return Some(format!(
+                "decimal and thousands are both {decimal:?}; the decimal sign is the one that stands once, before the last digits"
+            ));
         }
         if let Some(sign) = thousands.filter(|sign| sign.is_ascii_digit() || matches!(sign, '-' | '+' | 'e' | 'E')) {
             return Some(format!("the sign {sign:?} can't part thousands; use \".\" \",\" \" \" or \"'\""));
@@ -291,7 +296,8 @@ impl Pattern {
     /// When nobody knows the name.
     pub(super) fn encoding(&self) -> Result<Option<&'static Encoding>, Vec<Complaint>> {
         let Some(label) = &self.encoding else { return Ok(None) };
-        let unknown = || vec![self.complain(label.span().start, format!("there is no encoding {:?}; {}", label.get_ref(), encoding::KNOWN))];
+        let unknown =
+            || vec![self.complain(label.span().start, format!("there is no encoding {:?}; {}", label.get_ref(), encoding::KNOWN))];
         encoding::named(label.get_ref()).map(Some).ok_or_else(unknown)
     }
 

@@ -37,7 +37,13 @@ enum Split {
 }
 
 impl<R: Read> Records<R> {
-    pub(super) fn open(source: R, declared: Option<&'static Encoding>, separator: char, quote: bool, comment: Option<char>) -> io::Result<Self> {
+    pub(super) fn open(
+        source: R,
+        declared: Option<&'static Encoding>,
+        separator: char,
+        quote: bool,
+        comment: Option<char>,
+    ) -> io::Result<Self> {
         Ok(Self { lines: TextLines::open(source, declared)?, separator, quote, comment, waiting: VecDeque::new() })
     }
     pub(super) fn bytes(&self) -> u64 {

@@ -147,7 +147,8 @@ impl Repeated {
     /// Why the file can't be taken: its line, and what to choose by; `None` where each time has one value, or the pattern chooses.
     pub(super) fn complaint(&self, header: &Header) -> Option<(usize, String)> {
         let Example { datastream, at, one, other } = self.example.as_ref().filter(|_| self.same_time == SameTime::Refuse)?;
-        let telling: Vec<String> = self.words.iter().filter_map(|(place, words)| telling(header.names.get(*place)?, words.as_deref()?)).collect();
+        let telling: Vec<String> =
+            self.words.iter().filter_map(|(place, words)| telling(header.names.get(*place)?, words.as_deref()?)).collect();
         let by = match telling.as_slice() {
             [] => "part the sensors with where = { COLUMN = \"…\" }".to_owned(),
             some => format!("part the sensors with {}", some.join(", or with ")),

@@ -1,6 +1,7 @@
 //! The outcome of an import, and what in the file was a surprise.
 
-use super::columns::Columns;
+use super::choice::Condition;
+use super::columns::{Column, Columns};
 use super::pattern::Pattern;
 use super::repeated::Repeated;
 use super::rows::Rows;
@@ -43,10 +44,19 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+/// What to say of a file of which the pattern chooses nothing; `None` where it has no rows.
+pub(super) fn nothing_chosen<R: Read>(rows: &Rows<R>, report: &Report) -> Option<String> {
+    let passed = rows.passed().not_chosen + report.of_nothing;
+    let conditions: Vec<String> = rows.chosen().iter().map(Condition::words).collect();
+    let of = if conditions.is_empty() { "of any [[value]]".to_owned() } else { format!("of {}", conditions.join(", ")) };
+    (passed > 0)
+        .then(|| format!("none of its {passed} rows is {of}; look at its cells, and mend where, heading or datastreams in the pattern"))
+}
+
 /// What was passed over, supposed or surprising.
 pub(super) fn notes<R: Read>(rows: &Rows<R>, columns: &Columns, repeated: &Repeated, pattern: &Pattern, report: &Report) -> Vec<String> {
     let passed = rows.passed();
-    let mut notes: Vec<String> = columns.iter().filter_map(super::columns::Column::warning).map(|warning| format!("warning: {warning}")).collect();
+    let mut notes: Vec<String> = columns.iter().filter_map(Column::warning).map(|warning| format!("warning: {warning}")).collect();
     if rows.times().are_dates() && pattern.time.label.is_none() {
         for column in columns.iter().filter(|column| column.is_of_intervals()) {
             notes.push(format!(
@@ -63,7 +73,7 @@ pub(super) fn notes<R: Read>(rows: &Rows<R>, columns: &Columns, repeated: &Repea
     };
     count(passed.headers, "repeated headers were passed over");
     count(passed.empty, "rows without any cell were passed over");
-    let chosen: Vec<String> = rows.chosen().iter().map(super::choice::Condition::words).collect();
+    let chosen: Vec<String> = rows.chosen().iter().map(Condition::words).collect();
     count(passed.not_chosen, &format!("rows were passed over that are not of {}", chosen.join(", ")));
     count(report.of_nothing, "rows were passed over that no [[value]] is of");
     count(passed.bare_dates, "times were a date without an hour, and are its midnight");

@@ -79,10 +79,9 @@ impl<R: Source> Rows<R> {
     pub(super) fn open(source: R, name: &str, pattern: &Pattern) -> Result<Self, Vec<Complaint>> {
         let encoding = pattern.encoding()?;
         let unreadable = |cause: io::Error| wrong(name, 0, format!("it can't be read: {cause}"));
-        let mut records =
-            Records::open(source, encoding, pattern.separator, pattern.quote, pattern.comment).map_err(unreadable)?;
-        let times = Times::of(&pattern.time)
-            .map_err(|(at, message)| vec![pattern.complain(at.unwrap_or_else(|| pattern.time_at()), message)])?;
+        let mut records = Records::open(source, encoding, pattern.separator, pattern.quote, pattern.comment).map_err(unreadable)?;
+        let times =
+            Times::of(&pattern.time).map_err(|(at, message)| vec![pattern.complain(at.unwrap_or_else(|| pattern.time_at()), message)])?;
         let mut head = preamble(&mut records, name, pattern)?;
         let (mut block, mut heading) = (Arc::from(""), None);
         let names = match &pattern.columns {
@@ -188,7 +187,14 @@ impl<R: Source> Rows<R> {
     fn take(&mut self, record: Record) {
         let Record { line, mut raw, mut cells, is_ended, wrong } = record;
         refused::strip_row(&mut raw, &mut cells, self.separator);
-        let row = |cells, time, rows: &Self| Row { line, raw: raw.clone(), cells, block: rows.block.clone(), heading: rows.heading.clone(), time };
+        let row = |cells, time, rows: &Self| Row {
+            line,
+            raw: raw.clone(),
+            cells,
+            block: rows.block.clone(),
+            heading: rows.heading.clone(),
+            time,
+        };
         if let Some(wrong) = wrong {
             let row = row(cells, Err(wrong), self);
             return self.ready.push_back(row);
@@ -335,7 +341,11 @@ fn preamble<R: Source>(records: &mut Records<R>, name: &str, pattern: &Pattern) 
             head.push('\n');
         }
         Some(sign) if line.text.chars().count() == 5 => {
-            return Err(wrong(name, line.number, format!("its first line says that it is separated by {sign:?}; write separator = {sign:?}")));
+            return Err(wrong(
+                name,
+                line.number,
+                format!("its first line says that it is separated by {sign:?}; write separator = {sign:?}"),
+            ));
         }
         _ => records.put_back(line),
     }
@@ -382,7 +392,11 @@ fn key_places(header: &Header, pattern: &Pattern) -> Result<Vec<Place>, Vec<Comp
         }
     }
     let mut kept: Vec<Place> = Vec::new();
-    places.into_iter().for_each(|place| if !kept.contains(&place) { kept.push(place) });
+    places.into_iter().for_each(|place| {
+        if !kept.contains(&place) {
+            kept.push(place)
+        }
+    });
     Ok(kept)
 }
 
@@ -407,7 +421,8 @@ impl Header {
             }
             ColumnRef::Name(name) => squeezed(name),
         };
-        let places: Vec<usize> = self.names.iter().enumerate().filter(|(_, known)| squeezed(known) == name).map(|(place, _)| place).collect();
+        let places: Vec<usize> =
+            self.names.iter().enumerate().filter(|(_, known)| squeezed(known) == name).map(|(place, _)| place).collect();
         match places.as_slice() {
             [place] => Ok(*place),
             [] => complain(format!("{} has no column {name:?}; {}", self.file, self.cure(&name, pattern.separator))),

@@ -137,7 +137,11 @@ fn another_separator_an_unknown_column_datastream_and_zone_are_named_with_the_cu
     check(&NAIVE.replace("\"level\"", "\"leve\""), file, &["there is no datastream \"leve\"; did you mean \"level\"?"], &[]);
     check(&NAIVE.replace("zone = \"Europe/Rome\"\n", ""), file, &["a time without an offset says nothing until [time] zone does"], &[]);
     check(&NAIVE.replace("Europe/Rome", "Europa/Roma"), file, &["p.toml:7:8  there is no zone \"Europa/Roma\""], &[]);
-    check(&NAIVE.replace("separator = \";\"", "separator = \",\""), file, &["decimal and separator are both"], &[]);
+    check(&NAIVE.replace("separator = \";\"", "separator = \",\"\nquote = false"), file, &["decimal and separator are both"], &[]);
+    check(&NAIVE.replace("separator = \";\"", "separator = \",\""), file, &["write separator = ';'"], &[]);
+    let quoted = "ora,livello\n01/02/2014 00:00,\"1,25\"\n01/02/2014 01:00,1,5\n";
+    let both = NAIVE.replace("separator = \";\"", "separator = \",\"");
+    check(&both, quoted, &["f.csv:3:1  3 cells where the header has 2; is there a decimal comma"], &[("2014-01-31T23:00:00Z", 1.25)]);
     check(&NAIVE.replace("missing", "mising"), file, &["p.toml:3:1  unknown key \"mising\", did you mean \"missing\"?"], &[]);
     check(NAIVE, "", &["f.csv  the file is empty"], &[]);
     check(NAIVE, "PK\u{3}\u{4}\u{14}\u{0}", &["f.csv:1:1  its first line is no text"], &[]);
