@@ -58,7 +58,7 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
         let told = watch.next().await?;
         Some((told, watch))
     });
-    let events = first.chain(later.flat_map(Told::changes));
+    let events = first.chain(later.flat_map(Told::changes)).fuse();
     Ok(Sse::new(said(events, stations)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
