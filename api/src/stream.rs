@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use futures_util::stream::unfold;
+use futures_util::stream::{StreamExt, unfold};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -93,7 +93,8 @@ enum State {
 }
 
 fn streamed(permission: Permission, first: Vec<u8>, pieces: Box<dyn Pieces>) -> Body {
-    Body::from_stream(unfold(State::Begun(first, pieces), move |state| {
+    // Who compresses a body asks once more after its end.
+    let all = unfold(State::Begun(first, pieces), move |state| {
         let permission = permission.clone();
         async move {
             let (piece, next) = match state {
@@ -104,7 +105,8 @@ fn streamed(permission: Permission, first: Vec<u8>, pieces: Box<dyn Pieces>) -> 
             };
             Some((piece, next))
         }
-    }))
+    });
+    Body::from_stream(all.fuse())
 }
 
 async fn made(mut pieces: Box<dyn Pieces>) -> (io::Result<Bytes>, State) {

@@ -64,7 +64,7 @@ pub(crate) async fn live(State(api): State<Api>, seen: Seen, params: Params) -> 
         let told = watch.next().await?;
         Some((told, watch))
     });
-    let events = first.chain(later.flat_map(Told::changes));
+    let events = first.chain(later.flat_map(Told::changes)).fuse();
     // At once: a proxy hands on nothing, and a browser counts as not connected, before the first byte.
     let events = stream::once(std::future::ready(Ok(Event::default().comment("")))).chain(said(events, stations));
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
