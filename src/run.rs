@@ -48,7 +48,8 @@ async fn open(config: Config, log: &Log, stopping: &Stopping) -> anyhow::Result<
     }
     store.starts_with(&config.networks);
     take(&store, &network);
-    let limits = Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams, edges: config.edges };
+    let limits =
+        Limits { future_s: config.future_min * 60, earliest: config.earliest, datastreams: config.datastreams, edges: config.edges };
     let role = config.edge.map_or(Role::Centre, |edge| Role::Edge(edge.settings));
     let door = DoorSettings {
         messages_per_s: config.messages_per_s,

@@ -111,11 +111,7 @@ mod tests {
     use super::*;
 
     fn check(asked: &[(HeaderName, &str)], status: u16, range: Option<&str>) {
-        let file = File {
-            length: 100,
-            etag: "\"abc\"".into(),
-            changed_at: Timestamp::parse("2026-11-23T06:20:00.5Z").expect("a time"),
-        };
+        let file = File { length: 100, etag: "\"abc\"".into(), changed_at: Timestamp::parse("2026-11-23T06:20:00.5Z").expect("a time") };
         let headers = asked.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).expect("a value"))).collect();
         let answer = file.answer(&headers, |_| Ok(().into_response())).expect("an answer");
         let found = answer.headers().get(header::CONTENT_RANGE).map(|value| value.to_str().expect("text").to_owned());

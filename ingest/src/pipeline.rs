@@ -272,13 +272,7 @@ impl Intake {
         self.bound(frame, decoded, &Arrival::Known, &mut |_, _| true)
     }
 
-    fn bound(
-        &self,
-        frame: &Frame,
-        decoded: Decoded,
-        arrival: &Arrival<'_>,
-        wanted: &mut dyn FnMut(usize, Held<'_>) -> bool,
-    ) -> Taken {
+    fn bound(&self, frame: &Frame, decoded: Decoded, arrival: &Arrival<'_>, wanted: &mut dyn FnMut(usize, Held<'_>) -> bool) -> Taken {
         let registry = self.store.registry();
         let (Decoded { readings, rejects, unread, left_out, .. }, payloads) = self.laid_out(decoded, frame, &registry);
         let mut taken = Taken {

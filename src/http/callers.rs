@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn one_address_may_hold_so_many_and_gets_them_back() {
-        let callers = Callers::new(Networks(vec!["198.51.100.0/24".parse().unwrap()]));
+        let callers = Callers::new(Networks(vec!["198.51.100.0/24".parse().unwrap()]), 10_000);
         let (one, other, proxy) = (address("192.0.2.1"), address("192.0.2.2"), address("198.51.100.7"));
         let mut places: Vec<Place> = (0..MOST_OF_ONE).map(|_| callers.connected(one).expect("a place")).collect();
         assert!(callers.connected(one).is_none());

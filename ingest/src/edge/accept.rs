@@ -127,7 +127,15 @@ impl Sender {
                 uptime: None,
                 bytes: bytes.into(),
             });
-            let reject = |reason, detail, place, said, count| Reject { reason, detail, place, said, line: edge.clone(), count, message: message.clone() };
+            let reject = |reason, detail, place, said, count| Reject {
+                reason,
+                detail,
+                place,
+                said,
+                line: edge.clone(),
+                count,
+                message: message.clone(),
+            };
             let (listed, others) = group.split_at(group.len().min(MOST_REFUSALS.saturating_sub(rejects.len())));
             rejects.extend(listed.iter().enumerate().map(|(place, one)| {
                 let Observation { result, phenomenon_time, .. } = *one.observation;
@@ -139,7 +147,10 @@ impl Sender {
                 let count = others.iter().filter(|one| one.reason == reason).count();
                 if let Some(first) = others.iter().position(|one| one.reason == reason) {
                     let place = listed.len() + first;
-                    let detail = format!("{count} observations more of the edge {edge} are refused as {}; only the first {MOST_REFUSALS} of a batch are listed", reason.code());
+                    let detail = format!(
+                        "{count} observations more of the edge {edge} are refused as {}; only the first {MOST_REFUSALS} of a batch are listed",
+                        reason.code()
+                    );
                     rejects.push(reject(reason, detail, place, None, u32::try_from(count).unwrap_or(u32::MAX)));
                 }
             }
