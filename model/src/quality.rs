@@ -122,6 +122,6 @@ mod tests {
             let quality = Quality::from_bits(bits).unwrap();
             assert_eq!((quality.flag(), quality.tests(), quality.to_bits()), (Flag::Suspect, 1 << test, bits));
         }
-        assert_eq!((size_of::<Quality>(), size_of::<crate::Observation>()), (4, 40));
+        assert_eq!((size_of::<Quality>(), size_of::<crate::Observation>()), (4, 32));
     }
 }

@@ -110,7 +110,7 @@ impl Beside {
     /// Durable when it returns `Ok`.
     pub(super) fn write(database: &Path, mark: Mark) -> std::io::Result<()> {
         let (path, part) = (beside(database, SUFFIX), beside(database, "-mark.part"));
-        let mut file = File::create(&part)?;
+        let mut file = crate::private::create_private(&part)?;
         writeln!(file, "{} {}", mark.store, mark.generation)?;
         file.sync_all()?;
         crate::disk::put_in_place(&part, &path)
