@@ -58,7 +58,7 @@ pub struct Decoded {
 }
 
 /// One uplink, as its network server names it: two messages with the same name tell of one measurement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
     /// What the message calls the device.
     pub device: DeviceId,
