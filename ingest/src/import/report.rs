@@ -57,6 +57,7 @@ pub(super) fn nothing_chosen<R: Read>(rows: &Rows<R>, report: &Report) -> Option
 pub(super) fn notes<R: Read>(rows: &Rows<R>, columns: &Columns, repeated: &Repeated, pattern: &Pattern, report: &Report) -> Vec<String> {
     let passed = rows.passed();
     let mut notes: Vec<String> = columns.iter().filter_map(Column::warning).map(|warning| format!("warning: {warning}")).collect();
+    notes.dedup();
     if rows.times().are_dates() && pattern.time.label.is_none() {
         for column in columns.iter().filter(|column| column.is_of_intervals()) {
             notes.push(format!(
