@@ -52,7 +52,7 @@ const DOUBTFUL: [(u64, &str); 7] = [
 pub fn doubt_of_place(dir: &Path) -> Option<String> {
     let found = rustix::fs::statfs(dir).ok()?;
     // The number is of another width and sign on each machine.
-    #[expect(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "four bytes, however they are called")]
+    #[expect(clippy::cast_sign_loss, reason = "four bytes, however they are called")]
     let magic = found.f_type as u64 & 0xFFFF_FFFF;
     let (_, name) = DOUBTFUL.iter().find(|(number, _)| *number == magic)?;
     Some(format!(

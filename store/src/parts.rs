@@ -67,6 +67,14 @@ struct Ended {
     runs: bool,
 }
 
+impl crate::Store {
+    /// The handle by which a long-running part of this instance reports how it fares; the same one for the same names.
+    #[must_use]
+    pub fn part(&self, kind: &'static str, name: &str, owner: Option<OwnerId>) -> Part {
+        self.parts().part(kind, name, owner)
+    }
+}
+
 impl Parts {
     pub(crate) fn part(&self, kind: &'static str, name: &str, owner: Option<OwnerId>) -> Part {
         let key = (kind, name.to_owned(), owner);

@@ -8,7 +8,7 @@ use crate::late::{LateDay, last_late, late_days};
 use crate::ledger::Book;
 use crate::local::Local;
 use crate::outbox::{Outbox, OutboxRoom};
-use crate::parts::{Part, Parts};
+use crate::parts::Parts;
 use crate::published::Shelf;
 use crate::quarantine;
 use crate::registry::Registry;
@@ -218,12 +218,6 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> Option<&Path> {
         self.inner.place.as_ref().map(|place| place.dir.as_path())
-    }
-
-    /// The handle by which a long-running part of this instance reports how it fares; the same one for the same names.
-    #[must_use]
-    pub fn part(&self, kind: &'static str, name: &str, owner: Option<OwnerId>) -> Part {
-        self.inner.parts.part(kind, name, owner)
     }
 
     #[must_use]
@@ -437,6 +431,10 @@ impl Store {
 
     pub(crate) fn local(&self) -> &Local {
         &self.inner.local
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.inner.parts
     }
 
     pub(crate) fn shared(&self) -> &Shared {
