@@ -146,8 +146,11 @@ fn take_below(name: &str, key: &str, value: &RawValue, channels: &mut Channels) 
     }
 }
 
+/// An object, and the text that it was read from.
+type WithText<'a> = (Map<String, Value>, Cow<'a, [u8]>);
+
 /// The message as an object, and its text, from which numbers are read as they were written.
-pub(super) fn object<'a>(frame: &'a Frame, example: &str) -> Result<(Map<String, Value>, Cow<'a, [u8]>), Box<Decoded>> {
+pub(super) fn object<'a>(frame: &'a Frame, example: &str) -> Result<WithText<'a>, Box<Decoded>> {
     let bytes = trimmed(&frame.bytes);
     let read = match (serde_json::from_slice(bytes), quoted_nans(bytes)) {
         (Err(cause), Some(quoted)) => match serde_json::from_slice(&quoted) {
