@@ -17,20 +17,24 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Reloads at every SIGHUP until `stop`; SIGUSR1, which some programs send to have logs opened anew, does nothing.
-    pub(crate) async fn run(mut self, store: Store, mut stop: watch::Receiver<bool>) {
-        let (Some(mut hangup), Some(mut user)) = (listen(SignalKind::hangup()), listen(SignalKind::user_defined1())) else { return };
-        loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                _ = user.recv() => continue,
-                _ = hangup.recv() => {}
-            }
-            let (path, running, log, store) = (self.path.clone(), self.config.clone(), self.log.clone(), store.clone());
-            let reloaded = tokio::task::spawn_blocking(move || reload(&path, &running, &log, &store)).await;
-            if let Ok(Some(config)) = reloaded {
-                self.config.networks = config.networks;
-                self.config.log = config.log;
+    /// Reloads at every SIGHUP until `stop`; SIGUSR1, which some programs send to have logs opened anew, does nothing. Signals are heard
+    /// from the call on, before the future is polled. Must be called within a runtime.
+    pub(crate) fn run(mut self, store: Store, mut stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+        let heard = (listen(SignalKind::hangup()), listen(SignalKind::user_defined1()));
+        async move {
+            let (Some(mut hangup), Some(mut user)) = heard else { return };
+            loop {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    _ = user.recv() => continue,
+                    _ = hangup.recv() => {}
+                }
+                let (path, running, log, store) = (self.path.clone(), self.config.clone(), self.log.clone(), store.clone());
+                let reloaded = tokio::task::spawn_blocking(move || reload(&path, &running, &log, &store)).await;
+                if let Ok(Some(config)) = reloaded {
+                    self.config.networks = config.networks;
+                    self.config.log = config.log;
+                }
             }
         }
     }
