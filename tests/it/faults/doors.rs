@@ -29,9 +29,9 @@ fn observations(times_us: &[i64]) -> Vec<Observation> {
     times_us.iter().zip(0..).map(observation).collect()
 }
 
-/// A record of the log with this body and its checksum.
+/// A record of the log of this version, which follows none, with this body and a checksum.
 fn record(body: &[u8]) -> Vec<u8> {
-    let whole = [&[2], body].concat();
+    let whole = [&[1, 0, 0], body].concat();
     sealed(whole)
 }
 
@@ -84,8 +84,8 @@ fn a_batch_of_an_edge_is_not_believed_how_much_it_holds() {
     // A block of 128 points of which nothing changes is 13 bytes: ten million of them fit in one megabyte.
     let blocks = [0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0].repeat(10_000_000_usize.div_ceil(128));
     let bomb = record(&[varint(10_000_000), blocks, vec![0]].concat());
-    // As an earlier version packed it: a length, and bytes that unpack to that.
-    let former = sealed([&[1], &varint(1 << 28)[..], &[0, 0, 0]].concat());
+    // As another version packed it: a length, and bytes that unpack to that.
+    let former = sealed([&[2], &varint(1 << 28)[..], &[0, 0, 0]].concat());
     let keys = format!("pescaia-edge-1 {{\"e\":7,\"s\":[[2,2]],\"k\":[{}\"\"]}}\n", "\"\",".repeat(2_000_000));
     let sequences = format!("pescaia-edge-1 {{\"e\":7,\"s\":[{}[9,9]],\"k\":[]}}\n", "[2,2],".repeat(400_000));
     for (body, expected) in [

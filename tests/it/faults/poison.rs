@@ -12,10 +12,10 @@ fn poison_is_kept_acknowledged_and_holds_nothing_up() {
     let poison: Vec<(Vec<u8>, &str)> = vec![
         (b"".to_vec(), "unreadable"),
         (b"\xff\xfe{\0}\0".to_vec(), "unreadable"),
-        (b"\xef\xbb\xbf{}".to_vec(), "unreadable"),
+        (b"\xef\xbb\xbf{}".to_vec(), "bad-time"),
         ("[".repeat(10_000).into_bytes(), "unreadable"),
         (b"{\"time\":1,\"values\":{\"level\":1e999}}".to_vec(), "not-a-number"),
-        (b"{\"time\":1,\"values\":{\"level\":NaN}}".to_vec(), "unreadable"),
+        (b"{\"time\":1,\"values\":{\"level\":NaN}}".to_vec(), "not-a-number"),
         (vec![b'x'; 100_000], "unreadable"),
         (format!("{{\"time\":{now},\"values\":{{\"level\":\"high\"}}}}").into_bytes(), "not-a-number"),
         (format!("{{\"time\":{now},\"values\":{{\"level\":1,\"level\":2}}}}").into_bytes(), "wrong-shape"),
