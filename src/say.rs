@@ -23,7 +23,7 @@ pub(crate) fn page(text: &str) {
 /// That they could not be written; a reader that has gone is one too.
 pub(crate) fn lines(lines: &[String]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    lines.iter().try_for_each(|line| writeln!(out, "{}", one_line(line)))?;
     out.flush()
 }
 

@@ -151,7 +151,9 @@ mod tests {
         let trusted = Networks(vec!["10.0.0.0/8".parse().unwrap()]);
         let check = |peer: &str, forwarded: &[&'static str], expected: &str| {
             let mut headers = HeaderMap::new();
-            forwarded.iter().for_each(|value| drop(headers.append(FORWARDED_FOR, HeaderValue::from_static(value))));
+            for value in forwarded {
+                headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
+            }
             assert_eq!(client_of(address(peer), &headers, &trusted), address(expected), "{peer} {forwarded:?}");
         };
         check("203.0.113.5", &["192.0.2.1"], "203.0.113.5");

@@ -15,7 +15,7 @@ use crate::registry::Registry;
 use crate::view::AHEAD_S;
 use crate::writer::{Cut, Shared, Work, Writer};
 use crate::{Batch, Error, Health, InfluxHealth, Outcome, Receipt, View, explain, private, wal_check};
-use model::{Clock, DatastreamId, Interval, Observation, OwnerId, Timestamp, Viewer};
+use model::{Clock, DatastreamId, Interval, Observation, Timestamp, Viewer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;

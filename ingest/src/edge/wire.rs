@@ -145,7 +145,9 @@ impl Parcel {
             return Err(too_large("keys, gaps and stretches of sequences each", MOST_EDGE_ITEMS));
         }
         let observations = store::unpack_at_most(packed.get(1..).unwrap_or_default(), MOST_EDGE_OBSERVATIONS);
-        let unreadable = |_| "its observations can't be read: either they were changed on the way, and come again by themselves, or the edge is of another version; bring edge and centre to the same one".to_owned();
+        let unreadable = |_| {
+            "its observations can't be read: either they were changed on the way, and come again by themselves, or the edge is of another version; bring edge and centre to the same one".to_owned()
+        };
         let Some(observations) = observations.map_err(unreadable)? else {
             return Err(too_large("observations", MOST_EDGE_OBSERVATIONS));
         };

@@ -53,7 +53,7 @@ fn a_device_that_speaks_senml_is_understood_and_a_misspelt_format_is_named() {
     let audit = token(&dir, "demo", &["audit"]);
     let (_, kept) = world.get_as("/api/v1/quarantine", Some(&audit));
     assert!(kept.contains("urn:dev:ow:1:other") && kept.contains("unknown-channel"), "{kept}");
-    let wrong = dir.write("wrong.toml", &network.replace("\"senml\"", "\"senmml\""));
+    let wrong = dir.write("network.toml", &network.replace("\"senml\"", "\"senmml\""));
     let done = pescaia().args(["network", "apply"]).arg(wrong).arg("--data").arg(dir.path().join("data")).output().expect("pescaia");
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!done.status.success() && said.contains("unknown payload format \"senmml\", did you mean \"senml\"?"), "{said}");

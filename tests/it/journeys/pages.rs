@@ -121,7 +121,7 @@ fn a_river_near_its_threshold_stands_above_a_dead_sensor_and_has_one_rate_everyw
 fn an_unknown_address_is_a_page_for_people_in_their_language_and_a_problem_for_programs() {
     let dir = Dir::new("unknown");
     let world = World::run(&dir, &network());
-    for path in ["/nessuna/pagina", "/stazioni/nessuna", "/dati/nessuno", "/stazioni/%FF", "/livelli/"] {
+    for path in ["/nessuna/pagina", "/stazioni/nessuna", "/dati/nessuno", "/stazioni/%FF", "/livelli/altri"] {
         let (status, kind, body) = ask(&world, path, "text/html,*/*;q=0.8", "it-IT");
         assert_eq!((status, kind.as_str()), (404, "text/html; charset=utf-8"), "{path}: {body}");
         assert!(body.contains("<html lang=\"it\">") && body.contains("Pagina non trovata") && body.contains("Cerca"), "{path}: {body}");

@@ -30,7 +30,7 @@ feeds = [{ channel = "level", datastream = "muta-level" }]
 "#;
 
 fn network(ratings: &str) -> String {
-    let gauge = one_gauge();
+    let gauge = one_gauge().replacen("property = \"water_level\"", "property = \"water_level\"\nspan = [-2, 15]", 1);
     let (before, after) = gauge.split_once("[[device]]").expect("a device");
     format!("{before}{ratings}[[device]]{after}{SILENT}")
 }
