@@ -129,7 +129,7 @@ fn a_discharge_is_derived_by_the_rating_of_its_time_and_shown_later_as_it_was_kn
 
     // Segments that do not meet are no rating: where, and with which number they would.
     let refused = apply(&rating("", &CHECK.replacen("a = 14", "a = 12", 1)), "refused");
-    assert!(refused.contains("network.toml:18:1  segments 1 and 2 do not meet at 1.8 m"), "{refused}");
+    assert!(refused.contains("network.toml:19:1  segments 1 and 2 do not meet at 1.8 m"), "{refused}");
     assert!(refused.contains("with a = 12 segment 2 would meet"), "{refused}");
     assert_eq!(flows(&world, ""), first, "nothing was changed");
 
