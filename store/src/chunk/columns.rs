@@ -128,7 +128,7 @@ impl Columns {
             for (place, (at, value)) in run.zip(times.iter().zip(values)) {
                 let lag = constant.or_else(|| self.lags.get(place).copied()).unwrap_or(0);
                 let received_s = u32::try_from(at.div_euclid(1_000_000) + lag).unwrap_or(0);
-                each(Point { at: *at, value: *value, received_s, quality, ..Point::EMPTY })?;
+                each(Point { at: *at, value: *value, received_s, quality })?;
             }
         }
         ControlFlow::Continue(())

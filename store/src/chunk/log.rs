@@ -159,7 +159,8 @@ pub(crate) fn announced(bytes: &[u8]) -> Result<usize, Error> {
         return Err(Error::Damaged { what: "a log record: of another version".into() });
     }
     // The commits that it follows.
-    (reader.varint()?, reader.varint()?);
+    reader.varint()?;
+    reader.varint()?;
     reader.length()
 }
 
