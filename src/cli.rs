@@ -303,6 +303,7 @@ pub(crate) enum QuarantineCommand {
     },
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one in a process, and it is made once")]
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProposalsCommand {
     /// What waits, and what it looks like

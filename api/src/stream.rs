@@ -182,13 +182,11 @@ where
     }
 }
 
+/// Appends the items of some keys, and says how many.
+type Make<'a, K> = dyn FnMut(&[K], &mut Vec<u8>) -> Result<usize, store::Error> + 'a;
+
 /// Appends a piece of what `make` makes of `keys`; the comma behind the last item is taken away.
-pub(crate) fn by_and_by<K>(
-    keys: &[K],
-    progress: &mut Progress,
-    make: &mut dyn FnMut(&[K], &mut Vec<u8>) -> Result<usize, store::Error>,
-    out: &mut Vec<u8>,
-) -> Result<Flow, store::Error> {
+pub(crate) fn by_and_by<K>(keys: &[K], progress: &mut Progress, make: &mut Make<'_, K>, out: &mut Vec<u8>) -> Result<Flow, store::Error> {
     while out.len() < PIECE {
         // The comma stands where the next item begins, so that none is left behind the last.
         let upto = (progress.done + progress.together).min(keys.len());

@@ -23,9 +23,12 @@ use store::{Format, PublishedFile, View};
 #[derive(Clone, Default)]
 pub(crate) struct Files(Arc<Mutex<HashMap<String, Weak<Vec<u8>>>>>);
 
+/// A file and what it holds.
+type Found = (PublishedFile, Arc<Vec<u8>>);
+
 impl Files {
     /// A file of the version that holds now, checked when it was read from the store; a CSV file in this dialect.
-    fn get(&self, view: &View, id: &str, name: &str, dialect: Dialect) -> Result<Option<(PublishedFile, Arc<Vec<u8>>)>, store::Error> {
+    fn get(&self, view: &View, id: &str, name: &str, dialect: Dialect) -> Result<Option<Found>, store::Error> {
         let dataset = view.dataset(id);
         let known = dataset.as_ref().and_then(|found| found.files.iter().find(|file| file.name == name).cloned());
         // Read under the lock, so that a thousand who ask at once make one read.

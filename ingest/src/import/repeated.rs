@@ -134,7 +134,7 @@ impl Repeated {
             Some(one) => {
                 self.count += 1;
                 let key = datastream.key.to_string();
-                self.example.get_or_insert_with(|| Example { datastream: key, at, one, other: said });
+                self.example.get_or_insert(Example { datastream: key, at, one, other: said });
                 match self.same_time {
                     SameTime::Refuse => {}
                     SameTime::First => drop(self.winners.insert((datastream.id, said.at), one.value)),

@@ -264,7 +264,6 @@ mod tests {
                 value: value(n),
                 received_s: n / 7,
                 quality: if n.is_multiple_of(50) { 0x80_0003 } else { 1 },
-                ..Point::EMPTY
             };
             (0..300).map(|n| (n * 7 % 11, point(n))).collect()
         };
@@ -288,7 +287,6 @@ mod tests {
                 value: f64::from(1500 + n * 31 % 200) / 1000.0,
                 received_s: u32::try_from(at / 1_000_000).expect("now"),
                 quality: 1,
-                ..Point::EMPTY
             }
         };
         let points: Vec<(u32, Point)> = (0..5000).map(|n| (n % 2000, point(n))).collect();
@@ -303,7 +301,7 @@ mod tests {
             .zip(values)
             .map(|(n, value)| {
                 let at = 1_767_225_600_000_000 - i64::from(n) * 777;
-                (n * 37 % 5, Point { at, value, received_s: 1_767_225_600 + n / 3, quality: 1, ..Point::EMPTY })
+                (n * 37 % 5, Point { at, value, received_s: 1_767_225_600 + n / 3, quality: 1 })
             })
             .collect();
         let bytes = check(&points);

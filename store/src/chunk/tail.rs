@@ -61,7 +61,7 @@ impl Tail {
             let value = f64::from_le_bytes(reader.take(8)?.first_chunk::<8>().copied().unwrap_or_default());
             let received_s = u32::try_from(at.div_euclid(1_000_000).wrapping_add(reader.zigzag()?)).unwrap_or(0);
             let quality = u32::try_from(reader.varint()?).unwrap_or(0);
-            Ok(Self { points, last: Point { at, value, received_s, quality, ..Point::EMPTY } })
+            Ok(Self { points, last: Point { at, value, received_s, quality } })
         };
         read().ok()
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_tail_comes_back_and_every_flipped_bit_of_it_and_its_key_is_seen() {
-        let point = |n: i64| Point { at: n * 600_000_000 - 7, value: -1.42, received_s: 1_767_225_600, quality: 0x103, ..Point::EMPTY };
+        let point = |n: i64| Point { at: n * 600_000_000 - 7, value: -1.42, received_s: 1_767_225_600, quality: 0x103 };
         let points: Vec<Point> = (0..300).map(point).collect();
         let row = chunk_row(7, &points).expect("whole").expect("points");
         let key = Key { part: row.part, at: row.at, weight: row.weight, summary: row.summary };

@@ -53,7 +53,10 @@ pub(super) fn documents(engine: &dyn Engine) -> Result<Vec<Document>, Error> {
     Ok(documents_and_unread(engine)?.0)
 }
 
-fn documents_and_unread(engine: &dyn Engine) -> Result<(Vec<Document>, Vec<(Entry, String)>), Error> {
+/// Entries that are not understood, each with why.
+type NotUnderstood = Vec<(Entry, String)>;
+
+fn documents_and_unread(engine: &dyn Engine) -> Result<(Vec<Document>, NotUnderstood), Error> {
     let (mut documents, mut unread) = (Vec::new(), Vec::new());
     for kind in KINDS {
         for kept in engine.documents(kind)? {
