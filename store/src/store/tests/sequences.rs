@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-const SEQUENCES: u64 = 300;
-const STEPS: u64 = 14;
+const SEQUENCES: u64 = 200;
+const STEPS: u64 = 24;
 /// Those that a start applies; the third is applied by hand only.
 const STARTED: usize = 2;
 const FILES: [&str; 3] = ["a.toml", "b.toml", "c.toml"];
@@ -36,6 +36,16 @@ impl Dice {
     fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[usize::try_from(self.roll(words.len() as u64)).unwrap()]
     }
+    /// The owner that an id has by habit, and seldom the other.
+    fn owner_of(&mut self, id: &str) -> &'static str {
+        let is_first = matches!(id.as_bytes(), [_, b'0' | b'1']) != (self.roll(12) == 0);
+        OWNERS[usize::from(!is_first)]
+    }
+    /// An id of `words`, mostly one of this owner's.
+    fn of_owner<'a>(&mut self, words: &[&'a str], owner: &str) -> &'a str {
+        let own: Vec<&str> = words.iter().filter(|id| matches!(id.as_bytes(), [_, b'0' | b'1']) == (owner == OWNERS[0])).copied().collect();
+        if self.roll(10) == 0 { self.of(words) } else { self.of(&own) }
+    }
 }
 
 const OWNERS: [&str; 2] = ["x", "y"];
@@ -52,14 +62,17 @@ fn text(entries: &Entries) -> String {
 }
 
 fn station(dice: &mut Dice) -> (String, String) {
-    let (id, owner, name) = (dice.of(&STATIONS), dice.of(&OWNERS), dice.of(&["Uno", "Due"]));
+    let (id, name) = (dice.of(&STATIONS), dice.of(&["Uno", "Due"]));
+    let owner = dice.owner_of(id);
     (format!("1 {id}"), format!("[[station]]\nid = \"{id}\"\nowner = \"{owner}\"\nname = \"{name}\"\nwhere = [43.9, 11.1]\n"))
 }
 
-fn datastream(dice: &mut Dice, station: &str) -> (String, String) {
+fn datastream(dice: &mut Dice) -> (String, String) {
     let (id, period) = (dice.of(&STREAMS), dice.of(&["10", "60"]));
+    let owner = dice.owner_of(id);
+    let station = dice.of_owner(&STATIONS, owner);
     let visibility = dice.of(&["\"public\"", "\"private\"", "{ shared = [\"y\"] }"]);
-    let property = if dice.roll(12) == 0 { "flow" } else { "water_level" };
+    let property = if dice.roll(30) == 0 { "flow" } else { "water_level" };
     let mut entry = format!(
         "[[datastream]]\nid = \"{id}\"\nstation = \"{station}\"\nproperty = \"{property}\"\nperiod_s = {period}\nvisibility = {visibility}\n"
     );
@@ -73,39 +86,38 @@ fn datastream(dice: &mut Dice, station: &str) -> (String, String) {
 }
 
 fn device(dice: &mut Dice) -> (String, String) {
-    let (id, owner) = (dice.of(&DEVICES), dice.of(&OWNERS));
+    let id = dice.of(&DEVICES);
+    let owner = dice.owner_of(id);
     let way = match dice.roll(4) {
         0 => format!("address = \"{}\"", dice.of(&["A", "B"])),
         1 => format!("mqtt = {{ user = \"{}\", token_sha256 = \"{}\" }}", dice.of(&["u", "v"]), "ab".repeat(32)),
         _ => "http = true".to_owned(),
     };
-    let feeds: Vec<String> = (0..dice.roll(3)).map(|_| feed_words(dice)).collect();
+    let feeds: Vec<String> = (0..dice.roll(2)).map(|_| feed_words(dice, owner)).collect();
     let entry = format!("[[device]]\nid = \"{id}\"\nowner = \"{owner}\"\n{way}\nfeeds = [{}]\n", feeds.join(", "));
     (format!("3 {owner}/{id}"), entry)
 }
 
-fn feed_words(dice: &mut Dice) -> String {
-    let more = if dice.roll(3) == 0 { format!(", datastream_owner = \"{}\"", dice.of(&OWNERS)) } else { String::new() };
-    format!("{{ channel = \"{}\", datastream = \"{}\"{more} }}", dice.of(&CHANNELS), dice.of(&STREAMS))
+fn feed_words(dice: &mut Dice, owner: &str) -> String {
+    let more = if dice.roll(8) == 0 { format!(", datastream_owner = \"{}\"", dice.of(&OWNERS)) } else { String::new() };
+    format!("{{ channel = \"{}\", datastream = \"{}\"{more} }}", dice.of(&CHANNELS), dice.of_owner(&STREAMS, owner))
 }
 
 fn feed(dice: &mut Dice) -> (String, String) {
-    let (owner, device, channel, datastream) = (dice.of(&OWNERS), dice.of(&DEVICES), dice.of(&CHANNELS), dice.of(&STREAMS));
+    let (owner, channel) = (dice.of(&OWNERS), dice.of(&CHANNELS));
+    let (device, datastream) = (dice.of_owner(&DEVICES, owner), dice.of_owner(&STREAMS, owner));
     let entry = format!("[[feed]]\nowner = \"{owner}\"\ndevice = \"{device}\"\nchannel = \"{channel}\"\ndatastream = \"{datastream}\"\n");
     (format!("4 {owner}/{device}/{channel}"), entry)
 }
 
 fn change(dice: &mut Dice, entries: &mut Entries) {
-    for _ in 0..=dice.roll(3) {
+    for _ in 0..=dice.roll(2) {
         let gone = dice.roll(entries.len().max(1) as u64);
         let key = entries.keys().nth(usize::try_from(gone).unwrap()).cloned();
         match dice.roll(6) {
             0 => drop(key.and_then(|key| entries.remove(&key))),
             1 => entries.extend([station(dice)]),
-            2 => entries.extend([{
-                let station = dice.of(&STATIONS);
-                datastream(dice, station)
-            }]),
+            2 => entries.extend([datastream(dice)]),
             3 => entries.extend([feed(dice)]),
             _ => entries.extend([device(dice)]),
         }
@@ -143,7 +155,11 @@ impl World {
         let dir = Dir::new(&format!("sequences-{seed}"));
         let (engine, clock): (Arc<dyn Engine>, _) = (Arc::new(Memory::default()), Arc::new(Ticking(1_795_000_000.into())));
         let owners = OWNERS.map(|id| (format!("0 {id}"), format!("[[owner]]\nid = \"{id}\"\nname = \"{id}\"\n")));
-        let files = [Entries::from(owners), Entries::new(), Entries::new()];
+        let mut files = [Entries::from(owners), Entries::new(), Entries::new()];
+        for (id, owner) in [("s0", "x"), ("s1", "x"), ("s2", "y")] {
+            let entry = format!("[[station]]\nid = \"{id}\"\nowner = \"{owner}\"\nname = \"Uno\"\nwhere = [43.9, 11.1]\n");
+            files[0].insert(format!("1 {id}"), entry);
+        }
         let store = Store::open_on(engine.clone(), Settings::default(), clock.clone(), |_| ()).expect("open");
         let world = Self { dir, engine, clock, store, files, accepted: 0, refused: 0 };
         (0..FILES.len()).for_each(|at| world.write(at));
@@ -187,8 +203,7 @@ impl World {
     fn adopt(&mut self, dice: &mut Dice) {
         let mut entries = Entries::new();
         if dice.roll(2) == 0 {
-            let station = dice.of(&STATIONS);
-            entries.extend([datastream(dice, station)]);
+            entries.extend([datastream(dice)]);
         }
         if dice.roll(3) == 0 {
             entries.extend([device(dice)]);
@@ -257,7 +272,10 @@ fn whatever_was_accepted_starts_again_with_the_same_network() {
 
 #[test]
 fn what_the_next_start_could_not_keep_is_refused_when_it_is_asked_for() {
-    let world = World::new(0);
+    let mut world = World::new(0);
+    world.files[0].retain(|key, _| key.starts_with('0'));
+    world.write(0);
+    world.store.apply(&load_network(&[world.path(0)]).expect("read")).expect("applied");
     let gauge = |id: &str| {
         format!(
             "[[station]]\nid = \"s0\"\nowner = \"x\"\nname = \"S\"\nwhere = [43.9, 11.1]\n[[datastream]]\nid = \"d0\"\nstation = \"s0\"\nproperty = \"water_level\"\nperiod_s = 60\n\
