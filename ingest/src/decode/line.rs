@@ -117,11 +117,16 @@ fn put(
 fn lines(message: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = message.strip_prefix("\u{feff}".as_bytes()).unwrap_or(message);
     let mut next = 0;
+    // Most messages hold no text, so that each line end ends a line.
+    let has_texts = rest.contains(&b'"');
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let (line, more) = rest.split_at(line_end(rest));
+            let (line, more) = rest.split_at(if has_texts { line_end(rest) } else { plain_end(rest) });
             let index = next;
-            next += 1 + line.iter().filter(|byte| **byte == b'\n').count();
+            next += 1;
+            if has_texts {
+                next += line.iter().filter(|byte| **byte == b'\n').count();
+            }
             rest = more.get(1..).unwrap_or_default();
             let line = trimmed(line);
             if !line.is_empty() && line.first() != Some(&b'#') {
@@ -132,9 +137,14 @@ fn lines(message: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
+/// Where the first line ends in a message without a text.
+fn plain_end(text: &[u8]) -> usize {
+    text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len())
+}
+
 /// Where the first line ends.
 fn line_end(text: &[u8]) -> usize {
-    let plain = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+    let plain = plain_end(text);
     let first = text.get(..plain).unwrap_or(text);
     // Most lines hold no text; and in a comment a quote means nothing.
     if !first.contains(&b'"') || first.trim_ascii_start().first() == Some(&b'#') {
@@ -302,6 +312,9 @@ const MEANT: std::ops::Range<i128> = 946_684_800..4_102_444_800;
 
 fn instant(text: &str, steps: Steps) -> Result<Timestamp, Wrong> {
     let whole: i64 = text.parse().map_err(|_| (RejectReason::BadTime, format!("{} is no timestamp; write a whole number", shown(text))))?;
+    if steps.nanos == 1 && MEANT.contains(&i128::from(whole.div_euclid(1_000_000_000))) {
+        return Ok(Timestamp::from_micros(whole.div_euclid(1000)));
+    }
     let seconds = |nanos: i64| (i128::from(whole) * i128::from(nanos)).div_euclid(1_000_000_000);
     let meant = || STEPS.iter().take(4).find(|(_, nanos)| MEANT.contains(&seconds(*nanos)));
     if !MEANT.contains(&seconds(steps.nanos))
