@@ -41,7 +41,8 @@ impl Decoder for Line {
             };
             match read {
                 Ok((device, time)) => {
-                    let device = last_device(frame, &device);
+                    // Where a topic names the device it is that one, whatever the line says.
+                    let device = frame.device.clone().unwrap_or(device);
                     for (channel, value) in said.drain(..) {
                         if decoded.readings.len() + decoded.unread.len() >= MOST_READINGS {
                             beyond.add(index);
@@ -165,11 +166,6 @@ fn line_end(text: &[u8]) -> usize {
         before = *byte;
     }
     text.len()
-}
-
-/// Where a topic names the device it is that one, whatever the line says.
-fn last_device(frame: &Frame, series: &DeviceId) -> DeviceId {
-    frame.device.clone().unwrap_or_else(|| series.clone())
 }
 
 /// What one step of a timestamp is, as the address asks; nanoseconds when it does not.

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, RequestExt, Router};
-use body::{Terms, Unkept};
+use body::{Kept, Unkept};
 use encoding::Packed;
 use model::{OwnerId, RejectReason, Scope, Viewer};
 use serde::Serialize;
@@ -120,19 +120,9 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
             return *response;
         }
     };
-    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: encoding::beside(&head.headers) };
-    let body = match body::collect(body, &terms).await {
+    let Kept { bytes, held } = match body::collect_unpacked(&intake, &owner, &head.headers, body).await {
         Ok(body) => body,
         Err(cause) => return unkept(cause),
-    };
-    let bytes = match encoding::unpack(&intake, &owner, &head.headers, body.bytes).await {
-        Ok(bytes) => bytes,
-        Err(Packed::TooLarge) => return too_large(),
-        Err(packed @ Packed::Unknown(_)) => {
-            return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding", packed.detail(), None);
-        }
-        Err(packed @ Packed::Broken(_)) => return problem(StatusCode::BAD_REQUEST, "Broken request", packed.detail(), None),
-        Err(packed @ Packed::Closing) => return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", packed.detail(), None),
     };
     let frame = Frame {
         source: "http",
@@ -145,7 +135,7 @@ async fn push(State(intake): State<Intake>, request: Request) -> Response {
         bytes,
     };
     let settled = in_time(async { intake.take(frame).await.await }).await;
-    drop(body.held);
+    drop(held);
     let Some(settled) = settled else { return problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", TOO_LONG, None) };
     match settled {
         // Nothing is wrong with it: it comes in by itself once this machine's clock is set.
@@ -182,7 +172,12 @@ fn announced(headers: &HeaderMap) -> Result<(), Box<Response>> {
 /// Why a body was not kept, for who sent it.
 fn unkept(cause: Unkept) -> Response {
     match cause {
-        Unkept::TooLarge => too_large(),
+        Unkept::TooLarge | Unkept::Packed(Packed::TooLarge) => too_large(),
+        Unkept::Packed(packed @ Packed::Unknown(_)) => {
+            problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding", packed.detail(), None)
+        }
+        Unkept::Packed(packed @ Packed::Broken(_)) => problem(StatusCode::BAD_REQUEST, "Broken request", packed.detail(), None),
+        Unkept::Packed(packed @ Packed::Closing) => problem(StatusCode::SERVICE_UNAVAILABLE, "Not stored", packed.detail(), None),
         Unkept::Broken => {
             let detail = "the body did not arrive whole; nothing was kept; send it again";
             problem(StatusCode::BAD_REQUEST, "Broken request", detail, None)

@@ -1,6 +1,9 @@
 //! The body of a request: kept whole up to a limit and within a time, or read away.
 
+use super::MOST_BYTES;
+use super::encoding::{self, Packed};
 use crate::body_room::{BodyRoom, Held};
+use crate::pipeline::Intake;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
@@ -23,9 +26,13 @@ const LEAST_BYTES_PER_S: u64 = 4 * 1024;
 /// Bodies up to so many bytes need no room of their owner; the first is made ready because a request announces it, the rest when it comes.
 const BELIEVED: usize = 64 * 1024;
 const FIRST: usize = 8 * 1024;
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+
+/// Why a body is not kept.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unkept {
     TooLarge,
+    /// It can't be unpacked.
+    Packed(Packed),
     /// The wire broke before its end.
     Broken,
     /// Nothing came for ten seconds, or too little.
@@ -98,6 +105,14 @@ pub(super) async fn collect(mut body: Body, terms: &Terms<'_>) -> Result<Kept, U
         }
         whole.extend_from_slice(&piece);
     }
+}
+
+/// As [`collect`], and unpacked as its head says.
+pub(super) async fn collect_unpacked(intake: &Intake, owner: &OwnerId, headers: &HeaderMap, body: Body) -> Result<Kept, Unkept> {
+    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner, beside: encoding::beside(headers) };
+    let Kept { bytes, held } = collect(body, &terms).await?;
+    let bytes = encoding::unpack(intake, owner, headers, bytes).await.map_err(Unkept::Packed)?;
+    Ok(Kept { bytes, held })
 }
 
 /// Reads away the body of a request that is refused by its head, keeping none of it. Who is answered while still sending would find

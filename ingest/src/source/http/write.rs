@@ -2,8 +2,8 @@
 //! read; 400 names the lines that could not, and the others are stored. What nobody knows yet waits in the quarantine, and is no
 //! reason for Telegraf to worry.
 
-use super::body::{self, Terms, Unkept};
-use super::encoding::{self, Packed};
+use super::body::{self, Kept, Unkept};
+use super::encoding::Packed;
 use super::{BUSY, MOST_BYTES, TOO_LONG, TOO_SLOW, closing, holder, in_time};
 use crate::bounds::MOST_READINGS;
 use crate::frame::Frame;
@@ -61,24 +61,15 @@ async fn take(intake: Intake, request: Request, bearing: HeaderMap, precisions: 
         let message = "send Authorization: Token … with a token of scope ingest that is known, not expired and not revoked; make one with: pescaia token new --owner … --scope ingest";
         return refuse(StatusCode::UNAUTHORIZED, "unauthorized", message);
     };
-    let terms = Terms { most: MOST_BYTES, room: intake.body_room(), owner: &owner, beside: encoding::beside(&head.headers) };
-    let body = match body::collect(body, &terms).await {
+    let Kept { bytes, held: _held } = match body::collect_unpacked(&intake, &owner, &head.headers, body).await {
         Ok(body) => body,
         Err(cause) => return unkept(cause),
-    };
-    let bytes = match encoding::unpack(&intake, &owner, &head.headers, body.bytes).await {
-        Ok(bytes) => bytes,
-        Err(Packed::TooLarge) => return too_large(),
-        Err(packed @ Packed::Unknown(_)) => return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", packed.detail()),
-        Err(packed @ Packed::Broken(_)) => return refuse(StatusCode::BAD_REQUEST, "invalid", packed.detail()),
-        Err(packed @ Packed::Closing) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", packed.detail()),
     };
     let asked = head.uri.query().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("precision=")).unwrap_or("ns");
     let Some(precision) = precisions.iter().find(|known| **known == asked) else {
         let asked: String = asked.chars().take(20).collect();
         return refuse(StatusCode::BAD_REQUEST, "invalid", format!("precision={asked} is not known; it may be {}", precisions.join(", ")));
     };
-    let _held = body.held;
     let frame = Frame {
         source: "http",
         format: "line-protocol",
@@ -146,7 +137,10 @@ fn bearing(token: &str) -> HeaderMap {
 
 fn unkept(cause: Unkept) -> Response {
     match cause {
-        Unkept::TooLarge => too_large(),
+        Unkept::TooLarge | Unkept::Packed(Packed::TooLarge) => too_large(),
+        Unkept::Packed(packed @ Packed::Unknown(_)) => refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", packed.detail()),
+        Unkept::Packed(packed @ Packed::Broken(_)) => refuse(StatusCode::BAD_REQUEST, "invalid", packed.detail()),
+        Unkept::Packed(packed @ Packed::Closing) => refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", packed.detail()),
         Unkept::Broken => refuse(StatusCode::BAD_REQUEST, "invalid", "the body did not arrive whole; nothing was kept"),
         Unkept::Slow => closing(refuse(StatusCode::REQUEST_TIMEOUT, "request timeout", TOO_SLOW)),
         Unkept::Busy => closing(refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", BUSY)),

@@ -54,6 +54,8 @@ pub(super) struct Ear<T> {
     wire: T,
     heard: Heard,
     answers: Answers,
+    /// Found, and to be handed on.
+    answer: Vec<u8>,
 }
 
 /// Finds the answer in what comes in.
@@ -70,22 +72,16 @@ impl Answers {
             Self::Rtu(answers) => answers.ask(question),
         }
     }
-    fn hear(&mut self, bytes: &[u8]) {
+    fn hear(&mut self, bytes: &[u8], answer: &mut Vec<u8>) {
         match self {
-            Self::Tcp(answers) => answers.hear(bytes),
-            Self::Rtu(answers) => answers.hear(bytes),
+            Self::Tcp(answers) => answers.hear(bytes, answer),
+            Self::Rtu(answers) => answers.hear(bytes, answer),
         }
     }
-    fn end(&mut self) {
+    fn end(&mut self, answer: &mut Vec<u8>) {
         match self {
-            Self::Tcp(answers) => answers.end(),
-            Self::Rtu(answers) => answers.end(),
-        }
-    }
-    fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
-        match self {
-            Self::Tcp(answers) => answers.take(into),
-            Self::Rtu(answers) => answers.take(into),
+            Self::Tcp(answers) => answers.end(answer),
+            Self::Rtu(answers) => answers.end(answer),
         }
     }
 }
@@ -93,11 +89,18 @@ impl Answers {
 impl<T> Ear<T> {
     /// Of a connection with frames of Modbus TCP.
     pub(super) fn of_tcp(wire: T, heard: Heard) -> Self {
-        Self { wire, heard, answers: Answers::Tcp(tcp::Answers::default()) }
+        Self { wire, heard, answers: Answers::Tcp(tcp::Answers::default()), answer: Vec::new() }
     }
     /// Of a line with frames of RTU.
     pub(super) fn of_rtu(wire: T, heard: Heard) -> Self {
-        Self { wire, heard, answers: Answers::Rtu(rtu::Answers::default()) }
+        Self { wire, heard, answers: Answers::Rtu(rtu::Answers::default()), answer: Vec::new() }
+    }
+    /// Moves what of an answer has room; false when there is none.
+    fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
+        let count = self.answer.len().min(into.remaining());
+        into.put_slice(self.answer.get(..count).unwrap_or_default());
+        self.answer.drain(..count);
+        count > 0
     }
 }
 
@@ -105,22 +108,22 @@ impl<T: AsyncRead + Unpin> AsyncRead for Ear<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            if this.answers.take(into) {
+            if this.take(into) {
                 return Poll::Ready(Ok(()));
             }
             let mut came = [0; 256];
             let mut came = ReadBuf::new(&mut came);
             match Pin::new(&mut this.wire).poll_read(context, &mut came) {
                 Poll::Ready(Ok(())) if came.filled().is_empty() => {
-                    this.answers.end();
-                    this.answers.take(into);
+                    this.answers.end(&mut this.answer);
+                    this.take(into);
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Ok(())) => {}
                 other => return other,
             }
             this.heard.hear(came.filled());
-            this.answers.hear(came.filled());
+            this.answers.hear(came.filled(), &mut this.answer);
         }
     }
 }
@@ -138,6 +141,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Ear<T> {
         }
         self.heard.ask(question);
         self.answers.ask(question);
+        self.answer.clear();
         Pin::new(&mut self.wire).poll_write(context, question)
     }
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -164,7 +168,9 @@ mod tests {
         assert_eq!(heard.bytes(), 0);
         theirs.write_all(&answer).await.expect("sent");
         let mut said = [0; 11];
-        ear.read_exact(&mut said).await.expect("an answer");
+        // In pieces, as its reader has room.
+        ear.read_exact(&mut said[..5]).await.expect("half an answer");
+        ear.read_exact(&mut said[5..]).await.expect("the rest");
         assert_eq!((said, heard.bytes()), (answer, 11));
         assert_eq!((heard.head(), heard.asked()), (answer[..9].to_vec(), question.to_vec()));
     }

@@ -1,8 +1,6 @@
 //! Answers on a serial line, found among what else comes in: the question itself, where a transceiver hears what it sends, and
 //! stray bytes from when the line changes hands. Source: Modbus over Serial Line 1.02.
 
-use tokio::io::ReadBuf;
-
 /// The longest frame.
 const LONGEST: usize = 256;
 
@@ -12,8 +10,6 @@ pub(super) struct Answers {
     asked: Vec<u8>,
     is_echo_over: bool,
     held: Vec<u8>,
-    /// To be handed on.
-    answer: Vec<u8>,
 }
 
 impl Answers {
@@ -21,7 +17,8 @@ impl Answers {
         *self = Self { asked: question.to_vec(), ..Self::default() };
     }
 
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    /// What of an answer is found by these bytes goes to `answer`.
+    pub(super) fn hear(&mut self, bytes: &[u8], answer: &mut Vec<u8>) {
         self.held.extend_from_slice(bytes);
         if !self.is_echo_over {
             if self.held.len() < self.asked.len() && self.asked.starts_with(&self.held) {
@@ -33,7 +30,7 @@ impl Answers {
             self.is_echo_over = true;
         }
         if let Some((from, to)) = self.find() {
-            self.answer.extend(self.held.get(from..to).unwrap_or_default());
+            answer.extend(self.held.get(from..to).unwrap_or_default());
             self.held.drain(..to);
         }
         let over = self.held.len().saturating_sub(2 * LONGEST);
@@ -41,16 +38,8 @@ impl Answers {
     }
 
     /// The wire ended: what is held will not become an answer, and is handed on so that this can be said.
-    pub(super) fn end(&mut self) {
-        self.answer.append(&mut self.held);
-    }
-
-    /// Moves what of an answer has room; false when there is none.
-    pub(super) fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
-        let count = self.answer.len().min(into.remaining());
-        into.put_slice(self.answer.get(..count).unwrap_or_default());
-        self.answer.drain(..count);
-        count > 0
+    pub(super) fn end(&mut self, answer: &mut Vec<u8>) {
+        answer.append(&mut self.held);
     }
 
     /// Where the answer lies: to this question, wherever it begins; else any whole answer at the beginning, so that it can be said whose
@@ -106,13 +95,7 @@ mod tests {
             answers.ask(&framed(question));
             let mut taken = Vec::new();
             for bytes in line.chunks(piece) {
-                answers.hear(bytes);
-                let mut room = [0; 5];
-                let mut into = ReadBuf::new(&mut room);
-                while answers.take(&mut into) {
-                    taken.extend_from_slice(into.filled());
-                    into.clear();
-                }
+                answers.hear(bytes, &mut taken);
             }
             assert_eq!(taken, expected, "in pieces of {piece}: {line:02x?}");
         }

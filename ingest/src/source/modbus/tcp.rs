@@ -2,7 +2,6 @@
 //! the frame of a serial line are taken off. Source: Modbus Messaging on TCP/IP 1.0b.
 
 use super::rtu::crc;
-use tokio::io::ReadBuf;
 
 /// Before the bytes that a frame's length counts: transaction, protocol, length.
 const BEFORE: usize = 6;
@@ -16,8 +15,6 @@ pub(super) struct Answers {
     held: Vec<u8>,
     /// Something came that is no Modbus: all is handed on as it is.
     is_foreign: bool,
-    /// To be handed on.
-    answer: Vec<u8>,
 }
 
 impl Answers {
@@ -25,7 +22,8 @@ impl Answers {
         *self = Self { asked: question.to_vec(), ..Self::default() };
     }
 
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    /// What of an answer is found by these bytes goes to `answer`.
+    pub(super) fn hear(&mut self, bytes: &[u8], answer: &mut Vec<u8>) {
         self.held.extend_from_slice(bytes);
         while let [_, _, protocol_high, protocol_low, high, low, ..] = self.held.as_slice() {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -37,26 +35,18 @@ impl Answers {
             let end = BEFORE + length;
             let Some(frame) = self.held.get(..end) else { return };
             if frame.get(..2) == self.asked.get(..2) {
-                self.answer.extend(without_check(frame));
+                answer.extend(without_check(frame));
             }
             self.held.drain(..end);
         }
         if self.is_foreign {
-            self.answer.append(&mut self.held);
+            answer.append(&mut self.held);
         }
     }
 
     /// The wire ended: what is held will not become an answer, and is handed on so that this can be said.
-    pub(super) fn end(&mut self) {
-        self.answer.append(&mut self.held);
-    }
-
-    /// Moves what of an answer has room; false when there is none.
-    pub(super) fn take(&mut self, into: &mut ReadBuf<'_>) -> bool {
-        let count = self.answer.len().min(into.remaining());
-        into.put_slice(self.answer.get(..count).unwrap_or_default());
-        self.answer.drain(..count);
-        count > 0
+    pub(super) fn end(&mut self, answer: &mut Vec<u8>) {
+        answer.append(&mut self.held);
     }
 }
 
@@ -92,11 +82,9 @@ mod tests {
         for piece in [1, 5, 64] {
             let mut answers = Answers::default();
             answers.ask(&frame(7, &[3, 3, 0, 100, 0, 1]));
-            line.chunks(piece).for_each(|bytes| answers.hear(bytes));
-            let mut room = [0; 64];
-            let mut into = ReadBuf::new(&mut room);
-            answers.take(&mut into);
-            assert_eq!(into.filled(), expected, "in pieces of {piece}: {line:02x?}");
+            let mut taken = Vec::new();
+            line.chunks(piece).for_each(|bytes| answers.hear(bytes, &mut taken));
+            assert_eq!(taken, expected, "in pieces of {piece}: {line:02x?}");
         }
     }
 
